@@ -73,6 +73,7 @@ class PeerMessage(_message.Message):
     ENVELOPE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     FORWARDED_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> _consensus_pb2.Proposal: ...
     @_builtins.property
@@ -81,6 +82,8 @@ class PeerMessage(_message.Message):
     def status(self) -> _consensus_pb2.ReplicaStatus: ...
     @_builtins.property
     def forwarded(self) -> Global___ForwardedTransactions: ...
+    @_builtins.property
+    def clock(self) -> Global___PeerClock: ...
     def __init__(
         self,
         *,
@@ -88,12 +91,13 @@ class PeerMessage(_message.Message):
         envelope: _consensus_pb2.Envelope | None = ...,
         status: _consensus_pb2.ReplicaStatus | None = ...,
         forwarded: Global___ForwardedTransactions | None = ...,
+        clock: Global___PeerClock | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "forwarded", b"forwarded", "message", b"message", "proposal", b"proposal", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "envelope", b"envelope", "forwarded", b"forwarded", "message", b"message", "proposal", b"proposal", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "forwarded", b"forwarded", "message", b"message", "proposal", b"proposal", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "envelope", b"envelope", "forwarded", b"forwarded", "message", b"message", "proposal", b"proposal", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["proposal", "envelope", "status", "forwarded"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["proposal", "envelope", "status", "forwarded", "clock"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -120,6 +124,27 @@ class ForwardedTransactions(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForwardedTransactions: _TypeAlias = ForwardedTransactions  # noqa: Y015
+
+@_typing.final
+class PeerClock(_message.Message):
+    """The sender's clock, so that a wrong one is noticed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOCK_MS_FIELD_NUMBER: _builtins.int
+    clock_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        clock_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerClock: _TypeAlias = PeerClock  # noqa: Y015
 
 @_typing.final
 class FetchBlocksRequest(_message.Message):
