@@ -26,6 +26,7 @@ class Code(StrEnum):
     SUITE_UNKNOWN = "SUITE_UNKNOWN"
     SUITE_REFUSED = "SUITE_REFUSED"
     CRYPTO_SELF_TEST = "CRYPTO_SELF_TEST"
+    VOTE_LOG_CORRUPT = "VOTE_LOG_CORRUPT"
     # Genesis and catalogue
     BAD_GENESIS = "BAD_GENESIS"
     BAD_CATALOGUE = "BAD_CATALOGUE"
@@ -114,6 +115,12 @@ TEXTS: dict[Code, Text] = {
         "密码库自检未通过。",
         "Do not run this node; reinstall the pinned versions of PyNaCl and protobuf.",
         "请勿运行该节点；请重新安装锁定版本的 PyNaCl 与 protobuf。",
+    ),
+    Code.VOTE_LOG_CORRUPT: Text(
+        "The vote log is damaged: this replica no longer knows what it has signed.",
+        "投票日志已损坏：本节点无法确认曾签署的内容。",
+        "Do not vote with this key again; keep the database for inspection and replace the replica's key.",
+        "请勿再用该密钥投票；保留数据库备查，并更换节点密钥。",
     ),
     Code.BAD_GENESIS: Text(
         "The genesis file is not valid.",
@@ -294,6 +301,6 @@ class HuzhengError(Exception):
         return text.hint_zh if language == "zh" else text.hint_en
 
 
-def refusal(code: pb.ResultCode) -> Code:
+def refusal(code: pb.ResultCode.ValueType) -> Code:
     """The error code of a refusal on chain (docs/protocol.md X3)."""
     return Code(pb.ResultCode.Name(code).removeprefix("RESULT_CODE_"))

@@ -1,0 +1,72 @@
+"""What to send again to a peer that says it lacks it (docs/protocol.md C12), as in Castro's thesis, section 5.2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from huzheng.v1 import consensus_pb2
+
+from consensus.slot import Proposal, Slot
+from consensus.votes import PeerPayload
+from ledger.crypto.types import Epoch, Height, ReplicaId, Seq, View
+
+RESEND_AFTER_MS = 200
+"""Votes for a younger slot are still on their way; nothing is sent again for it."""
+RELAY_AFTER_MS = 1_000
+"""After this, backups too send the batch: the primary may be unreachable for the peer."""
+MAX_SLOTS = 16
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+"""Bounds on one answer, so that a peer's status costs bounded work; its next status asks for the rest."""
+
+
+def describe(epoch: Epoch, view: View, stored: Height, slots: Mapping[Seq, Slot]) -> consensus_pb2.ReplicaStatus:
+    """Where a replica stands, for its peers."""
+    return consensus_pb2.ReplicaStatus(
+        epoch=epoch,
+        view=view,
+        stored_height=stored,
+        slots=[
+            consensus_pb2.SlotStatus(
+                sequence=sequence,
+                has_batch=slots[sequence].pre_prepare is not None,
+                prepared=slots[sequence].prepared,
+                committed=slots[sequence].committed,
+            )
+            for sequence in sorted(slots)
+        ],
+    )
+
+
+def missing_at_peer(
+    status: consensus_pb2.ReplicaStatus,
+    slots: Mapping[Seq, Slot],
+    own: ReplicaId,
+    is_primary: bool,
+    now_ms: int,
+) -> Iterator[PeerPayload]:
+    """This replica's own messages that the peer's status shows it lacks, oldest slot first, bounded."""
+    known = {Seq(slot.sequence): slot for slot in status.slots}
+    stale = [
+        slots[sequence]
+        for sequence in sorted(slots)
+        if sequence > status.stored_height and now_ms - slots[sequence].opened_ms >= RESEND_AFTER_MS
+    ]
+    batch_bytes = 0
+    for slot in stale[:MAX_SLOTS]:
+        at_peer = known.get(slot.sequence, consensus_pb2.SlotStatus())
+        relays = is_primary or now_ms - slot.opened_ms >= RELAY_AFTER_MS
+        if not at_peer.has_batch and relays and slot.proposal is Proposal.ACCEPTED and slot.pre_prepare is not None:
+            batch_bytes += len(slot.batch)
+            if batch_bytes > MAX_BATCH_BYTES:
+                return
+            yield consensus_pb2.Proposal(pre_prepare=slot.pre_prepare.envelope, batch=slot.batch)
+        yield from _votes_for(slot, at_peer, own)
+
+
+def _votes_for(slot: Slot, at_peer: consensus_pb2.SlotStatus, own: ReplicaId) -> Iterator[PeerPayload]:
+    if not at_peer.prepared and own in slot.prepares:
+        yield slot.prepares[own].envelope
+    if not at_peer.committed and own in slot.commits:
+        yield slot.commits[own].envelope
+    if own in slot.seals:
+        yield slot.seals[own].envelope

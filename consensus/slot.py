@@ -1,0 +1,65 @@
+"""All that a replica knows about one sequence number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from consensus.votes import COMMIT, PREPARE, SealVote, Vote
+from ledger.crypto.types import ReplicaId, Seq
+
+
+class Proposal(Enum):
+    """How far the proposal in a slot has come at this replica."""
+
+    NONE = auto()
+    CHECKING = auto()
+    """The ledger was asked about the batch."""
+    EARLY = auto()
+    """The batch is ahead of the own clock (T5)."""
+    ACCEPTED = auto()
+    """This replica voted for it."""
+    INVALID = auto()
+
+
+@dataclass(slots=True)
+class Slot:
+    """One sequence number in the current view. Votes are verified; each replica's first vote of a kind counts."""
+
+    sequence: Seq
+    opened_ms: int
+    proposal: Proposal = Proposal.NONE
+    pre_prepare: Vote | None = None
+    batch: bytes = b""
+    prepares: dict[ReplicaId, Vote] = field(default_factory=dict)
+    commits: dict[ReplicaId, Vote] = field(default_factory=dict)
+    seals: dict[ReplicaId, SealVote] = field(default_factory=dict)
+    prepared: bool = False
+    committed: bool = False
+    block_hash: bytes | None = None
+    """Set once this replica has executed the block."""
+    certified: bool = False
+
+    def votes(self, kind: int) -> dict[ReplicaId, Vote]:
+        """The PREPAREs or COMMITs seen."""
+        if kind == PREPARE:
+            return self.prepares
+        if kind == COMMIT:
+            return self.commits
+        raise ValueError(f"no votes of kind {kind} in a slot")
+
+    def supporters(self, kind: int) -> list[Vote]:
+        """Votes of a kind for the accepted or pending proposal, ordered by replica."""
+        if self.pre_prepare is None:
+            return []
+        digest = self.pre_prepare.batch_digest
+        votes = self.votes(kind)
+        return [votes[replica] for replica in sorted(votes) if votes[replica].batch_digest == digest]
+
+    def seals_for(self, block_hash: bytes) -> dict[ReplicaId, bytes]:
+        """Signatures of the seals over a block hash, by replica."""
+        return {
+            replica: self.seals[replica].envelope.signature
+            for replica in sorted(self.seals)
+            if self.seals[replica].block_hash == block_hash
+        }
