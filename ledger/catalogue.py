@@ -1,0 +1,120 @@
+"""What a record in a resource looks like, checked by every replica alike (docs/protocol.md X5, F1 to F6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from huzheng.v1 import catalogue_pb2, transaction_pb2
+from huzheng.v1.transaction_pb2 import (
+    RESULT_CODE_ACCEPTED,
+    RESULT_CODE_BAD_FIELD,
+    RESULT_CODE_BAD_PAYLOAD,
+    RESULT_CODE_MISSING_FIELD,
+    RESULT_CODE_UNKNOWN_FIELD,
+    Payload,
+)
+
+from ledger.catalogue_rules import is_field_name, resource_problems
+from ledger.crypto import strict
+from ledger.errors import Code, HuzhengError
+from ledger.fields.entry import InputValue, canonical
+from ledger.fields.values import CompiledField, compile_spec
+
+SALT_BYTES = 16
+
+_REFUSAL_ORDER = (Code.UNKNOWN_FIELD, Code.BAD_FIELD, Code.MISSING_FIELD)
+
+
+class CompiledResource:
+    """A resource made ready for checking records. Raises BAD_CATALOGUE if its definition is not valid."""
+
+    __slots__ = ("_by_number", "_required", "department", "fields", "message", "name", "schema_version", "subject")
+
+    def __init__(self, resource: catalogue_pb2.Resource) -> None:
+        validate_resource(resource)
+        self.message = catalogue_pb2.Resource.FromString(strict.write(resource))
+        self.name: str = resource.name
+        self.department: str = resource.department
+        self.schema_version: int = resource.schema_version
+        self.subject: CompiledField = compile_spec(resource.subject)
+        self.fields: tuple[CompiledField, ...] = tuple(compile_spec(spec) for spec in resource.fields)
+        self._by_number = {field.number: field for field in self.fields}
+        self._required = frozenset(field.number for field in self.fields if field.required)
+
+    def subject_fits(self, subject: str) -> bool:
+        """Whether the subject fits the resource's subject specification."""
+        return self.subject.fits(subject)
+
+    def check_payload(self, raw: bytes) -> transaction_pb2.ResultCode.ValueType:
+        """Whether an asserting record's payload fits (X5): ACCEPTED, or the first refusal in the order of X3."""
+        try:
+            payload = strict.read(Payload, raw)
+        except HuzhengError:
+            return RESULT_CODE_BAD_PAYLOAD
+        values = [(field.number, field.value) for field in payload.fields]
+        numbers = [number for number, _ in values]
+        if len(payload.salt) != SALT_BYTES or any(a >= b for a, b in pairwise(numbers)):
+            return RESULT_CODE_BAD_PAYLOAD
+        specs = self._by_number
+        if not specs.keys() >= set(numbers):
+            return RESULT_CODE_UNKNOWN_FIELD
+        if not all(specs[number].fits(value) for number, value in values):
+            return RESULT_CODE_BAD_FIELD
+        if not self._required.issubset(numbers):
+            return RESULT_CODE_MISSING_FIELD
+        return RESULT_CODE_ACCEPTED
+
+
+def validate_resource(resource: catalogue_pb2.Resource) -> None:
+    """Raises BAD_CATALOGUE, with everything that is wrong, unless the resource keeps docs/protocol.md F6."""
+    problems = resource_problems(resource)
+    if problems:
+        raise HuzhengError(Code.BAD_CATALOGUE, "; ".join(problems))
+
+
+def encode_payload(resource: CompiledResource, values: Mapping[str, InputValue], salt: bytes) -> bytes:
+    """The payload, in strict form, of an asserting record with these public fields.
+
+    Values may be written as people write them (see `ledger.fields.entry.canonical`). `None` is a field left out.
+    Raises UNKNOWN_FIELD, BAD_FIELD or MISSING_FIELD; the detail names every field concerned and never a value.
+    """
+    if len(salt) != SALT_BYTES:
+        raise HuzhengError(Code.BAD_PAYLOAD, f"the salt has {SALT_BYTES} bytes")
+    problems: list[tuple[Code, str]] = []
+    given = {name: value for name, value in values.items() if value is not None}
+    names = {field.name for field in resource.fields}
+    problems += [(Code.UNKNOWN_FIELD, _unknown(resource, name)) for name in given if name not in names]
+    payload = Payload(salt=salt)
+    for field in resource.fields:
+        if field.name in given:
+            text = canonical(field.type, given[field.name])
+            if text is not None and field.fits(text):
+                payload.fields.add(number=field.number, value=text)
+            else:
+                problems.append((Code.BAD_FIELD, f"{field.name}: must be {field.expected}"))
+        elif field.required:
+            problems.append((Code.MISSING_FIELD, f"{field.name}: is required"))
+    if problems:
+        code = min((code for code, _ in problems), key=_REFUSAL_ORDER.index)
+        raise HuzhengError(code, "; ".join(text for _, text in problems))
+    return strict.write(payload)
+
+
+def _unknown(resource: CompiledResource, name: str) -> str:
+    shown = name if is_field_name(name) else "a field whose name is not shown"
+    return f"{shown}: is not a field of {resource.name}"
+
+
+def decode_payload(resource: CompiledResource, raw: bytes) -> dict[str, str]:
+    """The fields of a payload that was accepted, by name and in order of number.
+
+    Raises NOT_STRICT, or UNKNOWN_FIELD where the payload follows another schema version.
+    """
+    names = {field.number: field.name for field in resource.fields}
+    values: dict[str, str] = {}
+    for field in strict.read(Payload, raw).fields:
+        if field.number not in names:
+            raise HuzhengError(Code.UNKNOWN_FIELD, f"{resource.name} has no field {field.number}")
+        values[names[field.number]] = field.value
+    return values
