@@ -1,0 +1,71 @@
+"""Ordering under a fixed primary: agreement and progress whatever the network and the power supply do."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.crypto import ED25519_SHA256
+from tests.sim.cluster import Cluster, Faults
+
+
+def requests(count: int) -> list[bytes]:
+    return [b"r%07d" % i for i in range(count)]
+
+
+def run(cluster: Cluster, count: int, limit_ms: int) -> None:
+    wanted = requests(count)
+    for i, request in enumerate(wanted):
+        cluster.at(i * 7, lambda request=request: cluster.submit(request))
+    cluster.run_until(lambda: cluster.everywhere(set(wanted)), limit_ms)
+    for machine in cluster.machines:
+        seen = [r for block in machine.disk.blocks for r in sorted(cluster.requests_in([block[0]]))]
+        assert len(seen) == len(set(seen)), "a request was ordered twice"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 10])
+def test_every_replica_stores_every_request(n: int) -> None:
+    cluster = Cluster(seed=n, n=n, faults=Faults())
+    run(cluster, 40, limit_ms=5_000)
+    assert not cluster.evidence
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_lost_delayed_and_doubled_messages_are_made_good(seed: int) -> None:
+    cluster = Cluster(seed, n=4, faults=Faults(drop=0.2, duplicate=0.1, max_delay_ms=60))
+    run(cluster, 30, limit_ms=120_000)
+    assert cluster.dropped > 0
+    assert not cluster.evidence
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_crashes_at_every_durable_boundary_contradict_nothing(seed: int) -> None:
+    cluster = Cluster(seed, n=4, faults=Faults(drop=0.05, max_delay_ms=20, crash=0.01, max_down_ms=2_000))
+    run(cluster, 30, limit_ms=300_000)
+    assert cluster.crashes > 0
+    assert not cluster.evidence, "a replica that only crashed signed two different things"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_clock_that_lags_does_not_stop_its_replica(seed: int) -> None:
+    cluster = Cluster(seed, n=4, faults=Faults(early=0.3))
+    run(cluster, 30, limit_ms=60_000)
+
+
+def test_an_idle_chain_makes_heartbeat_blocks() -> None:
+    cluster = Cluster(seed=1, n=4, faults=Faults())
+    cluster.run_until(lambda: all(len(machine.disk.blocks) >= 3 for machine in cluster.machines), limit_ms=32_000)
+    assert cluster.now_ms >= 30_000
+
+
+def test_the_same_seed_gives_the_same_chain() -> None:
+    chains = []
+    for _ in range(2):
+        cluster = Cluster(seed=7, n=4, faults=Faults(drop=0.1, crash=0.005))
+        run(cluster, 20, limit_ms=120_000)
+        chains.append((cluster.agreed, cluster.now_ms, cluster.order))
+    assert chains[0] == chains[1]
+
+
+def test_real_signatures_give_the_same_guarantees() -> None:
+    cluster = Cluster(seed=3, n=4, faults=Faults(drop=0.1, crash=0.005), suite=ED25519_SHA256)
+    run(cluster, 10, limit_ms=120_000)
