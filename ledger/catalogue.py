@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 from huzheng.v1 import catalogue_pb2, transaction_pb2
 from huzheng.v1.transaction_pb2 import (
@@ -29,7 +28,7 @@ _REFUSAL_ORDER = (Code.UNKNOWN_FIELD, Code.BAD_FIELD, Code.MISSING_FIELD)
 class CompiledResource:
     """A resource made ready for checking records. Raises BAD_CATALOGUE if its definition is not valid."""
 
-    __slots__ = ("_by_number", "_required", "department", "fields", "message", "name", "schema_version", "subject")
+    __slots__ = ("_checks", "_required", "department", "fields", "message", "name", "schema_version", "subject")
 
     def __init__(self, resource: catalogue_pb2.Resource) -> None:
         validate_resource(resource)
@@ -39,8 +38,8 @@ class CompiledResource:
         self.schema_version: int = resource.schema_version
         self.subject: CompiledField = compile_spec(resource.subject)
         self.fields: tuple[CompiledField, ...] = tuple(compile_spec(spec) for spec in resource.fields)
-        self._by_number = {field.number: field for field in self.fields}
-        self._required = frozenset(field.number for field in self.fields if field.required)
+        self._checks = {field.number: (field.fits, field.required) for field in self.fields}
+        self._required = sum(field.required for field in self.fields)
 
     def subject_fits(self, subject: str) -> bool:
         """Whether the subject fits the resource's subject specification."""
@@ -52,18 +51,26 @@ class CompiledResource:
             payload = strict.read(Payload, raw)
         except HuzhengError:
             return RESULT_CODE_BAD_PAYLOAD
-        values = [(field.number, field.value) for field in payload.fields]
-        numbers = [number for number, _ in values]
-        if len(payload.salt) != SALT_BYTES or any(a >= b for a, b in pairwise(numbers)):
+        if len(payload.salt) != SALT_BYTES:
             return RESULT_CODE_BAD_PAYLOAD
-        specs = self._by_number
-        if not specs.keys() >= set(numbers):
+        previous, missing, unknown, misfit = -1, self._required, False, False
+        for field in payload.fields:
+            number = field.number
+            if number <= previous:
+                return RESULT_CODE_BAD_PAYLOAD
+            previous = number
+            check = self._checks.get(number)
+            if check is None:
+                unknown = True
+            elif check[0](field.value):
+                missing -= check[1]
+            else:
+                misfit = True
+        if unknown:
             return RESULT_CODE_UNKNOWN_FIELD
-        if not all(specs[number].fits(value) for number, value in values):
+        if misfit:
             return RESULT_CODE_BAD_FIELD
-        if not self._required.issubset(numbers):
-            return RESULT_CODE_MISSING_FIELD
-        return RESULT_CODE_ACCEPTED
+        return RESULT_CODE_MISSING_FIELD if missing else RESULT_CODE_ACCEPTED
 
 
 def validate_resource(resource: catalogue_pb2.Resource) -> None:

@@ -59,22 +59,18 @@ def organisation_check(body: str) -> str:
 
 def is_certificate_number(text: str) -> bool:
     """不动产权证号 or 不动产证明号, such as 京(2020)海不动产权第0012345号 (docs/protocol.md F4)."""
-    if text[:1] not in CERTIFICATE_AREAS or text[1:2] != "(" or text[6:7] != ")" or not are_digits(text[2:6]):
+    if text[:1] not in CERTIFICATE_AREAS or text[1:2] + text[6:7] != "()" or not are_digits(text[2:6]):
         return False
-    rest = text[7:]
-    for kind in _CERTIFICATE_KINDS:
-        registrar, found, serial = rest.partition(kind)
-        if found:
-            return _is_registrar(registrar) and _is_serial(serial)
-    return False
+    # Read from the end: a registrar's name may hold any ideographs, these words too.
+    numbered = text[7:-1]
+    stem = numbered.rstrip("0123456789")
+    if text[-1] != "号" or not 6 <= len(numbered) - len(stem) <= 8:
+        return False
+    return any(stem.endswith(kind) and _is_registrar(stem[: -len(kind)]) for kind in _CERTIFICATE_KINDS)
 
 
 def _is_registrar(text: str) -> bool:
-    return 1 <= len(text) <= 8 and all(_FIRST_IDEOGRAPH <= c <= _LAST_IDEOGRAPH for c in text)
-
-
-def _is_serial(text: str) -> bool:
-    return 7 <= len(text) <= 9 and text[-1] == "号" and are_digits(text[:-1])
+    return 1 <= len(text) <= 8 and min(text) >= _FIRST_IDEOGRAPH and max(text) <= _LAST_IDEOGRAPH
 
 
 def citizen_id_check(body: str) -> str:
@@ -88,7 +84,7 @@ def looks_like_citizen_id(text: str) -> bool:
 
     Never part of a validity decision: only synthetic data and the guard against personal data ask.
     """
-    if len(text) != 18 or not are_digits(text[:17]) or text[0] in "09":
+    if len(text) != 18 or not are_digits(text[:17]) or text[0] == "0":
         return False
     if text[17].upper() != citizen_id_check(text[:17]):
         return False

@@ -7,8 +7,9 @@ of one integer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ledger.errors import Code, HuzhengError
 
@@ -31,23 +32,49 @@ class Item:
     most: int
     unbounded: bool
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it always takes the same number of characters."""
+        return self.least == self.most and not self.unbounded
+
+
+class Pattern(Protocol):
+    """A compiled pattern."""
+
+    def matches(self, value: str) -> bool:
+        """Whether the whole value fits, in time proportional to states times length."""
+
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
-    """A compiled pattern. State i means: i of the written-out atoms are behind us.
+class StateSetPattern:
+    """A pattern as an automaton. State i means: i of the written-out atoms are behind us.
 
     `consuming[c]` has bit i where atom i takes the character c, `optional` where atom i may be skipped, `looping` where
     it may be taken again.
     """
 
-    text: str
     consuming: Mapping[str, int]
     optional: int
     looping: int
     states: int
 
+    @classmethod
+    def of(cls, items: Sequence[Item]) -> StateSetPattern:
+        """The automaton of these items, written out."""
+        consuming: dict[str, int] = {}
+        optional = looping = states = 0
+        for item in items:
+            atoms = ((1 << item.most) - 1) << states
+            for member in item.members:
+                consuming[member] = consuming.get(member, 0) | atoms
+            optional |= ((1 << (item.most - item.least)) - 1) << (states + item.least)
+            states += item.most
+            if item.unbounded:
+                looping |= 1 << (states - 1)
+        return cls(consuming, optional, looping, states)
+
     def matches(self, value: str) -> bool:
-        """Whether the whole value fits, in time proportional to states times length."""
+        """See `Pattern.matches`."""
         consuming, optional, looping = self.consuming, self.optional, self.looping
         live = _skip(1, optional)
         for character in value:
@@ -67,25 +94,70 @@ def _skip(live: int, optional: int) -> int:
     return live | (optional ^ ((live & optional) + optional))
 
 
+@dataclass(frozen=True, slots=True)
+class SlicedPattern:
+    """A pattern with at most one item of variable count: a value's length alone says which characters each item takes.
+
+    Nearly all patterns are of this kind, and slices are checked some twenty times faster than states.
+    `parts` has the slice that each item takes and its members in one string.
+    """
+
+    least: int
+    most: int | None
+    parts: tuple[tuple[slice, str], ...]
+
+    @classmethod
+    def of(cls, items: Sequence[Item]) -> SlicedPattern:
+        """The slices of these items, of which at most one is not fixed."""
+        least = sum(item.least for item in items)
+        most = None if any(item.unbounded for item in items) else sum(item.most for item in items)
+        parts: list[tuple[slice, str]] = []
+        before, after = 0, least
+        from_end = False
+        for item in items:
+            after -= item.least
+            end = -after if after else None
+            if item.is_fixed:
+                span = slice(-after - item.least, end) if from_end else slice(before, before + item.least)
+            else:
+                span, from_end = slice(before, end), True
+            parts.append((span, "".join(sorted(item.members))))
+            before += item.least
+        return cls(least, most, tuple(parts))
+
+    def matches(self, value: str) -> bool:
+        """See `Pattern.matches`."""
+        if len(value) < self.least or (self.most is not None and len(value) > self.most):
+            return False
+        for span, members in self.parts:
+            # What is left after stripping the members from both ends holds a character that is no member.
+            if value[span].strip(members):
+                return False
+        return True
+
+
 def compile_pattern(text: str) -> Pattern:
     """Compiles a pattern; raises BAD_PATTERN, with the position (from 1) of what is wrong."""
+    items = parse_pattern(text)
+    if sum(not item.is_fixed for item in items) <= 1:
+        return SlicedPattern.of(items)
+    return StateSetPattern.of(items)
+
+
+def parse_pattern(text: str) -> tuple[Item, ...]:
+    """The items of a pattern; raises BAD_PATTERN, with the position (from 1) of what is wrong."""
     if not text:
         raise _error(0, "the pattern is empty")
     if len(text) > MAX_PATTERN_CHARACTERS:
         raise _error(MAX_PATTERN_CHARACTERS, f"a pattern has at most {MAX_PATTERN_CHARACTERS} characters")
-    consuming: dict[str, int] = {}
-    optional = looping = states = 0
+    items: list[Item] = []
+    states = 0
     for position, item in _Parser(text).items():
-        if states + item.most > MAX_STATES:
-            raise _error(position, f"written out, a pattern has at most {MAX_STATES} states")
-        atoms = ((1 << item.most) - 1) << states
-        for member in item.members:
-            consuming[member] = consuming.get(member, 0) | atoms
-        optional |= ((1 << (item.most - item.least)) - 1) << (states + item.least)
         states += item.most
-        if item.unbounded:
-            looping |= 1 << (states - 1)
-    return Pattern(text, consuming, optional, looping, states)
+        if states > MAX_STATES:
+            raise _error(position, f"written out, a pattern has at most {MAX_STATES} states")
+        items.append(item)
+    return tuple(items)
 
 
 class _Parser:

@@ -69,12 +69,15 @@ def is_integer(value: str) -> bool:
 
 def is_decimal(value: str, scale: int) -> bool:
     """An integer part, and perhaps a point and 1 to `scale` digits; at most 18 digits in all; no negative zero."""
-    negative = value[:1] == "-"
-    magnitude = value[1:] if negative else value
-    whole, point, fraction = magnitude.partition(".")
-    if not are_digits(whole) or (whole[0] == "0" and whole != "0"):
+    if not value.isascii():
         return False
-    if point and not (are_digits(fraction) and len(fraction) <= scale):
+    whole, point, fraction = value.partition(".")
+    negative = whole[:1] == "-"
+    if negative:
+        whole = whole[1:]
+    if not whole.isdigit() or (whole[0] == "0" and whole != "0"):
+        return False
+    if point and not (fraction.isdigit() and len(fraction) <= scale):
         return False
     if len(whole) + len(fraction) > MAX_DECIMAL_DIGITS:
         return False
