@@ -139,11 +139,14 @@ class Problem(_message.Message):
     MESSAGE_ZH_FIELD_NUMBER: _builtins.int
     HINT_EN_FIELD_NUMBER: _builtins.int
     HINT_ZH_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     message_en: _builtins.str
     message_zh: _builtins.str
     hint_en: _builtins.str
     hint_zh: _builtins.str
+    detail: _builtins.str
+    """What exactly, in English; never a submitted value."""
     def __init__(
         self,
         *,
@@ -152,10 +155,11 @@ class Problem(_message.Message):
         message_zh: _builtins.str = ...,
         hint_en: _builtins.str = ...,
         hint_zh: _builtins.str = ...,
+        detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "hint_en", b"hint_en", "hint_zh", b"hint_zh", "message_en", b"message_en", "message_zh", b"message_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "hint_en", b"hint_en", "hint_zh", b"hint_zh", "message_en", b"message_en", "message_zh", b"message_zh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
