@@ -1,0 +1,158 @@
+"""What a node's operator sets in `node.toml`, checked at start with every mistake named at once.
+
+Only local things are here. Whatever all replicas must share, message sizes among them, is in the genesis: one node's own
+setting of such a value could halt the chain.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from ledger.crypto import ReplicaId
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from node.toml_file import Address, TomlFile
+
+MEBIBYTE = 1 << 20
+DepartmentId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,31}$")]
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+Bytes = Annotated[int, Meta(ge=MEBIBYTE, le=1 << 40)]
+
+
+class NodeSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[node]`: which node this is."""
+
+    replica: Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]
+    department: DepartmentId
+    genesis: Path
+    # The database and whatever else the node writes.
+    data: Path
+    consensus_key: Path
+    # gRPC, for peers and clients.
+    listen: Address
+
+
+class TlsSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tls]`: the node's certificate, for calls in both directions."""
+
+    certificate: Path
+    key: Path
+
+
+class PeerSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[peers.<replica id>]`: where another replica is."""
+
+    address: Address
+
+
+class HttpSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[http]`: metrics and health, without TLS and so on loopback unless told otherwise."""
+
+    enabled: bool = True
+    listen: Address = Address("127.0.0.1", 7200)
+
+
+class LimitsSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[limits]`: what this machine can take."""
+
+    pending_transactions_per_department: Count = 20_000
+    pending_bytes_per_department: Bytes = 128 * MEBIBYTE
+    submissions_per_second_per_department: Count = 5_000
+    streams_per_connection: Count = 256
+    concurrent_calls: Count = 2_048
+    watchers: Count = 256
+
+
+class LogSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+    language: Literal["en", "zh"] = "en"
+
+
+class NodeConfig(Struct, frozen=True):
+    """A node's whole configuration. All paths are absolute."""
+
+    file: Path
+    node: NodeSection
+    tls: TlsSection
+    # Every other replica of the genesis.
+    peers: dict[ReplicaId, PeerSection] = field(default_factory=dict)
+    http: HttpSection = HttpSection()
+    limits: LimitsSection = LimitsSection()
+    log: LogSection = LogSection()
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Reads and checks `node.toml`; relative paths in it are relative to its directory.
+
+    Raises:
+        HuzhengError: CONFIG_MISSING; CONFIG_INVALID with all mistakes in the detail, one a line.
+    """
+    toml = TomlFile.read(path)
+    node = toml.section("node", NodeSection)
+    tls = toml.section("tls", TlsSection)
+    http = toml.section("http", HttpSection, default=HttpSection())
+    limits = toml.section("limits", LimitsSection, default=LimitsSection())
+    log = toml.section("log", LogSection, default=LogSection())
+    peers = {ReplicaId(number): peer for number, peer in toml.numbered_sections("peers", PeerSection).items()}
+    toml.refuse_other_sections()
+    if node is not None:
+        toml.require_file("node.genesis", node.genesis)
+        toml.require_file("node.consensus_key", node.consensus_key)
+        toml.require_directory_possible("node.data", node.data)
+        _check_addresses(toml, node, http, peers)
+    if tls is not None:
+        toml.require_file("tls.certificate", tls.certificate)
+        toml.require_file("tls.key", tls.key)
+    toml.raise_problems()
+    # A missing required section is a problem, so this only tells mypy.
+    if node is None or tls is None or http is None or limits is None or log is None:
+        raise HuzhengError(Code.CONFIG_INVALID, str(path))
+    return NodeConfig(toml.path, node, tls, peers, http, limits, log)
+
+
+def check_against_genesis(config: NodeConfig, genesis: Genesis, consensus_key: bytes) -> None:
+    """Whether the configuration names a member of the genesis, its key, and all its peers.
+
+    `consensus_key`: the public key of the node's key file.
+
+    Raises:
+        HuzhengError: CONFIG_NOT_GENESIS with all mistakes in the detail, one a line.
+    """
+    problems: list[str] = []
+    own = ReplicaId(config.node.replica)
+    member = genesis.membership.member(own)
+    if config.node.department not in genesis.departments:
+        problems.append("node.department: not a department of the genesis")
+    if member is None:
+        problems.append(f"node.replica: replica {own} is not in the genesis")
+    elif member.department != config.node.department:
+        problems.append(f"node.department: the genesis says that {member.department} runs replica {own}")
+    if member is not None and member.public_key != consensus_key:
+        problems.append(f"node.consensus_key: not the key of replica {own} in the genesis")
+    others = {member.replica for member in genesis.membership.members} - {own}
+    for replica in sorted(others - set(config.peers)):
+        problems.append(f"peers.{replica}: missing; every other replica needs an address")
+    for replica in sorted(set(config.peers) - others - {own}):
+        problems.append(f"peers.{replica}: no such replica in the genesis")
+    if problems:
+        raise HuzhengError(Code.CONFIG_NOT_GENESIS, "\n".join([str(config.file), *problems]))
+
+
+def _check_addresses(
+    toml: TomlFile, node: NodeSection, http: HttpSection | None, peers: dict[ReplicaId, PeerSection]
+) -> None:
+    if http is not None and http.enabled and http.listen.clashes_with(node.listen):
+        toml.problem("http.listen", "the same port as node.listen")
+    if ReplicaId(node.replica) in peers:
+        toml.problem(f"peers.{node.replica}", "this node itself; list the others only")
+    seen: dict[Address, ReplicaId] = {}
+    for replica, peer in sorted(peers.items()):
+        if peer.address in seen:
+            toml.problem(f"peers.{replica}.address", f"the same as that of peer {seen[peer.address]}")
+        seen.setdefault(peer.address, replica)
