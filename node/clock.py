@@ -1,0 +1,46 @@
+"""Clocks: the one place where the daemon reads time.
+
+A replica with a wrong clock must neither halt nor steer the chain, so the time it proposes and judges proposals by is its own clock corrected by the
+median of what all replicas' clocks say, its own included: up to f liars move it no further than between two correct clocks.
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median_low
+
+from ledger.crypto.types import ReplicaId
+
+
+def wall_clock_ms() -> int:
+    """This machine's clock, milliseconds since 1970-01-01T00:00:00Z."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic_ms() -> int:
+    """Milliseconds that never run backwards, for timers and durations."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class NetworkClock:
+    """This machine's clock, corrected by the median offset of all replicas heard from."""
+
+    def __init__(self) -> None:
+        self._offsets_ms: dict[ReplicaId, int] = {}
+
+    def heard(self, replica: ReplicaId, clock_ms: int) -> None:
+        """A peer just said what its clock shows."""
+        self._offsets_ms[replica] = clock_ms - wall_clock_ms()
+
+    def forget(self, replica: ReplicaId) -> None:
+        """A peer is gone; its clock no longer counts."""
+        self._offsets_ms.pop(replica, None)
+
+    @property
+    def offset_ms(self) -> int:
+        """How far the network's clocks are ahead of this one: the median over all replicas, this one's 0 included."""
+        return median_low([0, *self._offsets_ms.values()])
+
+    def now_ms(self) -> int:
+        """The network's time."""
+        return wall_clock_ms() + self.offset_ms

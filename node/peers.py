@@ -1,0 +1,250 @@
+"""Links between replicas: one long-lived bidirectional stream a pair, opened by the replica with the lower id.
+
+A link only carries: what is lost on it, or dropped because a peer reads too slowly, consensus sends again when the peer's status shows that it is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+import structlog
+from huzheng.v1 import consensus_pb2, replica_service_pb2, replica_service_pb2_grpc
+
+from ledger.crypto.types import ReplicaId
+from node.clock import monotonic_ms, wall_clock_ms
+
+MAX_OUTBOX_BYTES = 64 * 1024 * 1024
+"""Per peer; beyond it messages are dropped, never kept."""
+MAX_GROUP_BYTES = 4 * 1024 * 1024
+"""Messages are sent together until their group is this large."""
+MAX_BACKLOG = 2_000
+"""Messages of one peer not yet processed; beyond it nothing more is read from it."""
+RECONNECT_MIN_MS = 100
+RECONNECT_MAX_MS = 3_000
+CLOCK_INTERVAL_S = 5.0
+
+log = structlog.get_logger("peers")
+
+
+class PeerHandler(Protocol):
+    """Who gets what peers send; the node's runtime."""
+
+    def on_peer_connected(self, peer: ReplicaId) -> None:
+        """A link is up."""
+
+    def on_peer_lost(self, peer: ReplicaId) -> None:
+        """A link is down."""
+
+    async def on_peer_message(self, peer: ReplicaId, message: replica_service_pb2.PeerMessage) -> None:
+        """A message came; returns when the node is ready for the next one of this peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another replica, as configured."""
+
+    replica: ReplicaId
+    department: str
+    address: str
+
+
+class Outbox:
+    """Messages waiting for one link, bounded in bytes."""
+
+    def __init__(self) -> None:
+        self._messages: list[replica_service_pb2.PeerMessage] = []
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self.dropped = 0
+
+    def put(self, message: replica_service_pb2.PeerMessage) -> None:
+        """Adds a message, or drops it when the peer reads too slowly."""
+        size = message.ByteSize()
+        if self._bytes + size > MAX_OUTBOX_BYTES:
+            self.dropped += 1
+            return
+        self._messages.append(message)
+        self._bytes += size
+        self._filled.set()
+
+    def clear(self) -> None:
+        """Drops what a broken link left behind."""
+        self._messages.clear()
+        self._bytes = 0
+        self._filled.clear()
+
+    async def take(self) -> list[replica_service_pb2.PeerMessage]:
+        """All that waits, up to one group; waits for the first."""
+        await self._filled.wait()
+        count, size = 0, 0
+        while count < len(self._messages) and (count == 0 or size < MAX_GROUP_BYTES):
+            size += self._messages[count].ByteSize()
+            count += 1
+        taken, self._messages = self._messages[:count], self._messages[count:]
+        self._bytes -= size
+        if not self._messages:
+            self._filled.clear()
+        return taken
+
+
+class Link:
+    """The link to one peer: its outbox, and whether a stream is up."""
+
+    def __init__(self, peer: Peer, handler: PeerHandler) -> None:
+        self.peer = peer
+        self.outbox = Outbox()
+        self.connected = False
+        self.last_heard_ms = 0
+        self._handler = handler
+        self._stream: asyncio.Task[None] | None = None
+
+    def send(self, message: replica_service_pb2.PeerMessage) -> None:
+        """Sends when connected; otherwise drops: the peer will say what it lacks when it is back."""
+        if self.connected:
+            self.outbox.put(message)
+
+    async def run(
+        self,
+        incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]],
+        write: Callable[[list[replica_service_pb2.PeerMessage]], Awaitable[None]],
+    ) -> None:
+        """Carries one stream until it ends. A newer stream of the same peer replaces an older one."""
+        if self._stream is not None:
+            self._stream.cancel()
+            await asyncio.wait([self._stream])
+        task = asyncio.ensure_future(self._carry(incoming, write))
+        self._stream = task
+        try:
+            await task
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        finally:
+            if self._stream is task:
+                self._stream = None
+
+    async def _carry(
+        self,
+        incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]],
+        write: Callable[[list[replica_service_pb2.PeerMessage]], Awaitable[None]],
+    ) -> None:
+        self.outbox.clear()
+        self.connected = True
+        log.info("peer connected", peer=self.peer.replica)
+        tasks = [asyncio.ensure_future(work) for work in (self._write_all(write), self._tell_clock(), self._read_all(incoming))]
+        try:
+            self._handler.on_peer_connected(self.peer.replica)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self.connected = False
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            log.info("peer lost", peer=self.peer.replica)
+            self._handler.on_peer_lost(self.peer.replica)
+
+    async def _read_all(self, incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]]) -> None:
+        async for group in incoming:
+            self.last_heard_ms = monotonic_ms()
+            for message in group:
+                await self._handler.on_peer_message(self.peer.replica, message)
+
+    async def _write_all(self, write: Callable[[list[replica_service_pb2.PeerMessage]], Awaitable[None]]) -> None:
+        while True:
+            await write(await self.outbox.take())
+
+    async def _tell_clock(self) -> None:
+        while True:
+            clock = replica_service_pb2.PeerClock(clock_ms=wall_clock_ms())
+            self.outbox.put(replica_service_pb2.PeerMessage(clock=clock))
+            await asyncio.sleep(CLOCK_INTERVAL_S)
+
+
+class Peers:
+    """All links of this replica, and the channels to call peers on."""
+
+    def __init__(
+        self,
+        own: ReplicaId,
+        peers: Iterable[Peer],
+        handler: PeerHandler,
+        open_channel: Callable[[Peer], grpc.aio.Channel],
+    ) -> None:
+        self._own = own
+        self._open_channel = open_channel
+        self._channels: dict[ReplicaId, grpc.aio.Channel] = {}
+        self._dialers: list[asyncio.Task[None]] = []
+        self.links = {peer.replica: Link(peer, handler) for peer in sorted(peers, key=lambda peer: peer.replica)}
+
+    def start(self) -> None:
+        """Starts dialling every peer with a higher id."""
+        for replica, link in self.links.items():
+            if replica > self._own:
+                self._dialers.append(asyncio.ensure_future(self._dial(link)))
+
+    async def stop(self) -> None:
+        """Ends all links."""
+        for task in self._dialers:
+            task.cancel()
+        await asyncio.gather(*self._dialers, return_exceptions=True)
+        for channel in self._channels.values():
+            await channel.close()
+
+    def send(self, to: ReplicaId | None, message: replica_service_pb2.PeerMessage) -> None:
+        """Sends to one peer, or to all."""
+        if to is not None:
+            self.links[to].send(message)
+            return
+        for link in self.links.values():
+            link.send(message)
+
+    def stub(self, replica: ReplicaId) -> replica_service_pb2_grpc.ReplicaServiceAsyncStub:
+        """To call a peer's ReplicaService."""
+        if replica not in self._channels:
+            self._channels[replica] = self._open_channel(self.links[replica].peer)
+        stub: replica_service_pb2_grpc.ReplicaServiceAsyncStub = replica_service_pb2_grpc.ReplicaServiceStub(
+            self._channels[replica]
+        )
+        return stub
+
+    async def _dial(self, link: Link) -> None:
+        pause_ms = RECONNECT_MIN_MS
+        while True:
+            started_ms = monotonic_ms()
+            try:
+                await self._carry_call(link)
+            except grpc.aio.AioRpcError as error:
+                log.info("peer unreachable", peer=link.peer.replica, status=error.code().name, reason=error.details())
+            lived_ms = monotonic_ms() - started_ms
+            pause_ms = RECONNECT_MIN_MS if lived_ms > RECONNECT_MAX_MS else min(2 * pause_ms, RECONNECT_MAX_MS)
+            await asyncio.sleep(pause_ms / 1000)
+
+    async def _carry_call(self, link: Link) -> None:
+        channel = self._open_channel(link.peer)
+        try:
+            call = replica_service_pb2_grpc.ReplicaServiceStub(channel).Connect()
+            await call.initial_metadata()
+
+            async def write(messages: list[replica_service_pb2.PeerMessage]) -> None:
+                await call.write(replica_service_pb2.ConnectRequest(messages=messages))
+
+            await link.run((response.messages async for response in call), write)
+        finally:
+            await channel.close()
+
+
+def wrap(payload: object) -> replica_service_pb2.PeerMessage:
+    """A consensus message as it travels."""
+    if isinstance(payload, consensus_pb2.Proposal):
+        return replica_service_pb2.PeerMessage(proposal=payload)
+    if isinstance(payload, consensus_pb2.Envelope):
+        return replica_service_pb2.PeerMessage(envelope=payload)
+    if isinstance(payload, consensus_pb2.ReplicaStatus):
+        return replica_service_pb2.PeerMessage(status=payload)
+    raise TypeError(type(payload).__name__)

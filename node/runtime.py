@@ -1,0 +1,352 @@
+"""Drives the consensus core: many steps, one `ready()`, one synchronous write, then act.
+
+Everything here runs on the event loop, except the ledger's work (one thread, in order), the vote log's writes (one thread) and signature
+checks (several threads).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+from huzheng.v1 import replica_service_pb2
+
+from consensus.events import (
+    BatchChecked,
+    BatchVerdict,
+    BlockExecuted,
+    BlockStored,
+    Certified,
+    CheckBatch,
+    Decided,
+    EnvelopeReceived,
+    Event,
+    FetchBlocks,
+    FetchEnded,
+    PeerConnected,
+    ProposalReceived,
+    ProposeBatch,
+    Ready,
+    StatusReceived,
+    TimePassed,
+)
+from consensus.replica import InvariantViolation, Replica
+from consensus.safety import SafetyViolation
+from ledger.block import ExecutedBlock
+from ledger.crypto.types import ReplicaId
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.store import ChainStore
+from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_batch, encode_batch
+from node.clock import NetworkClock, monotonic_ms
+from node.fetch import BlockFetcher
+from node.intake import Intake
+from node.ledger_worker import LedgerWorker
+from node.mempool import Mempool
+from node.peers import MAX_BACKLOG, Peers, wrap
+
+log = structlog.get_logger("replica")
+
+FORWARD_AGAIN_MS = 5_000
+"""Transactions still pending are handed to the primary again this often."""
+MAX_FORWARD_BYTES = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the runtime works with."""
+
+    genesis: Genesis
+    replica: ReplicaId
+    core: Replica
+    store: ChainStore
+    mempool: Mempool
+    clock: NetworkClock
+    workers: ThreadPoolExecutor
+
+
+class Runtime:
+    """One replica at work."""
+
+    def __init__(self, parts: Parts, on_stored: Callable[[ExecutedBlock, bytes], None]) -> None:
+        self._genesis = parts.genesis
+        self._replica = parts.replica
+        self._store = parts.store
+        self._mempool = parts.mempool
+        self._clock = parts.clock
+        self._workers = parts.workers
+        self._on_stored = on_stored
+        self.core = parts.core
+        self.peers: Peers
+        self.intake: Intake
+        self.problem: HuzhengError | None = None
+        self.counts: Counter[str] = Counter()
+        self._ledger = LedgerWorker(parts.genesis, parts.store, parts.mempool.verified)
+        self._ledger_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._votes_thread = ThreadPoolExecutor(1, thread_name_prefix="votes")
+        self._fetcher = BlockFetcher(self._store, self._apply_fetched)
+        self._events: deque[Event] = deque()
+        self._wake = asyncio.Event()
+        self._backlog: Counter[ReplicaId] = Counter()
+        self._drained = asyncio.Event()
+        self._checked: dict[int, WellFormedBatch] = {}
+        self._to_forward: list[bytes] = []
+        self._forwarded_ms = monotonic_ms()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    # --- from the rest of the node ---
+
+    def offer(self, transaction: WellFormedTransaction) -> None:
+        """A transaction was taken in here: propose it, or hand it to the primary."""
+        if not self.core.is_primary:
+            self._to_forward.append(transaction.raw)
+        self._wake.set()
+
+    def post(self, event: Event) -> None:
+        """Queues an event for the core."""
+        self._events.append(event)
+        self._wake.set()
+
+    def on_peer_connected(self, peer: ReplicaId) -> None:
+        """A link is up: tell the peer where we stand, and hand pending transactions to a primary that is back."""
+        self.post(PeerConnected(peer))
+        if peer == self.core.primary:
+            self._forward_pending()
+
+    def on_peer_lost(self, peer: ReplicaId) -> None:
+        """A link is down."""
+        self._clock.forget(peer)
+
+    async def on_peer_message(self, peer: ReplicaId, message: replica_service_pb2.PeerMessage) -> None:
+        """Queues a peer's message; waits while too many of this peer's are unprocessed."""
+        which = message.WhichOneof("message")
+        if which == "clock":
+            self._clock.heard(peer, message.clock.clock_ms)
+        elif which == "forwarded":
+            await self.intake.admit_forwarded(message.forwarded.transactions)
+            self._wake.set()
+        elif which is not None:
+            self._backlog[peer] += 1
+            self.post(_as_event(peer, message))
+            while self._backlog[peer] > MAX_BACKLOG and not self._stopping:
+                self._drained.clear()
+                await self._drained.wait()
+
+    # --- the loop ---
+
+    async def run(self) -> None:
+        """Works until `stop`. Raises what makes going on impossible."""
+        while not self._stopping:
+            await self._wait()
+            self._step_all()
+            self._propose()
+            self._forward()
+            ready = self.core.ready()
+            if ready != Ready():
+                await self._act(ready)
+
+    async def stop(self) -> None:
+        """Stops after the work in hand; everything durable stays consistent whenever this is cut short."""
+        self._stopping = True
+        self._wake.set()
+        self._drained.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._ledger_thread.shutdown)
+        await asyncio.to_thread(self._votes_thread.shutdown)
+
+    async def _wait(self) -> None:
+        if not self._events and not self._wake.is_set():
+            delay_s = max(0.0, (self.core.next_deadline() - monotonic_ms()) / 1000)
+            timer = asyncio.get_running_loop().call_later(max(delay_s, 0.001), self._wake.set)
+            await self._wake.wait()
+            timer.cancel()
+        self._wake.clear()
+
+    def _step_all(self) -> None:
+        now_ms = monotonic_ms()
+        while self._events:
+            event = self._events.popleft()
+            if isinstance(event, EnvelopeReceived | ProposalReceived | StatusReceived):
+                self._backlog[event.sender] -= 1
+            self._step(event, now_ms)
+        self._drained.set()
+        if now_ms >= self.core.next_deadline():
+            self._step(TimePassed(), now_ms)
+
+    def _step(self, event: Event, now_ms: int) -> None:
+        try:
+            self.core.step(event, now_ms)
+        except (InvariantViolation, SafetyViolation) as error:
+            raise HuzhengError(Code.REPLICA_BUG, str(error)) from error
+
+    def _propose(self) -> None:
+        parameters = self._genesis.parameters
+        now_ms = monotonic_ms()
+        while self.problem is None and self.core.wants_batch(
+            self._mempool.pending_count, self._mempool.pending_bytes, now_ms
+        ):
+            taken = self._mempool.take(parameters.max_batch_bytes - 64, parameters.max_batch_transactions)
+            batch = encode_batch(self._replica, self._clock.now_ms(), [transaction.raw for transaction in taken])
+            self._step(ProposeBatch(batch), now_ms)
+
+    def _forward(self) -> None:
+        if self.core.is_primary:
+            self._to_forward.clear()
+            return
+        now_ms = monotonic_ms()
+        if now_ms - self._forwarded_ms >= FORWARD_AGAIN_MS:
+            self._forwarded_ms = now_ms
+            self._forward_pending()
+        group: list[bytes] = []
+        size = 0
+        for raw in self._to_forward:
+            group.append(raw)
+            size += len(raw)
+            if size >= MAX_FORWARD_BYTES:
+                self._send_forward(group)
+                group, size = [], 0
+        if group:
+            self._send_forward(group)
+        self._to_forward.clear()
+
+    def _send_forward(self, group: list[bytes]) -> None:
+        forwarded = replica_service_pb2.ForwardedTransactions(transactions=group)
+        self.peers.send(self.core.primary, replica_service_pb2.PeerMessage(forwarded=forwarded))
+
+    def _forward_pending(self) -> None:
+        self._to_forward.extend(transaction.raw for transaction in self._mempool.all_pending())
+        self._wake.set()
+
+    async def _act(self, ready: Ready) -> None:
+        if ready.votes:
+            await self._write_votes(ready)
+        if self.problem is not None:
+            return
+        for send in ready.sends:
+            self.peers.send(send.to, wrap(send.payload))
+        for check in ready.checks:
+            self._spawn(self._check(check))
+        for decided in ready.decided:
+            self._spawn(self._execute(decided))
+        for certified in ready.certified:
+            self._spawn(self._store_block(certified))
+        if ready.fetch is not None:
+            self._spawn(self._fetch(ready.fetch))
+        self._report(ready)
+
+    async def _write_votes(self, ready: Ready) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._votes_thread, self._store.write_votes, ready.votes)
+            self.counts["vote_log_writes"] += 1
+        except HuzhengError as error:
+            self._give_up(error)
+
+    def _report(self, ready: Ready) -> None:
+        for trace in ready.trace:
+            self.counts[trace.event] += 1
+            log.debug(trace.event, **trace.fields)
+        for proof in ready.evidence:
+            log.error("equivocation", replica=proof.replica, sequence=proof.sequence)
+        if ready.diverged is not None:
+            self._give_up(HuzhengError(Code.DIVERGED, f"height {ready.diverged.height}"))
+
+    def _give_up(self, error: HuzhengError) -> None:
+        """Votes no more, but goes on answering reads; the operator is told why and what to do."""
+        if self.problem is None:
+            self.problem = error
+            log.critical("replica stopped voting", code=error.code, detail=error.detail, hint=error.hint())
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        error = task.exception()
+        if not isinstance(error, HuzhengError):
+            log.error("internal error", exc_info=error)
+            error = HuzhengError(Code.REPLICA_BUG, type(error).__name__)
+        self._give_up(error)
+
+    # --- work off the loop ---
+
+    async def _check(self, check: CheckBatch) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            batch = await loop.run_in_executor(
+                self._workers, check_batch, check.batch, self._genesis, self._mempool.verified
+            )
+        except HuzhengError as error:
+            log.warning("invalid batch", primary=check.proposer, code=error.code, detail=error.detail)
+            verdict = BatchVerdict.INVALID
+        else:
+            verdict = self._judge_fresh(batch, check.proposer)
+            self._checked[check.sequence] = batch
+        self.post(BatchChecked(check.sequence, check.batch_digest, verdict))
+
+    def _judge_fresh(self, batch: WellFormedBatch, proposer: ReplicaId) -> BatchVerdict:
+        """T5."""
+        if batch.proposer != proposer:
+            return BatchVerdict.INVALID
+        latest_ms = self._clock.now_ms() + self._genesis.parameters.clock_bound_ms
+        return BatchVerdict.EARLY if batch.proposed_ms > latest_ms else BatchVerdict.VALID
+
+    async def _execute(self, decided: Decided) -> None:
+        checked = self._checked.pop(decided.height, None)
+        if checked is not None and checked.raw != decided.batch:
+            checked = None
+        loop = asyncio.get_running_loop()
+        block = await loop.run_in_executor(
+            self._ledger_thread, self._ledger.execute, decided.height, decided.batch, checked
+        )
+        if block is not None:
+            self.post(BlockExecuted(block.height, block.block_hash))
+
+    async def _store_block(self, certified: Certified) -> None:
+        loop = asyncio.get_running_loop()
+        block = await loop.run_in_executor(
+            self._ledger_thread, self._ledger.store, certified.height, certified.certificate
+        )
+        if block is not None:
+            self._stored(block, certified.certificate)
+
+    async def _fetch(self, request: FetchBlocks) -> None:
+        try:
+            await self._fetcher.fetch(request, self.peers.stub)
+        finally:
+            self.post(FetchEnded())
+
+    async def _apply_fetched(self, fetched: bytes) -> bool:
+        """Stores one fetched block; False when it was there already. Raises HuzhengError when it does not prove itself."""
+        loop = asyncio.get_running_loop()
+        applied = await loop.run_in_executor(self._ledger_thread, self._ledger.apply, fetched)
+        if applied is None:
+            return False
+        self._stored(*applied)
+        return True
+
+    def _stored(self, block: ExecutedBlock, certificate: bytes) -> None:
+        for sequence in [sequence for sequence in self._checked if sequence <= block.height]:
+            del self._checked[sequence]
+        self.post(BlockStored(block.height))
+        self._on_stored(block, certificate)
+
+
+def _as_event(peer: ReplicaId, message: replica_service_pb2.PeerMessage) -> Event:
+    which = message.WhichOneof("message")
+    if which == "proposal":
+        return ProposalReceived(peer, message.proposal.pre_prepare, message.proposal.batch)
+    if which == "envelope":
+        return EnvelopeReceived(peer, message.envelope)
+    return StatusReceived(peer, message.status)
