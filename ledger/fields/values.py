@@ -15,12 +15,17 @@ from ledger.fields.pattern import compile_pattern
 MAX_DECIMAL_DIGITS = 18
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 
-FORBIDDEN_IN_TEXT = frozenset(
-    [chr(code) for code in range(0x20)]
-    + [chr(code) for code in range(0x7F, 0xA0)]
-    + [chr(code) for code in range(0xD800, 0xE000)]
-    + ["\u2028", "\u2029", "\ufeff"]
+# Controls, line separators, surrogates and what is invisible or turns the reading direction: a text reads as it is.
+_FORBIDDEN_RANGES = (
+    (0x00, 0x1F),
+    (0x7F, 0x9F),
+    (0x200B, 0x200F),
+    (0x2028, 0x202E),
+    (0x2060, 0x206F),
+    (0xD800, 0xDFFF),
+    (0xFEFF, 0xFEFF),
 )
+FORBIDDEN_IN_TEXT = frozenset(chr(code) for first, last in _FORBIDDEN_RANGES for code in range(first, last + 1))
 
 Fits = Callable[[str], bool]
 
@@ -51,7 +56,7 @@ def check_value(spec: pb.FieldSpec, value: str) -> None:
 
 
 def is_plain_text(value: str) -> bool:
-    """Whether the text is not empty and has no control characters, line separators, byte-order marks or surrogates."""
+    """Whether the text is not empty and has no control characters, line separators or invisible characters (F1)."""
     if value.isascii():
         return value.isprintable() and value != ""
     return FORBIDDEN_IN_TEXT.isdisjoint(value)
