@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from ledger.genesis import Genesis
 from msgspec import Meta, Struct, field
 
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
-from ledger.genesis import Genesis
 from node.toml_file import Address, TomlFile
 
 MEBIBYTE = 1 << 20
@@ -22,7 +22,7 @@ Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Bytes = Annotated[int, Meta(ge=MEBIBYTE, le=1 << 40)]
 
 
-class NodeSection(Struct, frozen=True, forbid_unknown_fields=True):
+class NodeSection(Struct, frozen=True):
     """`[node]`: which node this is."""
 
     replica: Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]
@@ -35,27 +35,27 @@ class NodeSection(Struct, frozen=True, forbid_unknown_fields=True):
     listen: Address
 
 
-class TlsSection(Struct, frozen=True, forbid_unknown_fields=True):
+class TlsSection(Struct, frozen=True):
     """`[tls]`: the node's certificate, for calls in both directions."""
 
     certificate: Path
     key: Path
 
 
-class PeerSection(Struct, frozen=True, forbid_unknown_fields=True):
+class PeerSection(Struct, frozen=True):
     """`[peers.<replica id>]`: where another replica is."""
 
     address: Address
 
 
-class HttpSection(Struct, frozen=True, forbid_unknown_fields=True):
+class HttpSection(Struct, frozen=True):
     """`[http]`: metrics and health, without TLS and so on loopback unless told otherwise."""
 
     enabled: bool = True
     listen: Address = Address("127.0.0.1", 7200)
 
 
-class LimitsSection(Struct, frozen=True, forbid_unknown_fields=True):
+class LimitsSection(Struct, frozen=True):
     """`[limits]`: what this machine can take."""
 
     pending_transactions_per_department: Count = 20_000
@@ -66,7 +66,7 @@ class LimitsSection(Struct, frozen=True, forbid_unknown_fields=True):
     watchers: Count = 256
 
 
-class LogSection(Struct, frozen=True, forbid_unknown_fields=True):
+class LogSection(Struct, frozen=True):
     """`[log]`: on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"

@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ledger.errors import Code, HuzhengError
 from node.identity import Caller, Role
+from node.pkcs8 import read_private_key, write_private_key
 
 AUTHORITY_DAYS = 3652
 LEAF_DAYS = 365
@@ -44,7 +45,7 @@ class Authority:
 
     def key_pem(self, passphrase: bytes | None) -> bytes:
         """PKCS#8, encrypted if there is a passphrase."""
-        return _key_pem(self.key, passphrase)
+        return write_private_key(self.key, passphrase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +84,13 @@ def read_authority(department: str, certificate_pem: bytes, key_pem: bytes, pass
     """A CA from its files' contents.
 
     Raises:
-        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MISMATCH, KEY_PASSPHRASE_NEEDED, KEY_PASSPHRASE_WRONG.
+        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MISMATCH, KEY_FILE_INVALID, KEY_PASSPHRASE_NEEDED, KEY_PASSPHRASE_WRONG.
     """
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
     except ValueError:
         raise HuzhengError(Code.TLS_FILE_INVALID, f"CA certificate of {department}") from None
-    try:
-        key = serialization.load_pem_private_key(key_pem, passphrase)
-    except TypeError:
-        if passphrase is not None:
-            return read_authority(department, certificate_pem, key_pem, None)
-        raise HuzhengError(Code.KEY_PASSPHRASE_NEEDED, f"CA key of {department}") from None
-    except ValueError:
-        code = Code.KEY_PASSPHRASE_WRONG if b"ENCRYPTED" in key_pem else Code.TLS_FILE_INVALID
-        raise HuzhengError(code, f"CA key of {department}") from None
+    key = read_private_key(key_pem, passphrase, f"CA key of {department}")
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise HuzhengError(Code.TLS_KEY_MISMATCH, f"CA of {department}")
     return Authority(department, certificate, key)
@@ -107,7 +100,7 @@ def issue(authority: Authority, holder: Caller, now: datetime, days: int = LEAF_
     """A new key and a certificate for it. It never outlives the CA's."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = leaf_builder(authority, holder, key.public_key(), now, days).sign(authority.key, hashes.SHA256())
-    return Leaf(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key, None))
+    return Leaf(certificate.public_bytes(serialization.Encoding.PEM), write_private_key(key, None))
 
 
 def leaf_builder(
@@ -168,10 +161,3 @@ def _key_usage(*, digital_signature: bool, issue: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase is not None:
-        encryption = serialization.BestAvailableEncryption(passphrase)
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)

@@ -16,10 +16,9 @@ from cryptography.hazmat.primitives import serialization
 from ledger.errors import Code, HuzhengError
 from node.identity import Caller, caller_named_in, is_issued_by
 from node.pki import server_name
+from node.private_file import read_file, read_private_file
 
 WARN_BEFORE = timedelta(days=30)
-# More than any certificate chain or key needs; a device file or a wrong path must not fill memory.
-_MAX_FILE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +41,33 @@ class TlsMaterial:
         return self.not_after - now < WARN_BEFORE
 
 
-def load_material(certificate: Path, key: Path, ca_certificate: bytes, now: datetime) -> TlsMaterial:
+def load_material(
+    certificate: Path, key: Path, ca_certificate: bytes, now: datetime, holder: Caller | None = None
+) -> TlsMaterial:
     """Reads a certificate and its key, and checks all that would make TLS fail later without a reason.
 
-    `ca_certificate`: the CA (DER) of the department that must have issued it.
+    `ca_certificate`: the CA (DER) of the department that must have issued it. `holder`: whom it must be for, if that is known.
 
     Raises:
-        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MODE, TLS_KEY_MISMATCH, TLS_WRONG_ISSUER, TLS_EXPIRED, TLS_NOT_YET_VALID, CALLER_NAME_INVALID.
+        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MODE, TLS_KEY_MISMATCH, TLS_WRONG_ISSUER, TLS_WRONG_HOLDER,
+            TLS_EXPIRED, TLS_NOT_YET_VALID, CALLER_NAME_INVALID.
     """
-    certificate_pem = _read(certificate)
-    key_pem = _read(key)
-    if key.stat().st_mode & 0o077:
-        raise HuzhengError(Code.TLS_KEY_MODE, str(key))
+    certificate_pem = read_file(certificate, Code.TLS_FILE_INVALID)
+    key_pem = read_private_file(key, Code.TLS_FILE_INVALID, Code.TLS_KEY_MODE)
     leaf = _parse_certificate(certificate, certificate_pem)
     if _public_key_of(key, key_pem) != leaf.public_key():
         raise HuzhengError(Code.TLS_KEY_MISMATCH, f"{certificate}, {key}")
     if not is_issued_by(leaf, x509.load_der_x509_certificate(ca_certificate)):
         raise HuzhengError(Code.TLS_WRONG_ISSUER, str(certificate))
+    named = caller_named_in(leaf)
+    if holder is not None and named != holder:
+        raise HuzhengError(Code.TLS_WRONG_HOLDER, f"{certificate} is for {named.uri}; needed: {holder.uri}")
     if leaf.not_valid_after_utc <= now:
         raise HuzhengError(Code.TLS_EXPIRED, f"{certificate}, expired {_show(leaf.not_valid_after_utc)}")
     if leaf.not_valid_before_utc > now:
         since = _show(leaf.not_valid_before_utc)
         raise HuzhengError(Code.TLS_NOT_YET_VALID, f"{certificate}, valid from {since}; this clock says {_show(now)}")
-    holder = caller_named_in(leaf)
-    return TlsMaterial(certificate_pem, key_pem, holder, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+    return TlsMaterial(certificate_pem, key_pem, named, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
 
 
 class TlsFiles:
@@ -80,6 +82,7 @@ class TlsFiles:
         key: Path,
         ca_certificate: bytes,
         *,
+        holder: Caller | None = None,
         on_reload: Callable[[TlsMaterial], None] = lambda _: None,
         on_broken: Callable[[HuzhengError], None] = lambda _: None,
     ) -> None:
@@ -87,11 +90,12 @@ class TlsFiles:
         self._certificate = certificate
         self._key = key
         self._ca_certificate = ca_certificate
+        self._holder = holder
         self._on_reload = on_reload
         self._on_broken = on_broken
         self._lock = Lock()
         self._seen = self._fingerprint()
-        self._material = load_material(certificate, key, ca_certificate, datetime.now(UTC))
+        self._material = self._load()
 
     def current(self) -> TlsMaterial:
         """The newest good pair. Costs two `stat` calls unless the files have changed."""
@@ -116,10 +120,14 @@ class TlsFiles:
             return None
         self._seen = found
         try:
-            self._material = load_material(self._certificate, self._key, self._ca_certificate, datetime.now(UTC))
+            self._material = self._load()
         except HuzhengError as error:
             return error
         return None
+
+    def _load(self) -> TlsMaterial:
+        now = datetime.now(UTC)
+        return load_material(self._certificate, self._key, self._ca_certificate, now, self._holder)
 
     def _fingerprint(self) -> tuple[tuple[int, ...], ...]:
         return tuple(_file_fingerprint(path) for path in (self._certificate, self._key))
@@ -164,17 +172,6 @@ def channel_credentials(material: TlsMaterial, server_ca_certificate: bytes) -> 
 def channel_options(department: str, replica: int) -> list[tuple[str, str]]:
     """Channel options that make the client expect this replica's name, whatever the address."""
     return [("grpc.ssl_target_name_override", server_name(department, replica))]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise HuzhengError(Code.TLS_FILE_INVALID, f"{path}: {error.strerror}") from None
-    if len(data) > _MAX_FILE_BYTES:
-        raise HuzhengError(Code.TLS_FILE_INVALID, f"{path}: too large")
-    return data
 
 
 def _parse_certificate(path: Path, pem: bytes) -> x509.Certificate:

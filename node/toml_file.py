@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -171,24 +170,23 @@ class TomlFile:
 
     def _value(self, key: str, value: object, kind: Any) -> object:
         try:
-            return msgspec.convert(value, kind, dec_hook=self._decoder())
-        except msgspec.ValidationError as error:
+            if kind is Address:
+                return Address.parse(_text(value))
+            return msgspec.convert(value, kind, dec_hook=self._path)
+        except ValueError as error:
             self.problem(key, str(error))
             return None
 
-    def _decoder(self) -> Callable[[type, object], object]:
-        directory = self.path.parent
-
-        def decode(kind: type, value: object) -> object:
-            if not isinstance(value, str) or not value:
-                raise ValueError("not a text in quotation marks")
-            if kind is Path:
-                return directory / value
-            if kind is Address:
-                return Address.parse(value)
+    def _path(self, kind: type, value: object) -> Path:
+        if kind is not Path:
             raise NotImplementedError(kind)
+        return self.path.parent / _text(value)
 
-        return decode
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("not a text in quotation marks, or empty")
+    return value
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:
