@@ -53,7 +53,7 @@ def is_social_credit_code(text: str) -> bool:
 
 def organisation_check(body: str) -> str:
     """The check character for the first 8 characters of an organisation code (GB 11714)."""
-    total = sum(_SOCIAL_CREDIT_VALUES[c] * w for c, w in zip(body, _ORGANISATION_WEIGHTS, strict=True))
+    total = sum(int(character, 36) * weight for character, weight in zip(body, _ORGANISATION_WEIGHTS, strict=True))
     return "0123456789X"[(11 - total % 11) % 11]
 
 

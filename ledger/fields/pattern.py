@@ -129,11 +129,8 @@ class SlicedPattern:
         """See `Pattern.matches`."""
         if len(value) < self.least or (self.most is not None and len(value) > self.most):
             return False
-        for span, members in self.parts:
-            # What is left after stripping the members from both ends holds a character that is no member.
-            if value[span].strip(members):
-                return False
-        return True
+        # What is left after stripping the members from both ends holds a character that is no member.
+        return all(not value[span].strip(members) for span, members in self.parts)
 
 
 def compile_pattern(text: str) -> Pattern:
