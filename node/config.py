@@ -17,7 +17,7 @@ from ledger.errors import Code, HuzhengError
 from node.toml_file import Address, TomlFile
 
 MEBIBYTE = 1 << 20
-DepartmentId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,31}$")]
+DepartmentId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,31}\Z")]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Bytes = Annotated[int, Meta(ge=MEBIBYTE, le=1 << 40)]
 
