@@ -97,6 +97,10 @@ class Code(StrEnum):
     NETWORK_DIRECTORY_USED = "NETWORK_DIRECTORY_USED"
     NETWORK_PLAN_INVALID = "NETWORK_PLAN_INVALID"
     MEMBER_FILE_INVALID = "MEMBER_FILE_INVALID"
+    # Node: service
+    CALLER_NOT_DEPARTMENT = "CALLER_NOT_DEPARTMENT"
+    ADDRESS_IN_USE = "ADDRESS_IN_USE"
+    ADDRESS_NOT_AVAILABLE = "ADDRESS_NOT_AVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,6 +557,24 @@ TEXTS: dict[Code, Text] = {
         "部门成员文件无效。",
         "Have the department send it again as `huzheng network prepare` wrote it.",
         "请该部门按 `huzheng network prepare` 的输出原样重新提供。",
+    ),
+    Code.CALLER_NOT_DEPARTMENT: Text(
+        "The transaction is in the name of another department than the caller's.",
+        "交易所属部门与调用方部门不一致。",
+        "Submit with a certificate of the department that signed the transaction.",
+        "请使用签署该交易的部门的证书提交。",
+    ),
+    Code.ADDRESS_IN_USE: Text(
+        "Another program listens on this address already.",
+        "该地址已被其他程序占用。",
+        "Stop the other program (perhaps another copy of this node), or choose another port in node.toml.",
+        "请停止占用端口的程序（可能是本节点的另一进程），或在 node.toml 中更换端口。",
+    ),
+    Code.ADDRESS_NOT_AVAILABLE: Text(
+        "The node cannot listen on this address.",
+        "节点无法监听该地址。",
+        "Set an address of this machine in node.toml, and a port above 1023 unless the service may use lower ones.",
+        "请在 node.toml 中填写本机地址；除非服务有相应权限，请使用1023以上的端口。",
     ),
 }
 
