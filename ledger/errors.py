@@ -55,6 +55,18 @@ class Code(StrEnum):
     KEY_EXISTS = "KEY_EXISTS"
     BAD_KEY = "BAD_KEY"
     LAST_ADMIN_KEY = "LAST_ADMIN_KEY"
+    # Database and blocks
+    STORE_LOCKED = "STORE_LOCKED"
+    STORE_CORRUPT = "STORE_CORRUPT"
+    STORE_ROLLED_BACK = "STORE_ROLLED_BACK"
+    STORE_WRONG_CHAIN = "STORE_WRONG_CHAIN"
+    STORE_VERSION = "STORE_VERSION"
+    STORE_FOREIGN = "STORE_FOREIGN"
+    STORE_ACCESS = "STORE_ACCESS"
+    STORE_DISK_FULL = "STORE_DISK_FULL"
+    STORE_WRITE_FAILED = "STORE_WRITE_FAILED"
+    BAD_BLOCK = "BAD_BLOCK"
+    CHAIN_FAULT = "CHAIN_FAULT"
     # Calls and command line
     INTERNAL = "INTERNAL"
     INVALID_REQUEST = "INVALID_REQUEST"
@@ -317,6 +329,75 @@ TEXTS: dict[Code, Text] = {
         "这是本部门最后一把管理密钥。",
         "Register another admin key first.",
         "请先登记另一把管理密钥。",
+    ),
+    Code.STORE_LOCKED: Text(
+        "Another process has the database open.",
+        "数据库已被其他进程打开。",
+        "Stop the node (or the other command) that uses this directory, then try again.",
+        "请先停止使用该目录的节点或命令，然后重试。",
+    ),
+    Code.STORE_CORRUPT: Text(
+        "The database is damaged.",
+        "数据库已损坏。",
+        "Stop the node, move its data directory away (keep it) and start again: the chain is fetched from "
+        "the other nodes. Its votes are lost with it, so have the replica's key replaced before it votes.",
+        "请停止节点，移走（但保留）其数据目录后重新启动：链数据会从其他节点获取。投票记录随之丢失，投票前须更换节点密钥。",
+    ),
+    Code.STORE_ROLLED_BACK: Text(
+        "The database has lost writes that were durable before.",
+        "数据库丢失了此前已持久化的写入。",
+        "The disk lost data, or an old copy of files was put back. Put back the newest files if you have "
+        "them; otherwise do as for a damaged database.",
+        "磁盘丢失了数据，或恢复了旧的文件副本。如有最新文件请恢复；否则按数据库损坏处理。",
+    ),
+    Code.STORE_WRONG_CHAIN: Text(
+        "The database belongs to another chain.",
+        "数据库属于另一条链。",
+        "Give the genesis file that the database was made with, or the data directory of this network.",
+        "请使用创建该数据库的创世文件，或改用本网络的数据目录。",
+    ),
+    Code.STORE_VERSION: Text(
+        "The database was written by another version of the software.",
+        "数据库由其他版本的软件写入。",
+        "Use the software version that wrote it, or a newer one that says it can read it.",
+        "请使用写入该数据库的软件版本，或声明可读取它的更新版本。",
+    ),
+    Code.STORE_FOREIGN: Text(
+        "The directory holds something else than a database of this software.",
+        "该目录不是本软件的数据库。",
+        "Give the node's data directory, or an empty or new one.",
+        "请指定节点的数据目录，或空目录、新目录。",
+    ),
+    Code.STORE_ACCESS: Text(
+        "The database directory cannot be used.",
+        "无法使用数据库目录。",
+        "Check the path, its owner and permissions: the user that runs the node must be able to write there.",
+        "请检查路径、属主和权限：运行节点的用户须能写入该目录。",
+    ),
+    Code.STORE_DISK_FULL: Text(
+        "The disk is full.",
+        "磁盘空间已满。",
+        "Free some space (or raise the quota), then start the node again: nothing that was confirmed is lost.",
+        "请释放空间或提高配额，然后重新启动节点：已确认的数据不会丢失。",
+    ),
+    Code.STORE_WRITE_FAILED: Text(
+        "Writing to the database failed.",
+        "写入数据库失败。",
+        "Check the disk and the system's log, then start the node again: nothing that was confirmed is lost.",
+        "请检查磁盘和系统日志，然后重新启动节点：已确认的数据不会丢失。",
+    ),
+    Code.BAD_BLOCK: Text(
+        "A block does not prove itself or breaks a rule.",
+        "区块无法自证或违反规则。",
+        "Do not rely on it; fetch the block from another node.",
+        "请勿采信；请从其他节点重新获取该区块。",
+    ),
+    Code.CHAIN_FAULT: Text(
+        "The database does not hold what the chain's rules demand.",
+        "数据库内容与链的规则不符。",
+        "Do not rely on this node's answers; keep the database for inspection and fetch the chain anew from "
+        "the other nodes.",
+        "请勿采信该节点的应答；保留数据库备查，并从其他节点重新获取整条链。",
     ),
     Code.INTERNAL: Text(
         "Something went wrong inside Huzheng.",
