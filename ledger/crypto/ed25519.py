@@ -36,7 +36,10 @@ class Ed25519Sha256:
 
     def digest(self, domain: Domain, *parts: bytes) -> bytes:
         """SHA-256 of `D(k) ‖ parts`."""
-        return sha256(b"".join((domain, *parts))).digest()
+        hasher = sha256(domain)
+        for part in parts:
+            hasher.update(part)
+        return hasher.digest()
 
     def plain_hash(self, data: bytes) -> bytes:
         """SHA-256."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from huzheng.v1 import block_pb2
@@ -41,11 +41,13 @@ class Membership:
     chain_id: bytes
     epoch: Epoch
     members: tuple[Member, ...]
+    _positions: Mapping[ReplicaId, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ids = [member.replica for member in self.members]
         if not ids or ids[0] < 1 or any(a >= b for a, b in pairwise(ids)):
             raise ValueError("a membership has members, in strictly ascending order of ids from 1")
+        object.__setattr__(self, "_positions", {replica: index for index, replica in enumerate(ids)})
 
     @property
     def n(self) -> int:
@@ -64,14 +66,11 @@ class Membership:
 
     def index_of(self, replica: ReplicaId) -> int | None:
         """The replica's position, or None if it is no member."""
-        for index, member in enumerate(self.members):
-            if member.replica == replica:
-                return index
-        return None
+        return self._positions.get(replica)
 
     def member(self, replica: ReplicaId) -> Member | None:
         """The member with this id, or None."""
-        index = self.index_of(replica)
+        index = self._positions.get(replica)
         return None if index is None else self.members[index]
 
     def primary(self, view: View) -> ReplicaId:
@@ -113,14 +112,12 @@ def verify_certificate(
         raise HuzhengError(Code.BAD_CERTIFICATE, "not in strict form") from None
     if len(seals) != membership.q:
         raise HuzhengError(Code.BAD_CERTIFICATE, f"{len(seals)} seals, the quorum is {membership.q}")
+    if any(a.replica >= b.replica for a, b in pairwise(seals)):
+        raise HuzhengError(Code.BAD_CERTIFICATE, "the seals are not in strictly ascending order of replicas")
     message = seal_message(membership.chain_id, membership.epoch, height, block_hash)
-    previous = 0
     for seal in seals:
-        if seal.replica <= previous:
-            raise HuzhengError(Code.BAD_CERTIFICATE, "seals out of order")
-        previous = seal.replica
         member = membership.member(ReplicaId(seal.replica))
         if member is None:
-            raise HuzhengError(Code.BAD_CERTIFICATE, "a seal by a replica that is no member")
+            raise HuzhengError(Code.BAD_CERTIFICATE, "a seal is by a replica that is no member")
         if not suite.verify(Domain.SIGN_SEAL, member.public_key, message, seal.signature):
             raise HuzhengError(Code.BAD_CERTIFICATE, f"the seal of replica {seal.replica} does not verify")

@@ -23,7 +23,7 @@ def read(message_type: type[M], data: bytes) -> M:
     message = message_type()
     try:
         message.ParseFromString(data)
-    except (DecodeError, RecursionError):
+    except (DecodeError, UnicodeDecodeError, RecursionError):  # the last two by protobuf's pure-Python backend
         raise HuzhengError(Code.NOT_STRICT, message_type.DESCRIPTOR.name) from None
     # Unknown fields would be written back as they came.
     message.DiscardUnknownFields()
