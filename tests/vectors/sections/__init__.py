@@ -1,0 +1,1 @@
+"""Each module here adds golden vectors to scripts/gen_vectors."""
