@@ -1,4 +1,4 @@
-"""Who votes, how many votes decide, and what a certificate proves (docs/protocol.md I2, I3)."""
+"""Who votes, how many votes decide, and what a certificate proves (docs/protocol.md I2 to I4)."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def build_certificate(membership: Membership, seals: Mapping[ReplicaId, bytes]) 
 def verify_certificate(
     suite: Suite, membership: Membership, certificate: bytes, height: Height, block_hash: bytes
 ) -> None:
-    """Accept a certificate for this block: strict form, exactly q seals, by members in ascending order, each valid.
+    """Accept a certificate for this block (I4): strict form, exactly q seals, by members in ascending order, each valid.
 
     Raises:
         HuzhengError: BAD_CERTIFICATE.
