@@ -95,24 +95,28 @@ class TomlFile:
             if default is None:
                 self.problem(f"[{name}]", "missing section")
             return default
-        return self._convert(name, self._tables[name], kind)
+        return self.convert(name, self._tables[name], kind)
 
     def numbered_sections(self, name: str, kind: type[S]) -> dict[int, S]:
         """The sections `[name.1]`, `[name.2]`, ..., without those that are wrong."""
+        found: dict[int, S] = {}
+        for key, value in self.named_tables(name).items():
+            if not re.fullmatch(r"[1-9][0-9]{0,8}", key):
+                self.problem(f"[{name}.{key}]", "not numbered 1, 2, 3, ...")
+                continue
+            section = self.convert(f"{name}.{key}", value, kind)
+            if section is not None:
+                found[int(key)] = section
+        return found
+
+    def named_tables(self, name: str) -> dict[str, object]:
+        """What stands in `[name]`, unread; empty when it is absent."""
         self._asked.append(name)
         table = self._tables.get(name, {})
         if not isinstance(table, dict):
             self.problem(f"[{name}]", "not a section")
             return {}
-        found: dict[int, S] = {}
-        for key, value in table.items():
-            if not re.fullmatch(r"[1-9][0-9]{0,8}", key):
-                self.problem(f"[{name}.{key}]", "not numbered 1, 2, 3, ...")
-                continue
-            section = self._convert(f"{name}.{key}", value, kind)
-            if section is not None:
-                found[int(key)] = section
-        return found
+        return table
 
     def list_of_sections(self, name: str, kind: type[S]) -> list[S]:
         """The sections `[[name]]`, without those that are wrong."""
@@ -121,7 +125,7 @@ class TomlFile:
         if not isinstance(tables, list):
             self.problem(f"[[{name}]]", "not a list of sections")
             return []
-        sections = [self._convert(f"{name}.{index}", value, kind) for index, value in enumerate(tables, 1)]
+        sections = [self.convert(f"{name}.{index}", value, kind) for index, value in enumerate(tables, 1)]
         return [section for section in sections if section is not None]
 
     def refuse_other_sections(self) -> None:
@@ -146,12 +150,13 @@ class TomlFile:
         """Notes a mistake."""
         self._problems.append(f"{key}: {text}")
 
-    def raise_problems(self) -> None:
-        """Raises CONFIG_INVALID with all mistakes, one a line, if there are any."""
+    def raise_problems(self, code: Code = Code.CONFIG_INVALID) -> None:
+        """Raises an error with all mistakes, one a line, if there are any."""
         if self._problems:
-            raise HuzhengError(Code.CONFIG_INVALID, "\n".join([str(self.path), *self._problems]))
+            raise HuzhengError(code, "\n".join([str(self.path), *self._problems]))
 
-    def _convert(self, name: str, table: object, kind: type[S]) -> S | None:
+    def convert(self, name: str, table: object, kind: type[S]) -> S | None:
+        """A table as a section called `name`; None, with its mistakes noted, when there is something wrong with it."""
         if not isinstance(table, dict):
             self.problem(f"[{name}]", "not a section")
             return None
