@@ -27,6 +27,11 @@ class Code(StrEnum):
     SUITE_REFUSED = "SUITE_REFUSED"
     CRYPTO_SELF_TEST = "CRYPTO_SELF_TEST"
     VOTE_LOG_CORRUPT = "VOTE_LOG_CORRUPT"
+    EPOCH_UNKNOWN = "EPOCH_UNKNOWN"
+    PROTOCOL_UNKNOWN = "PROTOCOL_UNKNOWN"
+    DIVERGED = "DIVERGED"
+    REPLICA_BUG = "REPLICA_BUG"
+    PEER_UNKNOWN = "PEER_UNKNOWN"
     # Genesis and catalogue
     BAD_GENESIS = "BAD_GENESIS"
     BAD_CATALOGUE = "BAD_CATALOGUE"
@@ -83,6 +88,7 @@ class Code(StrEnum):
     FILE_ACCESS = "FILE_ACCESS"
     PERSONAL_DATA = "PERSONAL_DATA"
     JOURNAL_MISMATCH = "JOURNAL_MISMATCH"
+    JOURNAL_IN_USE = "JOURNAL_IN_USE"
     INTERRUPTED = "INTERRUPTED"
     # Node: keys, certificates, configuration
     CALLER_UNKNOWN = "CALLER_UNKNOWN"
@@ -173,6 +179,36 @@ TEXTS: dict[Code, Text] = {
         "密码库自检未通过。",
         "Do not run this node; reinstall the pinned versions of PyNaCl and protobuf.",
         "请勿运行该节点；请重新安装锁定版本的 PyNaCl 与 protobuf。",
+    ),
+    Code.EPOCH_UNKNOWN: Text(
+        "The proof is of a membership that this verifier does not know.",
+        "该证明对应的成员组未知。",
+        "Use a newer version of the software, and a proof with its membership path.",
+        "请使用较新的软件版本，并提供附带成员变更路径的证明。",
+    ),
+    Code.PROTOCOL_UNKNOWN: Text(
+        "The block follows a protocol version that this software does not know.",
+        "该区块采用的协议版本不受此软件支持。",
+        "Use a newer version of the software.",
+        "请使用较新的软件版本。",
+    ),
+    Code.DIVERGED: Text(
+        "A quorum of replicas certified another block than this replica executed: its database or software is at fault.",
+        "法定数量的节点认证了与本节点不同的区块：本节点的数据库或软件存在问题。",
+        "Stop the node, keep its data directory for inspection, and start it with an empty one: it fetches the chain from its peers.",
+        "请停止节点，保留数据目录备查，并以空目录重新启动：节点将从其他节点同步。",
+    ),
+    Code.REPLICA_BUG: Text(
+        "The replica found itself in a state that must not be, and stopped voting.",
+        "节点发现自身状态异常，已停止投票。",
+        "Keep the log and the data directory, restart the node, and report this as a defect.",
+        "请保留日志与数据目录，重启节点，并报告此缺陷。",
+    ),
+    Code.PEER_UNKNOWN: Text(
+        "The caller is no replica that this node has a link with.",
+        "调用方不是本节点所连接的副本节点。",
+        "Check the replica id in the caller's certificate and configuration.",
+        "请检查调用方证书与配置中的节点编号。",
     ),
     Code.VOTE_LOG_CORRUPT: Text(
         "The vote log is damaged: this replica no longer knows what it has signed.",
@@ -488,6 +524,12 @@ TEXTS: dict[Code, Text] = {
         "输入文件旁的提交日志属于其他输入、链或密钥。",
         "Continue with the input the journal was made for, or choose another journal with --journal.",
         "请使用该日志对应的输入文件继续，或用 --journal 另选日志文件。",
+    ),
+    Code.JOURNAL_IN_USE: Text(
+        "Another run is submitting with this journal now.",
+        "另一个进程正在使用该提交日志。",
+        "Wait for it to end, or stop it first.",
+        "请等待其结束，或先将其停止。",
     ),
     Code.INTERRUPTED: Text(
         "Stopped before the end.",

@@ -1,0 +1,98 @@
+"""Builds records and transactions, as a department's system or the command line does."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger import merkle
+from ledger.catalogue import SALT_BYTES, encode_payload
+from ledger.crypto import Domain, Signer, strict
+from ledger.errors import Code, HuzhengError
+from ledger.fields.entry import InputValue
+from ledger.genesis import Genesis
+from ledger.transaction import NONCE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltRecord:
+    """A record ready for a transaction."""
+
+    id: bytes
+    raw: bytes
+    payload: bytes
+
+
+def build_record(
+    genesis: Genesis,
+    resource: str,
+    subject: str,
+    version: int,
+    replaces: bytes,
+    values: Mapping[str, InputValue] | None,
+    *,
+    salt: bytes | None = None,
+) -> BuiltRecord:
+    """A record that asserts these values, or revokes if there are none.
+
+    Raises:
+        HuzhengError: UNKNOWN_RESOURCE, BAD_SUBJECT, UNKNOWN_FIELD, BAD_FIELD, MISSING_FIELD.
+    """
+    definition = genesis.catalogue.get(resource)
+    if definition is None:
+        raise HuzhengError(Code.UNKNOWN_RESOURCE)
+    if not definition.subject_fits(subject):
+        raise HuzhengError(Code.BAD_SUBJECT, f"{resource}: must be {definition.subject.expected}")
+    payload = b"" if values is None else encode_payload(definition, values, salt or secrets.token_bytes(SALT_BYTES))
+    record = pb.Record(
+        resource=resource,
+        subject=subject,
+        version=version,
+        replaces=replaces,
+        action=pb.RECORD_ACTION_REVOKE if values is None else pb.RECORD_ACTION_ASSERT,
+        schema_version=definition.schema_version,
+        payload_digest=genesis.suite.digest(Domain.PAYLOAD, payload),
+    )
+    raw = strict.write(record)
+    return BuiltRecord(genesis.suite.digest(Domain.RECORD, raw), raw, payload)
+
+
+def build_transaction(
+    genesis: Genesis,
+    signer: Signer,
+    department: str,
+    expires_ms: int,
+    *,
+    records: Sequence[BuiltRecord] = (),
+    operations: Sequence[pb.Operation] = (),
+    nonce: bytes | None = None,
+) -> bytes:
+    """A signed transaction (T1, T2)."""
+    suite = genesis.suite
+    body = strict.write(
+        pb.TransactionBody(
+            chain_id=genesis.chain_id,
+            department=department,
+            public_key=signer.public_key,
+            nonce=nonce or secrets.token_bytes(NONCE_BYTES),
+            expires_ms=expires_ms,
+            records_root=merkle.root(suite, [record.id for record in records]) if records else b"",
+            record_count=len(records),
+            operations=operations,
+        )
+    )
+    transaction = pb.Transaction(
+        body=body,
+        signature=signer.sign(Domain.SIGN_TRANSACTION, body),
+        records=[record.raw for record in records],
+        payloads=[record.payload for record in records],
+    )
+    return strict.write(transaction)
+
+
+def transaction_id(genesis: Genesis, raw: bytes) -> bytes:
+    """The id of a transaction that this program built or read from a place it trusts."""
+    return genesis.suite.digest(Domain.TRANSACTION, strict.read(pb.Transaction, raw).body)

@@ -1,0 +1,280 @@
+"""Executing a batch: a pure function of the state, the block before and the batch (docs/protocol.md section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from huzheng.v1 import block_pb2, genesis_pb2, state_pb2
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger import merkle
+from ledger.block import ExecutedBlock, Tip
+from ledger.crypto import Domain, Epoch, Height, ReplicaId, Suite, strict
+from ledger.genesis import PROTOCOL_VERSION, Genesis
+from ledger.state import (
+    SEEN_PREFIX,
+    Overlay,
+    StateReader,
+    admin_keys_key,
+    catalogue_key,
+    head_key,
+    read_head,
+    read_key,
+    seen_key,
+    signing_key_key,
+)
+from ledger.transaction import RecordInTransaction, WellFormedBatch, WellFormedTransaction
+
+Code = pb.ResultCode.ValueType
+NO_HASH = bytes(32)
+_NOT_SEEN = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
+"""Refusals that leave the transaction's id out of the seen ids (X4)."""
+
+
+class _Refused(Exception):
+    """A transaction is refused; everything it did so far is dropped."""
+
+    def __init__(self, code: Code, index: int = 0) -> None:
+        super().__init__(code, index)
+        self.code = code
+        self.index = index
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a transaction ended, or would end: the code, and the position of the record or operation it is about."""
+
+    code: Code
+    index: int
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it takes effect."""
+        return self.code == pb.RESULT_CODE_ACCEPTED
+
+
+def execute(
+    genesis: Genesis, state: StateReader, parent: Tip, epoch: Epoch, batch: WellFormedBatch
+) -> ExecutedBlock:
+    """The block that a batch makes on top of its parent, whose state is `state`."""
+    time_ms = parent.time_ms if batch.proposer == 0 else max(parent.time_ms, batch.proposed_ms)
+    overlay = Overlay(state)
+    _drop_expired(overlay, time_ms, 2 * genesis.parameters.max_batch_transactions)
+    outcomes = [_execute_one(genesis, overlay, transaction, time_ms) for transaction in batch.transactions]
+    results = tuple(
+        strict.write(pb.TransactionResult(transaction_id=transaction.id, code=outcome.code, index=outcome.index))
+        for transaction, outcome in zip(batch.transactions, outcomes, strict=True)
+    )
+    suite = genesis.suite
+    changes = dict(sorted(overlay.changes.items()))
+    header = block_pb2.BlockHeader(
+        chain_id=genesis.chain_id,
+        height=parent.height + 1,
+        parent_hash=parent.block_hash,
+        epoch=epoch,
+        proposer=batch.proposer,
+        time_ms=time_ms,
+        protocol_version=PROTOCOL_VERSION,
+        transaction_count=len(batch.transactions),
+        transactions_root=merkle.root(suite, [transaction.id for transaction in batch.transactions]),
+        results_root=merkle.root(suite, [suite.digest(Domain.RESULT, result) for result in results]),
+        state_root=_state_root(suite, parent.state_root, changes),
+        history_root=parent.history.root(),
+    )
+    return _finish(genesis, header, parent, batch.transactions, results, outcomes, changes)
+
+
+def genesis_block(genesis: Genesis) -> ExecutedBlock:
+    """Block 0, which follows from the genesis alone and has no certificate (X6, X7)."""
+    suite = genesis.suite
+    changes: Mapping[bytes, bytes | None] = dict(sorted(_initial_state(genesis).items()))
+    empty = merkle.root(suite, [])
+    header = block_pb2.BlockHeader(
+        chain_id=genesis.chain_id,
+        parent_hash=NO_HASH,
+        time_ms=genesis.time_ms,
+        protocol_version=PROTOCOL_VERSION,
+        transactions_root=empty,
+        results_root=empty,
+        state_root=_state_root(suite, NO_HASH, changes),
+        history_root=empty,
+    )
+    before = Tip(Height(-1), NO_HASH, b"", 0, NO_HASH, merkle.Frontier(suite))
+    return _finish(genesis, header, before, (), (), [], changes)
+
+
+def batch_of_block(header: block_pb2.BlockHeader, transactions: Sequence[WellFormedTransaction]) -> WellFormedBatch:
+    """A batch that makes the block with this header, as far as one can: what it carried is in the block, its bytes are not."""
+    return WellFormedBatch(b"", ReplicaId(header.proposer), header.time_ms, tuple(transactions))
+
+
+def precheck(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, time_ms: int) -> Outcome:
+    """How the transaction would end if it were executed next, in a block of this time. Changes nothing."""
+    return _execute_one(genesis, Overlay(state), transaction, time_ms)
+
+
+def _finish(
+    genesis: Genesis,
+    header: block_pb2.BlockHeader,
+    parent: Tip,
+    transactions: tuple[WellFormedTransaction, ...],
+    results: tuple[bytes, ...],
+    outcomes: Sequence[Outcome],
+    changes: Mapping[bytes, bytes | None],
+) -> ExecutedBlock:
+    raw = strict.write(header)
+    block_hash = genesis.suite.digest(Domain.BLOCK, raw)
+    history = parent.history.copy()
+    nodes = tuple(history.append(block_hash))
+    height = Height(header.height)
+    return ExecutedBlock(
+        height=height,
+        header=raw,
+        block_hash=block_hash,
+        time_ms=header.time_ms,
+        transactions=transactions,
+        results=results,
+        codes=tuple(outcome.code for outcome in outcomes),
+        changes=changes,
+        history_nodes=nodes,
+        tip=Tip(height, block_hash, raw, header.time_ms, header.state_root, history),
+    )
+
+
+def _state_root(suite: Suite, before: bytes, changes: Mapping[bytes, bytes | None]) -> bytes:
+    """X6; `changes` in ascending order of keys."""
+    parts = [before]
+    for key, value in changes.items():
+        parts += (len(key).to_bytes(4, "big"), key)
+        parts += (b"\0",) if value is None else (b"\1", len(value).to_bytes(4, "big"), value)
+    return suite.digest(Domain.STATE, b"".join(parts))
+
+
+def _initial_state(genesis: Genesis) -> dict[bytes, bytes | None]:
+    state: dict[bytes, bytes | None] = {
+        catalogue_key(name): strict.write(resource.message) for name, resource in genesis.catalogue.items()
+    }
+    for department in genesis.departments.values():
+        admins = 0
+        for key in department.keys:
+            value = state_pb2.KeyState(department=department.id, role=key.role)
+            state[signing_key_key(key.public_key)] = strict.write(value)
+            admins += key.role == genesis_pb2.KEY_ROLE_ADMIN
+        state[admin_keys_key(department.id)] = admins.to_bytes(4, "big")
+    return state
+
+
+def _drop_expired(overlay: Overlay, time_ms: int, limit: int) -> None:
+    """X4: seen ids whose expiry the block's time has reached, oldest first."""
+    expired = overlay.scan(SEEN_PREFIX, SEEN_PREFIX + (time_ms + 1).to_bytes(8, "big"))
+    for key, _ in list(islice(expired, limit)):
+        overlay.set(key, None)
+
+
+def _execute_one(genesis: Genesis, overlay: Overlay, transaction: WellFormedTransaction, time_ms: int) -> Outcome:
+    """X3: all of a transaction takes effect, or none."""
+    effects = Overlay(overlay)
+    outcome = Outcome(pb.RESULT_CODE_ACCEPTED, 0)
+    try:
+        _check_admissible(genesis, overlay, transaction, time_ms)
+        _check_signer(overlay, transaction)
+        for index, operation in enumerate(transaction.body.operations):
+            _apply_operation(genesis, effects, transaction.department, operation, index)
+        for index, record in enumerate(transaction.records):
+            _apply_record(genesis, effects, transaction.department, record, index)
+    except _Refused as refused:
+        outcome = Outcome(refused.code, refused.index)
+    else:
+        overlay.absorb(effects)
+    if outcome.code not in _NOT_SEEN:
+        overlay.set(seen_key(transaction.expires_ms, transaction.id), b"")
+    return outcome
+
+
+def _check_admissible(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, time_ms: int) -> None:
+    if transaction.expires_ms > time_ms + genesis.parameters.max_lifetime_ms:
+        raise _Refused(pb.RESULT_CODE_LIFETIME_TOO_LONG)
+    if transaction.expires_ms <= time_ms:
+        raise _Refused(pb.RESULT_CODE_EXPIRED)
+    if state.get(seen_key(transaction.expires_ms, transaction.id)) is not None:
+        raise _Refused(pb.RESULT_CODE_REPEATED)
+
+
+def _check_signer(state: StateReader, transaction: WellFormedTransaction) -> None:
+    key = read_key(state, transaction.body.public_key)
+    if key is None or key.department != transaction.department:
+        raise _Refused(pb.RESULT_CODE_UNKNOWN_KEY)
+    if key.revoked:
+        raise _Refused(pb.RESULT_CODE_REVOKED_KEY)
+    if transaction.records and key.role != genesis_pb2.KEY_ROLE_SYSTEM:
+        raise _Refused(pb.RESULT_CODE_KEY_NOT_ALLOWED)
+    if transaction.body.operations and key.role != genesis_pb2.KEY_ROLE_ADMIN:
+        raise _Refused(pb.RESULT_CODE_KEY_NOT_ALLOWED)
+
+
+def _apply_operation(genesis: Genesis, state: Overlay, department: str, operation: pb.Operation, index: int) -> None:
+    if operation.HasField("add_key"):
+        _add_key(genesis, state, department, operation.add_key.key, index)
+    else:
+        _revoke_key(state, department, operation.revoke_key.public_key, index)
+
+
+def _add_key(genesis: Genesis, state: Overlay, department: str, key: genesis_pb2.SigningKey, index: int) -> None:
+    if key.role not in (genesis_pb2.KEY_ROLE_SYSTEM, genesis_pb2.KEY_ROLE_ADMIN):
+        raise _Refused(pb.RESULT_CODE_BAD_KEY, index)
+    if not genesis.suite.is_admissible_key(key.public_key):
+        raise _Refused(pb.RESULT_CODE_BAD_KEY, index)
+    votes = any(member.public_key == key.public_key for member in genesis.membership.members)
+    if votes or read_key(state, key.public_key) is not None:
+        raise _Refused(pb.RESULT_CODE_KEY_EXISTS, index)
+    value = state_pb2.KeyState(department=department, role=key.role)
+    state.set(signing_key_key(key.public_key), strict.write(value))
+    if key.role == genesis_pb2.KEY_ROLE_ADMIN:
+        _count_admin_keys(state, department, 1)
+
+
+def _revoke_key(state: Overlay, department: str, public_key: bytes, index: int) -> None:
+    key = read_key(state, public_key)
+    if key is None or key.department != department:
+        raise _Refused(pb.RESULT_CODE_UNKNOWN_KEY, index)
+    if key.revoked:
+        raise _Refused(pb.RESULT_CODE_REVOKED_KEY, index)
+    if key.role == genesis_pb2.KEY_ROLE_ADMIN and _count_admin_keys(state, department, -1) == 0:
+        raise _Refused(pb.RESULT_CODE_LAST_ADMIN_KEY, index)
+    key.revoked = True
+    state.set(signing_key_key(public_key), strict.write(key))
+
+
+def _count_admin_keys(state: Overlay, department: str, change: int) -> int:
+    count = int.from_bytes(state.get(admin_keys_key(department)) or b"", "big") + change
+    state.set(admin_keys_key(department), count.to_bytes(4, "big"))
+    return count
+
+
+def _apply_record(genesis: Genesis, state: Overlay, department: str, item: RecordInTransaction, index: int) -> None:
+    """X5."""
+    record = item.record
+    resource = genesis.catalogue.get(record.resource)
+    if resource is None:
+        raise _Refused(pb.RESULT_CODE_UNKNOWN_RESOURCE, index)
+    if resource.department != department:
+        raise _Refused(pb.RESULT_CODE_NOT_OWNER, index)
+    if record.schema_version != resource.schema_version:
+        raise _Refused(pb.RESULT_CODE_SCHEMA_MISMATCH, index)
+    if not resource.subject_fits(record.subject):
+        raise _Refused(pb.RESULT_CODE_BAD_SUBJECT, index)
+    asserts = record.action == pb.RECORD_ACTION_ASSERT
+    if asserts:
+        code = resource.check_payload(item.payload)
+        if code != pb.RESULT_CODE_ACCEPTED:
+            raise _Refused(code, index)
+    head = read_head(state, record.resource, record.subject)
+    version, replaces = (0, b"") if head is None else (head.version, head.record_id)
+    if record.version != version + 1 or record.replaces != replaces:
+        raise _Refused(pb.RESULT_CODE_VERSION_CONFLICT, index)
+    if not asserts and (head is None or head.action != pb.RECORD_ACTION_ASSERT):
+        raise _Refused(pb.RESULT_CODE_NOTHING_TO_REVOKE, index)
+    new = state_pb2.Head(version=record.version, record_id=item.id, action=record.action)
+    state.set(head_key(record.resource, record.subject), strict.write(new))

@@ -1,0 +1,250 @@
+"""Receipts: proof of how a transaction ended and of one of its records, for whoever holds the genesis file (docs/protocol.md section 9).
+
+Needs no node, no network, no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from huzheng.v1 import block_pb2
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger import merkle
+from ledger.catalogue import decode_payload
+from ledger.crypto import Domain, Height, strict, verify_certificate
+from ledger.errors import Code, HuzhengError, refusal
+from ledger.genesis import PROTOCOL_VERSION, Genesis
+
+MAX_PATH = 64
+"""Hashes in an audit path; trees of 2⁶⁴ leaves do not exist."""
+RECEIPT_OVERHEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRecord:
+    """A record that a receipt proves."""
+
+    id: bytes
+    resource: str
+    subject: str
+    version: int
+    replaces: bytes
+    revokes: bool
+    values: dict[str, str]
+    """Public fields by name; empty where the record revokes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a valid receipt proves. Only `verify_receipt` makes one."""
+
+    chain_id: bytes
+    """The anchor: the genesis that was trusted."""
+    height: Height
+    block_hash: bytes
+    time_ms: int
+    epoch: int
+    sealed_by: tuple[int, ...]
+    """Replicas whose seals make the certificate."""
+    transaction_id: bytes
+    department: str
+    code: pb.ResultCode.ValueType
+    index: int
+    record: ProvenRecord | None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the transaction took effect; otherwise the receipt proves that it was refused."""
+        return self.code == pb.RESULT_CODE_ACCEPTED
+
+    @property
+    def refusal(self) -> Code | None:
+        """Why it was refused."""
+        return None if self.accepted else refusal(self.code)
+
+    @property
+    def record_id(self) -> bytes | None:
+        """The proven record's id."""
+        return None if self.record is None else self.record.id
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: hashes in hex, the time in ISO 8601."""
+        record = self.record
+        return {
+            "valid": True,
+            "accepted": self.accepted,
+            "refusal": self.refusal,
+            "chain_id": self.chain_id.hex(),
+            "height": self.height,
+            "block_hash": self.block_hash.hex(),
+            "time": datetime.fromtimestamp(self.time_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+            "epoch": self.epoch,
+            "sealed_by": list(self.sealed_by),
+            "transaction_id": self.transaction_id.hex(),
+            "department": self.department,
+            "record": None
+            if record is None
+            else {
+                "id": record.id.hex(),
+                "resource": record.resource,
+                "subject": record.subject,
+                "version": record.version,
+                "replaces": record.replaces.hex(),
+                "action": "revoke" if record.revokes else "assert",
+                "fields": record.values,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BlockProofs:
+    """The trees of one block, made once for all receipts of its transactions."""
+
+    header: bytes
+    certificate: bytes
+    results: tuple[bytes, ...]
+    transaction_levels: list[list[bytes]]
+    result_levels: list[list[bytes]]
+
+
+def block_proofs(
+    genesis: Genesis, header: bytes, certificate: bytes, ids: Sequence[bytes], results: Sequence[bytes]
+) -> BlockProofs:
+    """The trees over a block's transaction ids and results."""
+    suite = genesis.suite
+    hashes = [suite.digest(Domain.RESULT, result) for result in results]
+    return BlockProofs(
+        header, certificate, tuple(results), merkle.levels(suite, list(ids)), merkle.levels(suite, hashes)
+    )
+
+
+def build_receipt(
+    genesis: Genesis, proofs: BlockProofs, index: int, transaction: pb.Transaction, record_index: int | None = None
+) -> bytes:
+    """The receipt of the transaction at `index` in its block, and of one of its records if one is asked for."""
+    receipt = block_pb2.Receipt(
+        header=proofs.header,
+        certificate=proofs.certificate,
+        body=transaction.body,
+        signature=transaction.signature,
+        result=proofs.results[index],
+        transaction_index=index,
+        transaction_path=_path(genesis, proofs.transaction_levels, index),
+        result_path=_path(genesis, proofs.result_levels, index),
+    )
+    if record_index is not None:
+        suite = genesis.suite
+        ids = [suite.digest(Domain.RECORD, raw) for raw in transaction.records]
+        receipt.record.record = transaction.records[record_index]
+        receipt.record.payload = transaction.payloads[record_index]
+        receipt.record.index = record_index
+        receipt.record.path.extend(merkle.inclusion_path(suite, ids, record_index))
+    return strict.write(receipt)
+
+
+def _path(genesis: Genesis, tree: list[list[bytes]], index: int) -> list[bytes]:
+    return merkle.inclusion_path_from_nodes(
+        genesis.suite, lambda level, position: tree[level][position], index, len(tree[0])
+    )
+
+
+def verify_receipt(raw: bytes, genesis: Genesis) -> Verdict:
+    """What the receipt proves, trusting the genesis alone (R1 to R7).
+
+    Raises:
+        HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, EPOCH_UNKNOWN, BAD_CERTIFICATE,
+            BAD_SIGNATURE, BAD_PROOF.
+    """
+    if len(raw) > genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES:
+        raise HuzhengError(Code.TOO_LARGE, "receipt")
+    receipt = strict.read(block_pb2.Receipt, raw)
+    if max(len(receipt.transaction_path), len(receipt.result_path), len(receipt.record.path)) > MAX_PATH:
+        raise HuzhengError(Code.BAD_PROOF, "an audit path is too long")
+    header, block_hash = _verify_header(receipt, genesis)
+    body, identifier = _verify_transaction(receipt, header, genesis)
+    result = _verify_result(receipt, header, identifier, genesis)
+    record = _verify_record(receipt.record, body, genesis) if receipt.HasField("record") else None
+    certificate = strict.read(block_pb2.Certificate, receipt.certificate)
+    return Verdict(
+        chain_id=genesis.chain_id,
+        height=Height(header.height),
+        block_hash=block_hash,
+        time_ms=header.time_ms,
+        epoch=header.epoch,
+        sealed_by=tuple(seal.replica for seal in certificate.seals),
+        transaction_id=identifier,
+        department=body.department,
+        code=result.code,
+        index=result.index,
+        record=record,
+    )
+
+
+def _verify_header(receipt: block_pb2.Receipt, genesis: Genesis) -> tuple[block_pb2.BlockHeader, bytes]:
+    header = strict.read(block_pb2.BlockHeader, receipt.header)
+    if header.chain_id != genesis.chain_id:
+        raise HuzhengError(Code.WRONG_CHAIN, "receipt")
+    if header.protocol_version != PROTOCOL_VERSION:
+        raise HuzhengError(Code.PROTOCOL_UNKNOWN, f"protocol version {header.protocol_version}")
+    if header.epoch != genesis.membership.epoch:
+        raise HuzhengError(Code.EPOCH_UNKNOWN, f"epoch {header.epoch}")
+    block_hash = genesis.suite.digest(Domain.BLOCK, receipt.header)
+    verify_certificate(
+        genesis.suite, genesis.membership, receipt.certificate, Height(header.height), block_hash
+    )
+    return header, block_hash
+
+
+def _verify_transaction(
+    receipt: block_pb2.Receipt, header: block_pb2.BlockHeader, genesis: Genesis
+) -> tuple[pb.TransactionBody, bytes]:
+    suite = genesis.suite
+    identifier = suite.digest(Domain.TRANSACTION, receipt.body)
+    _verify_path(genesis, identifier, receipt, receipt.transaction_path, header.transaction_count, header.transactions_root)
+    body = strict.read(pb.TransactionBody, receipt.body)
+    if body.chain_id != genesis.chain_id:
+        raise HuzhengError(Code.WRONG_CHAIN, "transaction")
+    if not suite.verify(Domain.SIGN_TRANSACTION, body.public_key, receipt.body, receipt.signature):
+        raise HuzhengError(Code.BAD_SIGNATURE, "transaction")
+    return body, identifier
+
+
+def _verify_result(
+    receipt: block_pb2.Receipt, header: block_pb2.BlockHeader, identifier: bytes, genesis: Genesis
+) -> pb.TransactionResult:
+    leaf = genesis.suite.digest(Domain.RESULT, receipt.result)
+    _verify_path(genesis, leaf, receipt, receipt.result_path, header.transaction_count, header.results_root)
+    result = strict.read(pb.TransactionResult, receipt.result)
+    if result.transaction_id != identifier:
+        raise HuzhengError(Code.BAD_PROOF, "the result is another transaction's")
+    if result.code not in pb.ResultCode.values() or result.code == pb.RESULT_CODE_UNSPECIFIED:
+        raise HuzhengError(Code.BAD_PROOF, "a result code this version does not know")
+    return result
+
+
+def _verify_path(
+    genesis: Genesis, leaf: bytes, receipt: block_pb2.Receipt, path: Sequence[bytes], size: int, root: bytes
+) -> None:
+    if merkle.root_from_path(genesis.suite, leaf, receipt.transaction_index, size, path) != root:
+        raise HuzhengError(Code.BAD_PROOF, "an audit path does not lead to the block's root")
+
+
+def _verify_record(proof: block_pb2.RecordProof, body: pb.TransactionBody, genesis: Genesis) -> ProvenRecord:
+    suite = genesis.suite
+    identifier = suite.digest(Domain.RECORD, proof.record)
+    root = merkle.root_from_path(suite, identifier, proof.index, body.record_count, proof.path)
+    if root != body.records_root:
+        raise HuzhengError(Code.BAD_PROOF, "the record's audit path does not lead to the records root")
+    record = strict.read(pb.Record, proof.record)
+    if suite.digest(Domain.PAYLOAD, proof.payload) != record.payload_digest:
+        raise HuzhengError(Code.BAD_PROOF, "the payload is not the one the record commits to")
+    revokes = record.action == pb.RECORD_ACTION_REVOKE
+    resource = genesis.catalogue.get(record.resource)
+    values = {} if revokes or resource is None else decode_payload(resource, proof.payload)
+    return ProvenRecord(
+        identifier, record.resource, record.subject, record.version, record.replaces, revokes, values
+    )

@@ -1,0 +1,166 @@
+"""Transactions and batches that are well formed: what can be judged without any state (docs/protocol.md T1 to T4).
+
+A `WellFormedTransaction` can only be got from `check_transaction` and `check_batch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger import merkle
+from ledger.crypto import HASH_BYTES, Domain, ReplicaId, Suite, strict
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis, Parameters
+
+NONCE_BYTES = 16
+MAX_OPERATIONS = 16
+BATCH_OVERHEAD_BYTES = 24
+"""What a batch costs besides its transactions: the proposer and the time, and each transaction's tag and length."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordInTransaction:
+    """A record whose id, payload digest and place in its transaction hold."""
+
+    id: bytes
+    raw: bytes
+    record: pb.Record
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WellFormedTransaction:
+    """A transaction for which T3 holds, its signature included."""
+
+    id: bytes
+    raw: bytes
+    body_raw: bytes
+    body: pb.TransactionBody
+    signature: bytes
+    records: tuple[RecordInTransaction, ...]
+
+    @property
+    def department(self) -> str:
+        """Who submits it."""
+        return self.body.department
+
+    @property
+    def expires_ms(self) -> int:
+        """From this block time on it is never executed."""
+        return self.body.expires_ms
+
+
+@dataclass(frozen=True, slots=True)
+class WellFormedBatch:
+    """A batch for which T4 holds."""
+
+    raw: bytes
+    proposer: ReplicaId
+    """0 for the null batch."""
+    proposed_ms: int
+    transactions: tuple[WellFormedTransaction, ...]
+
+
+Known = Callable[[bytes], WellFormedTransaction | None]
+"""Finds a transaction by its bytes among those that were checked before."""
+
+
+def check_transaction(raw: bytes, genesis: Genesis) -> WellFormedTransaction:
+    """Reads a transaction and checks T3.
+
+    Raises:
+        HuzhengError: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, MALFORMED_TRANSACTION, BAD_SIGNATURE.
+    """
+    parameters, suite = genesis.parameters, genesis.suite
+    if len(raw) > parameters.max_transaction_bytes:
+        raise HuzhengError(Code.TOO_LARGE, f"a transaction may have {parameters.max_transaction_bytes} bytes")
+    transaction = strict.read(pb.Transaction, raw)
+    body_raw = transaction.body
+    body = strict.read(pb.TransactionBody, body_raw)
+    _check_body(body, genesis)
+    _check_counts(transaction, body, parameters)
+    records = tuple(
+        _check_record(record, payload, suite, parameters)
+        for record, payload in zip(transaction.records, transaction.payloads, strict=True)
+    )
+    root = merkle.root(suite, [record.id for record in records]) if records else b""
+    if root != body.records_root:
+        raise _malformed("records_root is not the root over the records")
+    if not suite.verify(Domain.SIGN_TRANSACTION, body.public_key, body_raw, transaction.signature):
+        raise HuzhengError(Code.BAD_SIGNATURE, "transaction")
+    identifier = suite.digest(Domain.TRANSACTION, body_raw)
+    return WellFormedTransaction(identifier, raw, body_raw, body, transaction.signature, records)
+
+
+def _check_body(body: pb.TransactionBody, genesis: Genesis) -> None:
+    if body.chain_id != genesis.chain_id:
+        raise HuzhengError(Code.WRONG_CHAIN, "transaction")
+    if len(body.nonce) != NONCE_BYTES:
+        raise _malformed(f"the nonce has {NONCE_BYTES} bytes")
+    if len(body.operations) > MAX_OPERATIONS:
+        raise _malformed(f"more than {MAX_OPERATIONS} operations")
+    if not body.record_count and not body.operations:
+        raise _malformed("neither records nor operations")
+    if any(operation.WhichOneof("operation") is None for operation in body.operations):
+        raise _malformed("an operation this version does not know")
+
+
+def _check_counts(transaction: pb.Transaction, body: pb.TransactionBody, parameters: Parameters) -> None:
+    count = len(transaction.records)
+    if count != body.record_count or len(transaction.payloads) != count:
+        raise _malformed("record_count, records and payloads differ in number")
+    if count > parameters.max_transaction_records:
+        raise HuzhengError(Code.TOO_LARGE, f"a transaction may have {parameters.max_transaction_records} records")
+
+
+def _check_record(raw: bytes, payload: bytes, suite: Suite, parameters: Parameters) -> RecordInTransaction:
+    record = strict.read(pb.Record, raw)
+    if len(payload) > parameters.max_payload_bytes:
+        raise HuzhengError(Code.TOO_LARGE, f"a payload may have {parameters.max_payload_bytes} bytes")
+    if suite.digest(Domain.PAYLOAD, payload) != record.payload_digest:
+        raise _malformed("a payload is not the one its record commits to")
+    if record.version < 1 or len(record.replaces) != (HASH_BYTES if record.version > 1 else 0):
+        raise _malformed("version or replaces")
+    if record.action == pb.RECORD_ACTION_REVOKE:
+        if record.version < 2 or payload:
+            raise _malformed("a revoking record has a version from 2 on and no payload")
+    elif record.action != pb.RECORD_ACTION_ASSERT:
+        raise _malformed("action")
+    return RecordInTransaction(suite.digest(Domain.RECORD, raw), raw, record, payload)
+
+
+def _malformed(detail: str) -> HuzhengError:
+    return HuzhengError(Code.MALFORMED_TRANSACTION, detail)
+
+
+def check_batch(raw: bytes, genesis: Genesis, known: Known) -> WellFormedBatch:
+    """Reads a batch and checks T4. Transactions that `known` finds are not checked again.
+
+    Raises:
+        HuzhengError: BAD_BATCH, or what `check_transaction` raises.
+    """
+    if not raw:
+        return WellFormedBatch(raw, ReplicaId(0), 0, ())
+    parameters = genesis.parameters
+    if len(raw) > parameters.max_batch_bytes:
+        raise HuzhengError(Code.BAD_BATCH, "too large")
+    batch = strict.read(pb.Batch, raw)
+    if batch.proposer < 1:
+        raise HuzhengError(Code.BAD_BATCH, "no proposer")
+    if len(batch.transactions) > parameters.max_batch_transactions:
+        raise HuzhengError(Code.BAD_BATCH, "too many transactions")
+    transactions = tuple(known(item) or check_transaction(item, genesis) for item in batch.transactions)
+    if len({transaction.id for transaction in transactions}) != len(transactions):
+        raise HuzhengError(Code.BAD_BATCH, "a transaction twice")
+    latest_ms = batch.proposed_ms + parameters.max_lifetime_ms
+    if any(transaction.expires_ms > latest_ms for transaction in transactions):
+        raise HuzhengError(Code.BAD_BATCH, "a transaction that lives too long")
+    return WellFormedBatch(raw, ReplicaId(batch.proposer), batch.proposed_ms, transactions)
+
+
+def encode_batch(proposer: ReplicaId, proposed_ms: int, transactions: Sequence[bytes]) -> bytes:
+    """A batch in strict form."""
+    return strict.write(pb.Batch(proposer=proposer, proposed_ms=proposed_ms, transactions=transactions))
