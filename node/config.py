@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ledger.genesis import Genesis
 from msgspec import Meta, Struct, field
 
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
 from node.toml_file import Address, TomlFile
 
 MEBIBYTE = 1 << 20

@@ -86,9 +86,13 @@ class CallerDirectory:
     """Tells callers apart by the department CAs of the genesis. Safe to use from several threads."""
 
     def __init__(self, ca_certificates: Mapping[str, bytes]) -> None:
-        """`ca_certificates`: department id -> CA certificate (DER)."""
+        """`ca_certificates`: department id -> CA certificate (DER).
+
+        Raises:
+            HuzhengError: BAD_GENESIS if one can't be read.
+        """
         self._authorities = {
-            department: x509.load_der_x509_certificate(der) for department, der in sorted(ca_certificates.items())
+            department: _authority(department, der) for department, der in sorted(ca_certificates.items())
         }
         self._known: OrderedDict[bytes, Caller] = OrderedDict()
         self._lock = Lock()
@@ -131,6 +135,13 @@ class CallerDirectory:
         if caller.department not in issuers:
             raise HuzhengError(Code.CALLER_DEPARTMENT_MISMATCH, f"issued by the CA of {issuers[0]}")
         return caller
+
+
+def _authority(department: str, der: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        raise HuzhengError(Code.BAD_GENESIS, f"the CA certificate of {department} cannot be read") from None
 
 
 def is_issued_by(leaf: x509.Certificate, authority: x509.Certificate) -> bool:

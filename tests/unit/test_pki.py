@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -258,11 +259,11 @@ def test_material_that_cannot_work_is_refused_with_the_reason(tmp_path: Path) ->
     assert code(holder=Caller("tax", Role.REPLICA, "3")) is Code.TLS_WRONG_HOLDER
     key.chmod(0o640)
     assert code() is Code.TLS_KEY_MODE
-    put(tmp_path, Leaf(leaf.certificate_pem, issue(TAX, REPLICA, NOW).key_pem))
+    put(tmp_path, replace(leaf, key_pem=issue(TAX, REPLICA, NOW).key_pem))
     assert code() is Code.TLS_KEY_MISMATCH
-    put(tmp_path, Leaf(leaf.key_pem, leaf.key_pem))
+    put(tmp_path, replace(leaf, certificate_pem=leaf.key_pem))
     assert code() is Code.TLS_FILE_INVALID
-    put(tmp_path, Leaf(leaf.certificate_pem, TAX.key_pem(b"secret")))
+    put(tmp_path, replace(leaf, key_pem=TAX.key_pem(b"secret")))
     assert code() is Code.TLS_FILE_INVALID
     key.unlink()
     assert code() is Code.TLS_FILE_INVALID

@@ -1,0 +1,121 @@
+"""The texts of the files that `huzheng network init` writes for people to read and change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from node.config import LimitsSection, LogSection
+from node.network_plan import DepartmentPlan
+
+AUTHORITY_README = """\
+{name_zh} ({name_en}): certificate authority of the department "{department}"
+
+ca.key signs the department's TLS certificates. Whoever has it can act as any of the department's people and systems.
+Move this directory to a machine or medium without a network, and keep a copy in a safe. Daemons never need it; you
+need it to renew certificates (once a year) and to issue new ones:
+
+    huzheng network certificate --help
+
+ca.key 用于签发本部门的TLS证书，持有者可以冒充本部门的任何人员和系统。请将本目录移至离线介质并妥善备份。
+节点运行不需要它；仅在每年续期或签发新证书时使用。
+"""
+
+NETWORK_README = """\
+A Huzheng network: {count} departments, chain id {chain_id}
+
+genesis.bin          what all departments share; the chain id is its hash. Everyone must have the same file.
+chain-id.txt         the chain id, to read out and compare.
+nodes/<department>   one directory per node, ready to start: huzheng node start --config nodes/<department>/node.toml
+clients/<department> one directory per kind of user: huzheng --profile clients/<department>/<role> ...
+members/             each department's public keys and CA certificate, as the genesis has them.
+authorities/         the departments' CA keys: MOVE THEM AWAY, each to its department, and off line.
+
+Every file named *.key is secret. In a real network each department makes its own keys on its own machine, with
+huzheng network prepare; this directory, with everybody's keys in one place, is for trials.
+
+本目录包含全部部门的密钥，仅供试用；正式网络中各部门应在本机用 huzheng network prepare 自行生成密钥。
+"""
+
+_NODE = """\
+# Node of {name_zh} ({name_en}). Paths are relative to this file. Only local settings are here: what all nodes must
+# share is in the genesis.
+
+[node]
+replica = {replica}
+department = "{department}"
+genesis = "genesis.bin"
+data = "data"
+consensus_key = "keys/consensus.key"
+listen = "{listen}"
+
+# Replaced files are taken up without a restart.
+[tls]
+certificate = "keys/tls.crt"
+key = "keys/tls.key"
+
+# Metrics and health, without TLS: keep them on loopback or behind a proxy.
+[http]
+listen = "{http}"
+
+[limits]
+{limits}
+
+[log]
+level = "{log.level}"
+format = "{log.format}"
+language = "{log.language}"
+
+{peers}"""
+
+_CLIENT = """\
+# {role} of {name_zh} ({name_en}). Paths are relative to this file.
+
+[client]
+department = "{department}"
+role = "{role}"
+genesis = "genesis.bin"
+
+[tls]
+certificate = "keys/tls.crt"
+key = "keys/tls.key"
+
+{keys}# Nodes are tried in this order: the department's own first.
+{nodes}"""
+
+_SYSTEM_KEYS = """\
+[keys]
+signing = "keys/signing.key"
+admin = "keys/admin.key"
+
+"""
+
+
+def node_toml(described: DepartmentPlan, replica: int, peers: Iterable[tuple[int, DepartmentPlan]]) -> str:
+    """The text of a `node.toml`."""
+    defaults = LimitsSection()
+    return _NODE.format(
+        name_zh=described.name_zh,
+        name_en=described.name_en,
+        department=described.id,
+        replica=replica,
+        listen=described.listen_address,
+        http=described.http_address,
+        limits="\n".join(f"{name} = {getattr(defaults, name)}" for name in defaults.__struct_fields__),
+        log=LogSection(),
+        peers="\n".join(f'# {peer.id}\n[peers.{number}]\naddress = "{peer.address}"\n' for number, peer in peers),
+    )
+
+
+def client_toml(described: DepartmentPlan, role: str, nodes: Iterable[tuple[int, DepartmentPlan]]) -> str:
+    """The text of a `client.toml`; a system's names its signing keys."""
+    return _CLIENT.format(
+        name_zh=described.name_zh,
+        name_en=described.name_en,
+        department=described.id,
+        role=role,
+        keys=_SYSTEM_KEYS if role == "system" else "",
+        nodes="\n".join(
+            f'[[nodes]]\nreplica = {number}\ndepartment = "{node.id}"\naddress = "{node.address}"\n'
+            for number, node in nodes
+        ),
+    )
