@@ -208,22 +208,22 @@ def _siblings(suite: Suite, get_node: GetNode, level: int, index: int, size: int
     while last:
         sibling = index ^ 1
         if sibling <= last:
-            complete = (sibling + 1) << level <= size
-            path.append(get_node(level, sibling) if complete else _right_edge(suite, get_node, sibling << level, size))
+            # Only the last node of a level can be incomplete.
+            edge = sibling == last
+            path.append(_right_edge(suite, get_node, level, size) if edge else get_node(level, sibling))
         level, index, last = level + 1, index >> 1, last >> 1
     return path
 
 
-def _right_edge(suite: Suite, get_node: GetNode, start: int, size: int) -> bytes:
-    """The hash of the incomplete node from leaf `start` on: its complete subtrees, smallest first, joined."""
-    remaining, end = size - start, size
+def _right_edge(suite: Suite, get_node: GetNode, level: int, size: int) -> bytes:
+    """The hash of the last node of a level, complete or not: its complete subtrees joined, the smallest first."""
+    start, end = (size - 1) >> level << level, size
     current = b""
-    while remaining:
-        level = (remaining & -remaining).bit_length() - 1
-        end -= 1 << level
-        node = get_node(level, end >> level)
+    while end > start:
+        lowest = ((end - start) & (start - end)).bit_length() - 1
+        end -= 1 << lowest
+        node = get_node(lowest, end >> lowest)
         current = suite.plain_hash(_NODE + node + current) if current else node
-        remaining -= 1 << level
     return current
 
 

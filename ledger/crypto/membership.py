@@ -101,7 +101,7 @@ def build_certificate(membership: Membership, seals: Mapping[ReplicaId, bytes]) 
 def verify_certificate(
     suite: Suite, membership: Membership, certificate: bytes, height: Height, block_hash: bytes
 ) -> None:
-    """Accept a certificate for this block (I4): strict form, exactly q seals, by members in ascending order, each valid.
+    """Accept a certificate for this block (I4): strict form, exactly q seals, members in ascending order, each valid.
 
     Raises:
         HuzhengError: BAD_CERTIFICATE.

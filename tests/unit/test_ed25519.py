@@ -76,6 +76,15 @@ def test_verify_never_raises(public_key: bytes, message: bytes, signature: bytes
     assert not ED25519_SHA256.verify(Domain.SIGN_SEAL, public_key, message, signature)
 
 
+def test_a_byte_more_or_less_is_refused_even_where_libsodium_would_not_see_it() -> None:
+    public_key, message, signature = _parts(RFC_8032[3])
+    assert verify_raw(public_key, message, signature)
+    assert not verify_raw(public_key + b"\x00", message, signature)
+    assert not verify_raw(public_key[:-1], message, signature)
+    assert not verify_raw(public_key, message[1:], signature + message[:1])
+    assert not verify_raw(public_key, signature[63:] + message, signature[:63])
+
+
 def test_no_flipped_bit_of_a_signature_verifies() -> None:
     signer = ED25519_SHA256.signer(bytes(32))
     signature = signer.sign(Domain.SIGN_SEAL, b"block")

@@ -125,9 +125,9 @@ def test_the_empty_tree_is_a_prefix_of_every_tree() -> None:
 
 
 @given(
-    size=st.integers(0, 2**70),
-    index=st.integers(-1, 2**70),
-    path=st.lists(st.binary(min_size=32, max_size=32) | st.binary(max_size=70), max_size=80),
+    size=st.integers(0, 9) | st.integers(0, 2**70),
+    index=st.integers(-1, 9) | st.integers(0, 2**70),
+    path=st.lists(st.just(bytes(32)) | st.binary(max_size=33), max_size=5) | st.lists(st.just(bytes(32)), max_size=80),
 )
 @settings(deadline=None)
 def test_any_proof_gets_the_verdict_of_the_definition(size: int, index: int, path: list[bytes]) -> None:
@@ -157,6 +157,25 @@ def test_consistency_verdicts_are_those_of_the_definition(
     assert verdict == naive.consistent(old_size, size, old_root, new_root, path)
 
 
+@pytest.mark.parametrize("node", [b"", bytes(31), bytes(33), bytes(64)], ids=len)
+def test_a_node_that_is_no_hash_is_refused_even_where_it_would_give_the_root(node: bytes) -> None:
+    old = naive.leaf_hash(b"leaf")
+    root = sha256(b"\x01" + old + node).digest()
+    with pytest.raises(HuzhengError, match="length of a hash"):
+        merkle.root_from_path(SUITE, b"leaf", 0, 2, [node])
+    with pytest.raises(HuzhengError, match="length of a hash"):
+        merkle.verify_consistency(SUITE, 1, 2, old, root, [node])
+
+
+def test_a_consistency_path_that_goes_on_above_the_root_is_refused() -> None:
+    leaves, extra = _leaves(7), bytes(32)
+    path = [*naive.consistency_path(6, leaves), extra]
+    old, new = (sha256(b"\x01" + extra + naive.root(leaves[:size])).digest() for size in (6, 7))
+    with pytest.raises(HuzhengError) as error:
+        merkle.verify_consistency(SUITE, 6, 7, old, new, path)
+    assert error.value.code == Code.BAD_PROOF
+
+
 @given(size=st.integers(0, 100), more=st.integers(0, 20))
 @settings(deadline=None)
 def test_a_frontier_goes_on_from_its_hashes(size: int, more: int) -> None:
@@ -172,7 +191,9 @@ def test_a_frontier_goes_on_from_its_hashes(size: int, more: int) -> None:
     assert frontier.root() == naive.root(leaves[:size])
 
 
-@pytest.mark.parametrize(("size", "hashes"), [(1, []), (0, [bytes(32)]), (3, [bytes(32)]), (-1, []), (1, [b"short"])])
+@pytest.mark.parametrize(
+    ("size", "hashes"), [(1, []), (0, [bytes(32)]), (3, [bytes(32)]), (-1, [bytes(32)]), (1, [b"short"])]
+)
 def test_a_frontier_that_cannot_be_is_refused(size: int, hashes: list[bytes]) -> None:
     with pytest.raises(HuzhengError) as error:
         merkle.Frontier(SUITE, size, hashes)
