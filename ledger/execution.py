@@ -27,7 +27,6 @@ from ledger.state import (
 )
 from ledger.transaction import RecordInTransaction, WellFormedBatch, WellFormedTransaction
 
-Code = pb.ResultCode.ValueType
 NO_HASH = bytes(32)
 _NOT_SEEN = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
 """Refusals that leave the transaction's id out of the seen ids (X4)."""
@@ -36,7 +35,7 @@ _NOT_SEEN = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT
 class _Refused(Exception):
     """A transaction is refused; everything it did so far is dropped."""
 
-    def __init__(self, code: Code, index: int = 0) -> None:
+    def __init__(self, code: pb.ResultCode.ValueType, index: int = 0) -> None:
         super().__init__(code, index)
         self.code = code
         self.index = index
@@ -46,7 +45,7 @@ class _Refused(Exception):
 class Outcome:
     """How a transaction ended, or would end: the code, and the position of the record or operation it is about."""
 
-    code: Code
+    code: pb.ResultCode.ValueType
     index: int
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from types import MappingProxyType
 
-from huzheng.v1 import genesis_pb2
+from huzheng.v1 import catalogue_pb2, genesis_pb2
 
 from ledger.catalogue import CompiledResource
 from ledger.crypto import SIMULATION, Domain, Epoch, Member, Membership, ReplicaId, Suite, strict, suite_named
@@ -200,7 +200,7 @@ def build_genesis(
     time_ms: int,
     departments: Iterable[genesis_pb2.Department],
     replicas: Iterable[genesis_pb2.Replica],
-    catalogue: Iterable[object],
+    catalogue: Iterable[catalogue_pb2.Resource],
     parameters: Parameters | None = None,
     suite: str = "ed25519-sha256",
 ) -> bytes:
@@ -225,7 +225,7 @@ def build_genesis(
         parameters=genesis_pb2.Parameters(**{field.name: getattr(parameters, field.name) for field in fields(parameters)}),
         departments=ordered,
         replicas=sorted(replicas, key=lambda replica: replica.id),
-        catalogue=sorted(catalogue, key=lambda resource: resource.name),  # type: ignore[attr-defined, type-var]
+        catalogue=sorted(catalogue, key=lambda resource: resource.name),
     )
     raw = strict.write(message)
     Genesis.read(raw, allow_simulation=suite == SIMULATION.name)

@@ -1,0 +1,175 @@
+"""Small, seeded consortia, records and transactions for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from huzheng.v1 import genesis_pb2
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.block import ExecutedBlock, Tip
+from ledger.building import BuiltRecord, build_record, build_transaction
+from ledger.crypto import SIMULATION, Epoch, ReplicaId, Signer, Suite, build_certificate, seal_message
+from ledger.crypto.domains import Domain
+from ledger.execution import execute, genesis_block
+from ledger.genesis import Genesis, Parameters, build_genesis
+from ledger.transaction import check_batch, encode_batch
+from node.catalogue_file import default_catalogue
+
+DEPARTMENTS = ("housing", "planning", "police", "tax")
+START_MS = 1_600_000_000_000
+UNIT = "110108001003GB00012F00070349"
+REGISTRAR = "91512081MA62K0260E"
+
+
+def unit_code(number: int) -> str:
+    """A property unit code, different for each number up to 9,999."""
+    return f"110108001003GB00012F{number // 100 + 1:04}{number % 100 + 1:04}"
+
+
+OBJECTION = "property.objection"
+
+
+def objection_fields(number: int = 1) -> dict[str, str]:
+    """Valid fields of a record in `property.objection`, which planning owns."""
+    return {
+        "YWH": f"YW-{number:06}",
+        "BDCDJZMH": "京(2020)海不动产证明第0012345号",
+        "DJJG": REGISTRAR,
+        "DJSJ": "2020-01-02",
+    }
+
+
+@dataclass
+class Consortium:
+    """A genesis with all its secret keys."""
+
+    suite: Suite = SIMULATION
+    n: int = 4
+    parameters: Parameters = field(default_factory=Parameters)
+
+    def __post_init__(self) -> None:
+        self.replica_signers = {ReplicaId(i): self.signer(f"replica {i}") for i in range(1, self.n + 1)}
+        self.system_signers = {name: self.signer(f"{name} system") for name in DEPARTMENTS}
+        self.admin_signers = {name: self.signer(f"{name} admin") for name in DEPARTMENTS}
+        departments = [
+            genesis_pb2.Department(
+                id=name,
+                name_zh=name,
+                name_en=name,
+                keys=[
+                    genesis_pb2.SigningKey(
+                        public_key=self.system_signers[name].public_key, role=genesis_pb2.KEY_ROLE_SYSTEM
+                    ),
+                    genesis_pb2.SigningKey(
+                        public_key=self.admin_signers[name].public_key, role=genesis_pb2.KEY_ROLE_ADMIN
+                    ),
+                ],
+            )
+            for name in DEPARTMENTS
+        ]
+        replicas = [
+            genesis_pb2.Replica(id=i, department=DEPARTMENTS[(i - 1) % 4], public_key=signer.public_key)
+            for i, signer in self.replica_signers.items()
+        ]
+        raw = build_genesis(
+            name="test",
+            time_ms=START_MS,
+            departments=departments,
+            replicas=replicas,
+            catalogue=default_catalogue().resources,
+            parameters=self.parameters,
+            suite=self.suite.name,
+        )
+        self.genesis = Genesis.read(raw, allow_simulation=True)
+
+    def signer(self, name: str) -> Signer:
+        """A signer that follows from its name."""
+        return self.suite.signer(name.encode().ljust(32, b"."))
+
+    @property
+    def now_ms(self) -> int:
+        """A time a little after the genesis."""
+        return START_MS + 1_000
+
+    def record(self, number: int = 1, version: int = 1, replaces: bytes = b"", revoke: bool = False) -> BuiltRecord:
+        """A record about the number-th unit, the same each time it is asked for."""
+        values = None if revoke else objection_fields(number)
+        salt = number.to_bytes(8, "big") + version.to_bytes(8, "big")
+        return build_record(self.genesis, OBJECTION, unit_code(number), version, replaces, values, salt=salt)
+
+    def transaction(
+        self,
+        records: Sequence[BuiltRecord] = (),
+        operations: Sequence[pb.Operation] = (),
+        *,
+        department: str = "planning",
+        signer: Signer | None = None,
+        expires_ms: int | None = None,
+        nonce: int = 0,
+    ) -> bytes:
+        """A signed transaction; by the department's system key, or its admin key if it has operations."""
+        default = self.admin_signers if operations else self.system_signers
+        return build_transaction(
+            self.genesis,
+            signer or default[department],
+            department,
+            self.now_ms + 60_000 if expires_ms is None else expires_ms,
+            records=records,
+            operations=operations,
+            nonce=nonce.to_bytes(16, "big"),
+        )
+
+    def certificate(self, block: ExecutedBlock) -> bytes:
+        """A quorum's seals over a block."""
+        membership = self.genesis.membership
+        message = seal_message(self.genesis.chain_id, Epoch(0), block.height, block.block_hash)
+        seals = {i: signer.sign(Domain.SIGN_SEAL, message) for i, signer in self.replica_signers.items()}
+        return build_certificate(membership, seals)
+
+    def chain(self) -> Chain:
+        """A new chain of this consortium, in memory."""
+        return Chain(self)
+
+
+class MemoryState(dict[bytes, bytes]):
+    """A stored state, in memory."""
+
+    def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """As `StateReader.scan`."""
+        return iter(sorted((key, value) for key, value in self.items() if start <= key < stop))
+
+    def apply(self, block: ExecutedBlock) -> None:
+        """Takes a block's changes in."""
+        for key, value in block.changes.items():
+            if value is None:
+                self.pop(key, None)
+            else:
+                self[key] = value
+
+
+class Chain:
+    """Executes batches one after the other."""
+
+    def __init__(self, consortium: Consortium) -> None:
+        self.consortium = consortium
+        self.state = MemoryState()
+        self.blocks = [genesis_block(consortium.genesis)]
+        self.state.apply(self.blocks[0])
+
+    @property
+    def tip(self) -> Tip:
+        """Of the newest block."""
+        return self.blocks[-1].tip
+
+    def add(self, *transactions: bytes, time_ms: int | None = None, proposer: int = 1) -> ExecutedBlock:
+        """Executes a batch of these transactions."""
+        genesis = self.consortium.genesis
+        proposed_ms = self.consortium.now_ms if time_ms is None else time_ms
+        raw = encode_batch(ReplicaId(proposer), proposed_ms, transactions)
+        batch = check_batch(raw, genesis, lambda _: None)
+        block = execute(genesis, self.state, self.tip, Epoch(0), batch)
+        self.blocks.append(block)
+        self.state.apply(block)
+        return block
