@@ -1,0 +1,43 @@
+"""A synthetic record, as `huzheng submit` reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from node.sample_data.people import Person
+
+Action = Literal["assert", "revoke"]
+"""What a record does to the statement before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """One statement of one department.
+
+    `version` counts from 1 for each subject of a resource; the record before it in the stream with the same resource
+    and subject is the one that it replaces. `people` are those whose random ids appear here for the first time.
+    """
+
+    department: str
+    resource: str
+    subject: str
+    action: Action
+    version: int
+    fields: Mapping[str, str]
+    people: tuple[Person, ...]
+
+    def to_json(self) -> str:
+        """One line of JSON for `huzheng submit`: without the people."""
+        return json.dumps(
+            {
+                "resource": self.resource,
+                "subject": self.subject,
+                "action": self.action,
+                "version": self.version,
+                "fields": dict(self.fields),
+            },
+            ensure_ascii=False,
+        )
