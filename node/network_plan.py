@@ -1,6 +1,6 @@
 """What a consortium agrees on before it has a network: its departments, where their nodes are, and the shared limits.
 
-The plan of a real network is a TOML file that every department has a copy of; `docs/operations` shows one. Replica ids follow the order
+The plan of a real network is a TOML file that every department has a copy of; Replica ids follow the order
 of the departments in it.
 """
 
@@ -165,6 +165,8 @@ def read_plan(path: Path) -> NetworkPlan:
     toml.refuse_other_sections()
     if network is not None and network.time is not None and network.time.tzinfo is None:
         toml.problem("network.time", "without a time zone, such as 2026-01-01T00:00:00Z")
+    if network is not None and network.catalogue is not None:
+        toml.require_file("network.catalogue", network.catalogue)
     toml.raise_problems()
     # A missing required section is a problem, so this only tells mypy.
     if network is None or parameters is None:

@@ -175,7 +175,7 @@ class TomlFile:
 
     def _value(self, key: str, value: object, kind: Any) -> object:
         try:
-            if kind is Address:
+            if kind in (Address, Address | None):
                 return Address.parse(_text(value))
             return msgspec.convert(value, kind, dec_hook=self._path)
         except ValueError as error:
