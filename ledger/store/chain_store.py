@@ -1,0 +1,134 @@
+"""A node's database: grows block by block, each in one atomic and synchronous write (docs/protocol.md section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ledger.block import ExecutedBlock, read_header
+from ledger.errors import HuzhengError
+from ledger.genesis import Genesis
+from ledger.state import SEEN_PREFIX
+from ledger.store.engine import Batch, Engine, Entry
+from ledger.store.high_water import HighWater
+from ledger.store.opening import OpenedStore, create_scratch, open_store
+from ledger.store.reader import ChainReader
+from ledger.store.verified import VerifiedCache
+from ledger.store.votes import VoteLog
+from ledger.store.writing import put_block
+
+
+class ChainStore(ChainReader):
+    """The stored chain and the vote log.
+
+    Reads may come from any thread at any time. One thread appends blocks, another may write votes meanwhile. After a
+    write that failed the store only reads: what LevelDB holds is consistent, but only opening it anew tells what is in
+    it.
+    """
+
+    def __init__(self, genesis: Genesis, opened: OpenedStore) -> None:
+        super().__init__(genesis, opened.engine, opened.tip, opened.counts, VerifiedCache())
+        self._engine: Engine = opened.engine
+        self._high_water: HighWater | None = opened.high_water
+        self._votes = VoteLog(opened.engine)
+        self._failure: HuzhengError | None = None
+
+    @classmethod
+    def open(cls, path: Path, genesis: Genesis, *, create: bool = True) -> ChainStore:
+        """Opens the database in a directory, which nothing else may have open; makes it first, if `create`.
+
+        Raises:
+            HuzhengError: STORE_ACCESS, STORE_FOREIGN, STORE_LOCKED, STORE_CORRUPT, STORE_ROLLED_BACK, STORE_VERSION,
+                STORE_WRONG_CHAIN, STORE_DISK_FULL.
+        """
+        return cls(genesis, open_store(path, genesis, create=create))
+
+    @classmethod
+    def scratch(cls, path: Path, genesis: Genesis) -> ChainStore:
+        """A new database in an empty directory, to be thrown away: its writes are not synchronous."""
+        return cls(genesis, create_scratch(path, genesis))
+
+    def append(self, block: ExecutedBlock, certificate: bytes) -> None:
+        """Makes the next block durable with all that follows from it, and trims the vote log up to it.
+
+        Raises:
+            HuzhengError: STORE_DISK_FULL or STORE_WRITE_FAILED; nothing of the block is stored then, and no later write
+                is tried.
+            RuntimeError: the block does not follow the tip: a bug.
+        """
+        self._check_usable()
+        self._check_follows(block)
+        batch = self._engine.batch()
+        counts = put_block(batch, self._reader, self._counts, block, certificate)
+        self._votes.trim(batch, block.height)
+        self._write(batch)
+        self._counts = counts
+        self._tip = block.tip
+        self._raise_seen_floor(block)
+        if self._high_water is not None:
+            self._high_water.note_height(block.height)
+
+    def write_votes(self, entries: Sequence[Entry]) -> None:
+        """Makes vote log entries durable together.
+
+        Raises HuzhengError: STORE_DISK_FULL or STORE_WRITE_FAILED; none of them may be acted upon then.
+        """
+        self._check_usable()
+        try:
+            count = self._votes.write(entries)
+        except HuzhengError as error:
+            self._failure = error
+            raise
+        if self._high_water is not None:
+            self._high_water.note_vote_writes(count)
+
+    def votes(self) -> list[Entry]:
+        """All vote log entries, in ascending order of keys."""
+        return self._votes.entries()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[ChainReader]:
+        """The chain as it is now, whatever is appended meanwhile: for reads that must agree. For moments only."""
+        # The tip first: the snapshot may have a block more, never one less.
+        tip, counts = self._tip, self._counts
+        with self._engine.snapshot() as snapshot:
+            yield ChainReader(self._genesis, snapshot, tip, counts, self._cache)
+
+    def entries(self) -> Iterator[Entry]:
+        """The whole database, key by key in ascending order."""
+        return self._engine.scan(b"", fill_cache=False)
+
+    def compact(self) -> None:
+        """Rewrites the database without what was overwritten or deleted; takes long."""
+        self._engine.compact()
+
+    def close(self) -> None:
+        """Unlocks the database. No other thread may be using it."""
+        self._engine.close()
+        if self._high_water is not None:
+            self._high_water.close()
+            self._high_water = None
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise HuzhengError(self._failure.code, f"an earlier write failed: {self._failure.detail}")
+
+    def _check_follows(self, block: ExecutedBlock) -> None:
+        header = read_header(block.header)
+        if header.height != block.height or block.height != self._tip.height + 1:
+            raise RuntimeError(f"block {block.height} appended after block {self._tip.height}")
+        if header.parent_hash != self._tip.block_hash:
+            raise RuntimeError(f"block {block.height} has another parent than the stored one")
+
+    def _write(self, batch: Batch) -> None:
+        try:
+            batch.write()
+        except HuzhengError as error:
+            self._failure = error
+            raise
+
+    def _raise_seen_floor(self, block: ExecutedBlock) -> None:
+        dropped = [key for key, value in block.changes.items() if value is None and key.startswith(SEEN_PREFIX)]
+        if dropped:
+            self.state.skip_seen_below(max(dropped))

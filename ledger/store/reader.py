@@ -1,0 +1,347 @@
+"""What can be asked of a stored chain.
+
+Whatever is read back is checked against a hash before it is given out (docs/protocol.md S6).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from huzheng.v1 import block_pb2, state_pb2, store_pb2, transaction_pb2
+
+from ledger import merkle
+from ledger.block import Tip
+from ledger.crypto import Domain, Height, Membership, strict
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.state import SEEN_PREFIX, head_key, read_head
+from ledger.store import layout
+from ledger.store.engine import Reader
+from ledger.store.layout import Place, RecordPlace
+from ledger.store.verified import (
+    VerifiedBlock,
+    VerifiedCache,
+    VerifiedTransaction,
+    verify_block,
+    verify_transaction,
+)
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """An accepted record with what is said around it."""
+
+    id: bytes
+    place: RecordPlace
+    raw: bytes
+    record: transaction_pb2.Record
+    payload: bytes
+    transaction_id: bytes
+    department: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentPage:
+    """Some of the records in force in a resource, in ascending order of subjects."""
+
+    places: tuple[RecordPlace, ...]
+    next_after: str | None
+    """The subject after which the next page starts; None at the end."""
+
+
+class StoredState:
+    """The state after the last stored block: a `ledger.state.StateReader`."""
+
+    __slots__ = ("_reader", "_seen_floor")
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._seen_floor = b""
+
+    def skip_seen_below(self, key: bytes) -> None:
+        """No seen id below this key is left, nor ever will be: ids are dropped in the order of their keys (X4).
+
+        Scans for the oldest seen ids then need not pass over all that were dropped since LevelDB compacted them last.
+        """
+        self._seen_floor = key
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, or None."""
+        return self._reader.get(layout.STATE + key)
+
+    def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys from `start` up to `stop`, exclusive, in ascending order, with their values."""
+        if start == SEEN_PREFIX:
+            start = max(start, self._seen_floor)
+        for key, value in self._reader.scan(layout.STATE + start, layout.STATE + stop):
+            yield key[1:], value
+
+
+class ChainReader:
+    """A chain as one reader sees it. Every method may be called from any thread.
+
+    All methods raise HuzhengError(STORE_CORRUPT) when what they read is not what was stored, and NOT_FOUND for heights
+    and places that the chain does not have (yet); look-ups by id or name give None instead.
+    """
+
+    def __init__(
+        self, genesis: Genesis, reader: Reader, tip: Tip, counts: store_pb2.StoredTip, cache: VerifiedCache
+    ) -> None:
+        self._genesis = genesis
+        self._reader = reader
+        self._tip = tip
+        self._counts = counts
+        self._cache = cache
+        self.state = StoredState(reader)
+
+    @property
+    def tip(self) -> Tip:
+        """The last block."""
+        return self._tip
+
+    @property
+    def transaction_count(self) -> int:
+        """How many transactions were ordered, refused ones included."""
+        return self._counts.transaction_count
+
+    @property
+    def record_count(self) -> int:
+        """How many records took effect."""
+        return self._counts.record_count
+
+    def membership_at(self, height: Height) -> Membership:
+        """Who seals the block at a height. This version has one epoch."""
+        return self._genesis.membership
+
+    # --- blocks ---
+
+    def header(self, height: Height) -> bytes:
+        """The BlockHeader, checked against the history tree's leaf for it."""
+        return self._stored_block(height).header
+
+    def certificate(self, height: Height) -> bytes:
+        """The Certificate; empty for the genesis block."""
+        return self._stored_block(height).certificate
+
+    def block_hash(self, height: Height) -> bytes:
+        """The block's hash."""
+        return self._genesis.suite.digest(Domain.BLOCK, self.header(height))
+
+    def results(self, height: Height) -> tuple[bytes, ...]:
+        """The TransactionResults in their order, checked against the header."""
+        return self.verified_block(height).results
+
+    def transactions(self, height: Height) -> tuple[bytes, ...]:
+        """The Transactions in their order, as ordered; the hash of each one's body is checked against the header."""
+        ids = self.verified_block(height).transaction_ids
+        start, stop = layout.transaction_key(height, 0), layout.transaction_key(height + 1, 0)
+        raws = tuple(value for _, value in self._reader.scan(start, stop))
+        if len(raws) != len(ids) or any(self._transaction_id(raw) != id_ for raw, id_ in zip(raws, ids, strict=True)):
+            raise _corrupt("transactions", height)
+        return raws
+
+    def block(self, height: Height) -> bytes:
+        """The Block, as replicas and clients fetch it."""
+        stored, transactions = self._stored_block(height), self.transactions(height)
+        block = block_pb2.Block(header=stored.header, certificate=stored.certificate, transactions=transactions)
+        return strict.write(block)
+
+    def height_of(self, block_hash: bytes) -> Height | None:
+        """The height of the block with this hash, or None."""
+        if not layout.is_hash(block_hash):
+            return None
+        height = self._decoded(layout.block_hash_key(block_hash), layout.decode_height)
+        if height is not None and self.block_hash(height) != block_hash:
+            raise _corrupt("block hash index", height)
+        return height
+
+    def verified_block(self, height: Height) -> VerifiedBlock:
+        """The block's results, checked against its header, with the trees that proofs need; kept in memory."""
+        known = self._cache.blocks.get(height)
+        if known is not None:
+            return known
+        stored = self._stored_block(height)
+        raw = self._reader.get(layout.results_key(height))
+        results = _parse(store_pb2.StoredResults, raw, "results", height).results if raw is not None else ()
+        try:
+            verified = verify_block(self._genesis, stored.header, stored.certificate, results)
+        except HuzhengError:
+            raise _corrupt("results", height) from None
+        self._cache.blocks.put(height, verified)
+        return verified
+
+    def history_path(self, height: Height, size: int) -> list[bytes]:
+        """The audit path of a block's hash in the history tree of the first `size` blocks.
+
+        Raises:
+            IndexError: that tree does not have the block.
+        """
+        if size > self._tip.height + 1:
+            raise HuzhengError(Code.NOT_FOUND, f"history of {size} blocks")
+        return merkle.inclusion_path_from_nodes(self._genesis.suite, self._history_node, height, size)
+
+    # --- transactions and records ---
+
+    def transaction_place(self, transaction_id: bytes) -> Place | None:
+        """Where the transaction had its first result, or None."""
+        return self._decoded(layout.transaction_id_key(transaction_id), layout.decode_place)
+
+    def transaction(self, place: Place) -> bytes:
+        """The Transaction's bytes as ordered; the hash of its body is checked to be the id that belongs here."""
+        raw = self._reader.get(layout.transaction_key(place.height, place.index))
+        if raw is None:
+            self._require(place)
+            raise _corrupt("transaction", place.height)
+        self._check_transaction_id(self._transaction_id(raw), place)
+        return raw
+
+    def record_place(self, record_id: bytes) -> RecordPlace | None:
+        """Where the record is, or None; only records that took effect have a place."""
+        return self._decoded(layout.record_key(record_id), layout.decode_record_place)
+
+    def verified_transaction(self, place: Place) -> VerifiedTransaction:
+        """The transaction at a place, checked to the last record, with the tree that proofs need; kept in memory."""
+        known = self._cache.transactions.get(place)
+        if known is not None:
+            return known
+        try:
+            verified = verify_transaction(self._genesis, self.transaction(place))
+        except HuzhengError as error:
+            if error.code is Code.BAD_PROOF:
+                raise _corrupt("transaction", place.height) from None
+            raise
+        self._cache.transactions.put(place, verified)
+        return verified
+
+    def record(self, place: RecordPlace) -> StoredRecord:
+        """The record at a place that the indexes gave."""
+        transaction = self.verified_transaction(place.transaction_place)
+        if not 0 <= place.record < len(transaction.record_ids):
+            raise HuzhengError(Code.NOT_FOUND, f"record {place.record} of a transaction in block {place.height}")
+        raw = transaction.message.records[place.record]
+        return StoredRecord(
+            id=transaction.record_ids[place.record],
+            place=place,
+            raw=raw,
+            record=_parse(transaction_pb2.Record, raw, "record", place.height),
+            payload=transaction.message.payloads[place.record],
+            transaction_id=transaction.id,
+            department=transaction.department,
+        )
+
+    def current(self, resource: str, subject: str) -> RecordPlace | None:
+        """Where the newest record about a subject is, be it asserting or revoking; None if there never was one."""
+        try:
+            head = read_head(self.state, resource, subject)
+        except HuzhengError:
+            raise HuzhengError(Code.STORE_CORRUPT, "a head is not in strict form") from None
+        return None if head is None else self._place_of_head(head)
+
+    def version(self, resource: str, subject: str, version: int) -> RecordPlace | None:
+        """Where one version about a subject is, or None."""
+        if not 0 < version < 1 << 64:
+            return None
+        return self._decoded(layout.version_key(resource, subject, version), layout.decode_record_place)
+
+    def history(self, resource: str, subject: str, from_version: int = 1, limit: int = 100) -> list[RecordPlace]:
+        """Where the versions about a subject are, oldest first: at most `limit`, from `from_version` on."""
+        prefix = layout.version_prefix(resource, subject)
+        start = prefix + min(max(from_version, 0), (1 << 64) - 1).to_bytes(8, "big")
+        return [
+            _decode(value, layout.decode_record_place, "version index")
+            for (_, value), _ in zip(self._reader.scan(start, layout.after_prefix(prefix)), range(limit), strict=False)
+        ]
+
+    def list_current(self, resource: str, prefix: str = "", after: str = "", limit: int = 100) -> CurrentPage:
+        """The records in force in a resource, by subject: at most `limit`.
+
+        Only of subjects that start with `prefix` and come after `after`. Looks at no more than `limit` + 1000 subjects,
+        so a page can be short and still have a next one.
+        """
+        first, stop = head_key(resource, prefix), layout.after_prefix(head_key(resource, prefix))
+        start = max(first, head_key(resource, after) + b"\x00") if after else first
+        places: list[RecordPlace] = []
+        for looked_at, (key, value) in enumerate(self.state.scan(start, stop), start=1):
+            head = _parse(state_pb2.Head, value, "head")
+            if head.action == transaction_pb2.RECORD_ACTION_ASSERT:
+                places.append(self._place_of_head(head))
+            if len(places) >= limit or looked_at >= limit + 1000:
+                return CurrentPage(tuple(places), key[len(head_key(resource, "")) :].decode())
+        return CurrentPage(tuple(places), None)
+
+    # --- within ---
+
+    def _stored_block(self, height: Height) -> store_pb2.StoredBlock:
+        raw = self._reader.get(layout.block_key(height)) if 0 <= height < 1 << 64 else None
+        if raw is None:
+            raise self._no_block(height)
+        stored = _parse(store_pb2.StoredBlock, raw, "block", height)
+        suite = self._genesis.suite
+        leaf = self._reader.get(layout.history_node_key(0, height))
+        if leaf != merkle.root(suite, (suite.digest(Domain.BLOCK, stored.header),)):
+            raise _corrupt("header", height)
+        return stored
+
+    def _no_block(self, height: Height) -> HuzhengError:
+        if 0 <= height <= self._tip.height:
+            return _corrupt("block", height)
+        return HuzhengError(Code.NOT_FOUND, f"block {height}")
+
+    def _require(self, place: Place) -> None:
+        header = _parse(block_pb2.BlockHeader, self.header(place.height), "header", place.height)
+        if not 0 <= place.index < header.transaction_count:
+            raise HuzhengError(Code.NOT_FOUND, f"transaction {place.index} of block {place.height}")
+
+    def _transaction_id(self, raw: bytes) -> bytes:
+        transaction = _parse(transaction_pb2.Transaction, raw, "transaction")
+        return self._genesis.suite.digest(Domain.TRANSACTION, transaction.body)
+
+    def _check_transaction_id(self, transaction_id: bytes, place: Place) -> None:
+        if self.transaction_place(transaction_id) == place:
+            return
+        # A repeated transaction: the index has the place of its first result.
+        if transaction_id not in self.verified_block(place.height).transaction_ids[place.index : place.index + 1]:
+            raise _corrupt("transaction", place.height)
+
+    def _place_of_head(self, head: state_pb2.Head) -> RecordPlace:
+        place = self.record_place(head.record_id)
+        if place is None:
+            raise HuzhengError(Code.STORE_CORRUPT, "a head names a record that is not in the index")
+        return place
+
+    def _history_node(self, level: int, index: int) -> bytes:
+        node = self._reader.get(layout.history_node_key(level, index))
+        if node is None or not layout.is_hash(node):
+            raise HuzhengError(Code.STORE_CORRUPT, f"history node {level}, {index}")
+        return node
+
+    def _decoded(self, key: bytes, decode: Callable[[bytes], T]) -> T | None:
+        value = self._reader.get(key)
+        return None if value is None else _decode(value, decode, layout.KINDS[key[:1]])
+
+
+def _decode(value: bytes, decode: Callable[[bytes], T], what: str) -> T:
+    try:
+        return decode(value)
+    except struct.error:
+        raise HuzhengError(Code.STORE_CORRUPT, what) from None
+
+
+def _parse(message_type: type[M], raw: bytes, what: str, height: int | None = None) -> M:
+    message = message_type()
+    try:
+        message.ParseFromString(raw)
+    except (DecodeError, RecursionError):
+        raise _corrupt(what, height) from None
+    return message
+
+
+def _corrupt(what: str, height: int | None = None) -> HuzhengError:
+    return HuzhengError(Code.STORE_CORRUPT, what if height is None else f"{what}, block {height}")

@@ -1,0 +1,68 @@
+"""What a block adds to the database: the one place that says which entries follow from it (docs/protocol.md S1-S4)."""
+
+from __future__ import annotations
+
+from huzheng.v1 import store_pb2
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.block import ExecutedBlock
+from ledger.crypto import strict
+from ledger.store import layout
+from ledger.store.engine import Batch, Reader
+
+_INDEXED_ONCE = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
+"""Refusals that do not hide an earlier result of the same transaction (X4)."""
+
+
+def put_block(
+    batch: Batch, reader: Reader, before: store_pb2.StoredTip, block: ExecutedBlock, certificate: bytes
+) -> store_pb2.StoredTip:
+    """Adds to the batch all that follows from a block and its certificate. Returns the new tip entry."""
+    _put_contents(batch, block, certificate)
+    _put_state(batch, block)
+    record_count = _put_indexes(batch, reader, block)
+    tip = store_pb2.StoredTip(
+        height=block.height,
+        block_hash=block.block_hash,
+        transaction_count=before.transaction_count + len(block.transactions),
+        record_count=before.record_count + record_count,
+    )
+    batch.put(layout.TIP_KEY, strict.write(tip))
+    return tip
+
+
+def _put_contents(batch: Batch, block: ExecutedBlock, certificate: bytes) -> None:
+    stored = store_pb2.StoredBlock(header=block.header, certificate=certificate)
+    batch.put(layout.block_key(block.height), strict.write(stored))
+    if block.results:
+        batch.put(layout.results_key(block.height), strict.write(store_pb2.StoredResults(results=block.results)))
+    for index, transaction in enumerate(block.transactions):
+        batch.put(layout.transaction_key(block.height, index), transaction.raw)
+
+
+def _put_state(batch: Batch, block: ExecutedBlock) -> None:
+    for key, value in block.changes.items():
+        if value is None:
+            batch.delete(layout.STATE + key)
+        else:
+            batch.put(layout.STATE + key, value)
+
+
+def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock) -> int:
+    """Returns how many records took effect."""
+    batch.put(layout.block_hash_key(block.block_hash), layout.encode_height(block.height))
+    for level, index, node in block.history_nodes:
+        batch.put(layout.history_node_key(level, index), node)
+    record_count = 0
+    for index, (transaction, code) in enumerate(zip(block.transactions, block.codes, strict=True)):
+        key = layout.transaction_id_key(transaction.id)
+        if code not in _INDEXED_ONCE or reader.get(key) is None:
+            batch.put(key, layout.encode_place(block.height, index))
+        if code != pb.RESULT_CODE_ACCEPTED:
+            continue
+        record_count += len(transaction.records)
+        for position, item in enumerate(transaction.records):
+            place = layout.encode_record_place(block.height, index, position)
+            batch.put(layout.record_key(item.id), place)
+            batch.put(layout.version_key(item.record.resource, item.record.subject, item.record.version), place)
+    return record_count
