@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,3 +81,16 @@ def test_plain_decimals_fit(number: Decimal) -> None:
 def test_no_text_makes_a_check_fail_with_an_exception(text: str, field_type: Any) -> None:
     spec = pb.FieldSpec(type=field_type, max_bytes=20, codes=["1"], scale=2)
     assert compile_spec(spec).fits(text) in (True, False)
+
+
+def test_no_validity_decision_hangs_on_a_library_that_changes() -> None:
+    folder = Path(compile_spec.__code__.co_filename).parent
+    deciding = [folder / name for name in ("codes.py", "dates.py", "pattern.py", "values.py")]
+    deciding += [folder.parent / "catalogue.py", folder.parent / "catalogue_rules.py"]
+    for path in deciding:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        imports |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert imports.isdisjoint({"re", "locale", "unicodedata", "datetime", "decimal"}), path.name
+        constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        assert not any(isinstance(value, float) for value in constants), path.name
