@@ -28,6 +28,10 @@ class CatchUp:
         """The highest height any peer claims."""
         return max(self._peer_heights.values(), default=Height(0))
 
+    def peer_height(self, peer: ReplicaId) -> Height:
+        """The height a peer claims; 0 if it has not said."""
+        return self._peer_heights.get(peer, Height(0))
+
     @property
     def is_behind(self) -> bool:
         """Whether some peer claims more than is stored here."""

@@ -150,6 +150,10 @@ class Replica:
         """The highest height that any peer said it has stored."""
         return max(self._stored, self._catch_up.best_peer_height)
 
+    def peer_height(self, replica: ReplicaId) -> Height:
+        """The height a peer last said it has stored; 0 if it has not said."""
+        return self._catch_up.peer_height(replica)
+
     def wants_batch(self, pending_transactions: int, pending_bytes: int, now_ms: int) -> bool:
         """Whether the node should make a batch now and step `ProposeBatch` (C3)."""
         if not self.is_primary or self._halted or self._next_sequence > self._high_watermark:

@@ -5,19 +5,14 @@ All methods but the constructor run in that thread; the event loop only hands wo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ledger.block import ExecutedBlock
-from ledger.block_apply import apply_fetched_block, verify_fetched_block
+from ledger.block_apply import apply_block, prove_block
 from ledger.crypto.types import Height
-from ledger.errors import Code, HuzhengError
 from ledger.execution import execute
 from ledger.genesis import Genesis
 from ledger.state import PendingState
 from ledger.store import ChainStore
-from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_batch
-
-Known = Callable[[bytes], WellFormedTransaction | None]
+from ledger.transaction import Known, WellFormedBatch, check_batch
 
 
 class LedgerWorker:
@@ -57,17 +52,16 @@ class LedgerWorker:
 
         Raises HuzhengError when the block does not prove itself, or (DIVERGED) when this replica executed another one at its height.
         """
-        height = verify_fetched_block(self._store, self._genesis, fetched)
-        if height <= self._store.tip.height:
+        height = Height(self._store.tip.height + 1)
+        block = prove_block(self._genesis, self._store.membership_at(height), fetched)
+        if block.height < height:
             return None
-        executed = self._executed.get(height)
-        block, certificate = apply_fetched_block(self._store, self._genesis, fetched, executed)
-        if executed is not None and executed.block_hash != block.block_hash:
-            raise HuzhengError(Code.DIVERGED, f"height {height}")
+        executed = self._executed.get(block.height)
+        stored = apply_block(self._store, self._genesis, block, executed, self._known)
         if executed is None:
-            self._tip = block.tip
-        self._forget(height)
-        return block, certificate
+            self._tip = stored.tip
+        self._forget(block.height)
+        return stored, block.certificate
 
     def _forget(self, height: Height) -> None:
         if self._executed.pop(height, None) is not None:

@@ -194,7 +194,7 @@ class Peers:
             task.cancel()
         await asyncio.gather(*self._dialers, return_exceptions=True)
         for channel in self._channels.values():
-            await channel.close()
+            await channel.close(None)
 
     def send(self, to: ReplicaId | None, message: replica_service_pb2.PeerMessage) -> None:
         """Sends to one peer, or to all."""
@@ -228,7 +228,8 @@ class Peers:
     async def _carry_call(self, link: Link) -> None:
         channel = self._open_channel(link.peer)
         try:
-            call = replica_service_pb2_grpc.ReplicaServiceStub(channel).Connect()
+            stub: replica_service_pb2_grpc.ReplicaServiceAsyncStub = replica_service_pb2_grpc.ReplicaServiceStub(channel)
+            call = stub.Connect()  # type: ignore[call-arg]
             await call.initial_metadata()
 
             async def write(messages: list[replica_service_pb2.PeerMessage]) -> None:
@@ -236,7 +237,7 @@ class Peers:
 
             await link.run((response.messages async for response in call), write)
         finally:
-            await channel.close()
+            await channel.close(None)
 
 
 def wrap(payload: object) -> replica_service_pb2.PeerMessage:

@@ -193,8 +193,15 @@ class Runtime:
             self._mempool.pending_count, self._mempool.pending_bytes, now_ms
         ):
             taken = self._mempool.take(parameters.max_batch_bytes - 64, parameters.max_batch_transactions)
-            batch = encode_batch(self._replica, self._clock.now_ms(), [transaction.raw for transaction in taken])
-            self._step(ProposeBatch(batch), now_ms)
+            self._step(ProposeBatch(self._make_batch(taken)), now_ms)
+
+    def _make_batch(self, taken: list[WellFormedTransaction]) -> bytes:
+        """T4: a transaction whose expiry this clock finds too far away would spoil the whole batch; it is left to be sent again."""
+        proposed_ms = self._clock.now_ms()
+        latest_ms = proposed_ms + self._genesis.parameters.max_lifetime_ms
+        self._mempool.remove([transaction.id for transaction in taken if transaction.expires_ms > latest_ms])
+        fitting = [transaction.raw for transaction in taken if transaction.expires_ms <= latest_ms]
+        return encode_batch(self._replica, proposed_ms, fitting)
 
     def _forward(self) -> None:
         if self.core.is_primary:

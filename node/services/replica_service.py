@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 
-import grpc
 from huzheng.v1 import replica_service_pb2, replica_service_pb2_grpc
 
 from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
 from node.peers import Peers
+from node.services.gate import Context
 
 MAX_BLOCKS_A_CALL = 1_024
 
-IdentifyReplica = Callable[[grpc.aio.ServicerContext], ReplicaId]
+IdentifyReplica = Callable[[], ReplicaId]
 
 
 class ReplicaService(replica_service_pb2_grpc.ReplicaServiceServicer):
@@ -26,11 +26,11 @@ class ReplicaService(replica_service_pb2_grpc.ReplicaServiceServicer):
         self._peers = peers
         self._identify = identify
 
-    async def Connect(
-        self, request_iterator: AsyncIterator[replica_service_pb2.ConnectRequest], context: grpc.aio.ServicerContext
+    async def Connect(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[replica_service_pb2.ConnectRequest], context: Context
     ) -> None:
         """The stream of a peer with a lower id."""
-        link = self._peers.links.get(self._identify(context))
+        link = self._peers.links.get(self._identify())
         if link is None:
             raise HuzhengError(Code.PEER_UNKNOWN)
         await context.send_initial_metadata(())
@@ -41,7 +41,7 @@ class ReplicaService(replica_service_pb2_grpc.ReplicaServiceServicer):
         await link.run((request.messages async for request in request_iterator), write)
 
     async def FetchBlocks(
-        self, request: replica_service_pb2.FetchBlocksRequest, context: grpc.aio.ServicerContext
+        self, request: replica_service_pb2.FetchBlocksRequest, context: Context
     ) -> AsyncIterator[replica_service_pb2.FetchBlocksResponse]:
         """Stored blocks from a height on."""
         count = min(request.count, MAX_BLOCKS_A_CALL)
