@@ -95,6 +95,7 @@ class Code(StrEnum):
     CALLER_NAME_INVALID = "CALLER_NAME_INVALID"
     CALLER_DEPARTMENT_MISMATCH = "CALLER_DEPARTMENT_MISMATCH"
     CALLER_NOT_ALLOWED = "CALLER_NOT_ALLOWED"
+    CALLER_EXPIRED = "CALLER_EXPIRED"
     TLS_FILE_INVALID = "TLS_FILE_INVALID"
     TLS_KEY_MODE = "TLS_KEY_MODE"
     TLS_KEY_MISMATCH = "TLS_KEY_MISMATCH"
@@ -555,6 +556,12 @@ TEXTS: dict[Code, Text] = {
         "Use a certificate of your own department; if the CA issued this one, it is misused: tell its operator.",
         "请使用本部门证书；若确由该CA签发，则CA被滥用，请通知其管理员。",
     ),
+    Code.CALLER_EXPIRED: Text(
+        "The caller's certificate expired while the connection was open.",
+        "连接期间调用方证书已过期。",
+        "Have the department's CA issue a new one with `huzheng network certificate`, and connect again.",
+        "请由部门CA用 `huzheng network certificate` 重新签发后重新连接。",
+    ),
     Code.CALLER_NOT_ALLOWED: Text(
         "A certificate in this role may not do this.",
         "该角色的证书无权执行此操作。",
@@ -640,8 +647,8 @@ TEXTS: dict[Code, Text] = {
         "请设置 HUZHENG_PASSPHRASE_FILE 或 HUZHENG_PASSPHRASE，或在终端中运行命令。",
     ),
     Code.KEY_PASSPHRASE_WRONG: Text(
-        "The passphrase does not open the key file.",
-        "口令无法打开密钥文件。",
+        "The passphrase does not open the key file, or the file is damaged.",
+        "口令无法打开密钥文件，或文件已损坏。",
         "Check the passphrase and try again; without it the key cannot be recovered.",
         "请核对口令后重试；遗失口令则密钥无法恢复。",
     ),

@@ -1,7 +1,7 @@
 """What a node's operator sets in `node.toml`, checked at start with every mistake named at once.
 
-Only local things are here. Whatever all replicas must share, message sizes among them, is in the genesis: one node's own
-setting of such a value could halt the chain.
+Only local things are here. Whatever all replicas must share, message sizes among them, is in the genesis: one node's
+own setting of such a value could halt the chain.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Who is calling: what a TLS client certificate proves about its holder.
 
-A certificate's text is never trusted alone. gRPC has checked that some department's CA stands behind it; here we find out
-which one by verifying the signature with each CA of the genesis, and only then compare that with the name in the certificate.
-Otherwise any department's CA could issue certificates in the name of another.
+A certificate's text is never trusted alone. gRPC has checked that some department's CA stands behind it; here we find
+out which one by verifying the signature with each CA of the genesis, and only then compare that with the name in the
+certificate. Otherwise any department's CA could issue certificates in the name of another.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -85,8 +86,8 @@ class PeerContext(Protocol):
 class CallerDirectory:
     """Tells callers apart by the department CAs of the genesis. Safe to use from several threads."""
 
-    def __init__(self, ca_certificates: Mapping[str, bytes]) -> None:
-        """`ca_certificates`: department id -> CA certificate (DER).
+    def __init__(self, ca_certificates: Mapping[str, bytes], clock_s: Callable[[], float] = time.time) -> None:
+        """`ca_certificates`: department id -> CA certificate (DER). `clock_s`: seconds since 1970.
 
         Raises:
             HuzhengError: BAD_GENESIS if one can't be read.
@@ -94,14 +95,19 @@ class CallerDirectory:
         self._authorities = {
             department: _authority(department, der) for department, der in sorted(ca_certificates.items())
         }
-        self._known: OrderedDict[bytes, Caller] = OrderedDict()
+        # Fingerprint -> the caller, and when its certificate expires.
+        self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._clock_s = clock_s
         self._lock = Lock()
 
     def identify(self, context: PeerContext) -> Caller:
-        """The caller behind a gRPC call. Validity dates have been checked by TLS in the handshake.
+        """The caller behind a gRPC call.
+
+        TLS has checked the dates in the handshake, but a connection may stay open for months: the expiry is checked
+        again.
 
         Raises:
-            HuzhengError: CALLER_UNKNOWN, CALLER_NAME_INVALID, CALLER_DEPARTMENT_MISMATCH.
+            HuzhengError: CALLER_UNKNOWN, CALLER_NAME_INVALID, CALLER_DEPARTMENT_MISMATCH, CALLER_EXPIRED.
         """
         certificates = list(context.auth_context().get("x509_pem_cert", ()))
         if len(certificates) != 1:
@@ -109,21 +115,27 @@ class CallerDirectory:
         return self.identify_certificate(certificates[0])
 
     def identify_certificate(self, pem: bytes) -> Caller:
-        """The caller that a leaf certificate (PEM) names, if the department it names has issued it. Raises as `identify`."""
+        """The caller that a certificate (PEM) names, if the department it names has issued it. Raises as `identify`."""
+        caller, expiry_s = self._proven(pem)
+        if self._clock_s() >= expiry_s:
+            raise HuzhengError(Code.CALLER_EXPIRED)
+        return caller
+
+    def _proven(self, pem: bytes) -> tuple[Caller, float]:
         fingerprint = sha256(pem).digest()
         with self._lock:
             known = self._known.get(fingerprint)
             if known is not None:
                 self._known.move_to_end(fingerprint)
                 return known
-        caller = self._verify(pem)
+        proven = self._verify(pem)
         with self._lock:
-            self._known[fingerprint] = caller
+            self._known[fingerprint] = proven
             while len(self._known) > CACHED_CALLERS:
                 self._known.popitem(last=False)
-        return caller
+        return proven
 
-    def _verify(self, pem: bytes) -> Caller:
+    def _verify(self, pem: bytes) -> tuple[Caller, float]:
         try:
             leaf = x509.load_pem_x509_certificate(pem)
         except ValueError:
@@ -134,7 +146,7 @@ class CallerDirectory:
         caller = caller_named_in(leaf)
         if caller.department not in issuers:
             raise HuzhengError(Code.CALLER_DEPARTMENT_MISMATCH, f"issued by the CA of {issuers[0]}")
-        return caller
+        return caller, leaf.not_valid_after_utc.timestamp()
 
 
 def _authority(department: str, der: bytes) -> x509.Certificate:
@@ -157,7 +169,8 @@ def caller_named_in(leaf: x509.Certificate) -> Caller:
     """The identity that a certificate claims; proven only once its issuer is.
 
     Raises:
-        HuzhengError: CALLER_NAME_INVALID unless it has exactly one URI, of the form `urn:huzheng:<department>:<role>:<name>`.
+        HuzhengError: CALLER_NAME_INVALID unless it has exactly one URI, of the form
+            `urn:huzheng:<department>:<role>:<name>`.
     """
     try:
         alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

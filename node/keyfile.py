@@ -1,7 +1,7 @@
 """Files with the Ed25519 keys that sign votes (consensus), records (system) and key changes (admin).
 
-A key file is PKCS#8 in PEM (RFC 8410), with two lines before it that say what the key is for and which public key belongs to
-it, so that a mix-up is noticed and nobody needs the passphrase to look.
+A key file is PKCS#8 in PEM (RFC 8410), with two lines before it that say what the key is for and which public key
+belongs to it, so that a mix-up is noticed and nobody needs the passphrase to look.
 """
 
 from __future__ import annotations
@@ -78,10 +78,11 @@ def read_label(path: Path) -> KeyFileLabel:
 
 
 def load_signer(path: Path, kind: KeyKind, suite: Suite, passphrase: PassphraseSource | None = None) -> Signer:
-    """The signer with the key in a file; the passphrase is asked for only if the file is encrypted (see `find_passphrase`).
+    """The signer with the key in a file; only if that is encrypted, a passphrase is asked for (`find_passphrase`).
 
     Raises:
-        HuzhengError: KEY_FILE_MISSING, KEY_FILE_MODE, KEY_FILE_INVALID, KEY_WRONG_KIND, KEY_PASSPHRASE_NEEDED, KEY_PASSPHRASE_WRONG.
+        HuzhengError: KEY_FILE_MISSING, KEY_FILE_MODE, KEY_FILE_INVALID, KEY_WRONG_KIND, KEY_PASSPHRASE_NEEDED,
+            KEY_PASSPHRASE_WRONG.
     """
     data = read_private_file(path, Code.KEY_FILE_MISSING, Code.KEY_FILE_MODE)
     label = _label(path, data)
@@ -99,7 +100,7 @@ def load_signer(path: Path, kind: KeyKind, suite: Suite, passphrase: PassphraseS
 
 
 def find_passphrase(path: Path) -> bytes | None:
-    """The passphrase from the file or the variable that the environment names, or typed in; None if there is none of these.
+    """The passphrase: in the file or the variable that the environment names, or typed in; None if there is none.
 
     Raises:
         HuzhengError: FILE_ACCESS.
@@ -112,7 +113,10 @@ def find_passphrase(path: Path) -> bytes | None:
     if value:
         return value
     if sys.stdin.isatty():
-        return getpass(f"Passphrase for {path}: ").encode()
+        try:
+            return getpass(f"Passphrase for {path}: ").encode()
+        except EOFError:
+            return None
     return None
 
 

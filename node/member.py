@@ -79,7 +79,8 @@ def prepare(
 ) -> Member:
     """Makes a department's CA, keys, certificates and member file in directories that do not exist yet.
 
-    `passphrase` encrypts the CA's key and all signing keys; TLS keys are never encrypted, as gRPC reads them unattended.
+    `passphrase` encrypts the CA's key and all signing keys; TLS keys are never encrypted, as gRPC reads them
+    unattended.
 
     Raises:
         HuzhengError: NETWORK_PLAN_INVALID.

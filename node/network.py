@@ -1,14 +1,15 @@
-"""Makes a consortium: the genesis from the departments' member files, and directories from which nodes and clients start.
+"""Makes a consortium: the genesis from the departments' member files, and directories to start nodes and clients from.
 
-`init_network` does for all departments at once, for trials, what a real consortium does apart: each department prepares its
-keys (`node.member`), anyone assembles the genesis, each department installs it.
+`init_network` does for all departments at once, for trials, what a real consortium does apart: each department prepares
+its keys (`node.member`), anyone assembles the genesis, each department installs it.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ from node.network_plan import NetworkPlan
 from node.network_texts import NETWORK_README, client_toml, node_toml
 from node.pkcs8 import is_encrypted
 from node.pki import LEAF_DAYS, issue, read_authority
-from node.private_file import read_file, read_private_file, replace_file, write_new_file
+from node.private_file import read_file, read_private_file, replace_file, sync_directory, write_new_file
 
 GENESIS_FILE = "genesis.bin"
 CHAIN_ID_FILE = "chain-id.txt"
@@ -63,26 +64,14 @@ def init_network(
 ) -> Network:
     """Makes all departments' keys, the genesis, and a directory to start from for each node and client.
 
-    All or nothing: it is built beside `directory` and moved there when complete. `progress` is told each department's id when
-    its keys are made. `passphrase` encrypts CA keys and signing keys.
+    All or nothing: it is built beside `directory` and moved there when complete. `progress` is told each department's
+    id when its keys are made. `passphrase` encrypts CA keys and signing keys.
 
     Raises:
         HuzhengError: NETWORK_DIRECTORY_USED, FILE_ACCESS, NETWORK_PLAN_INVALID, BAD_GENESIS, BAD_CATALOGUE.
     """
-    target = directory.absolute()
-    _require_free(target)
-    building = target.with_name(f".{target.name}.{os.getpid()}.new")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        building.mkdir(mode=0o700)
-        network = _build(building, target, plan, passphrase, tls_days, now or datetime.now(UTC), progress)
-        building.chmod(0o755)
-        building.replace(target)
-    except OSError as error:
-        raise HuzhengError(Code.FILE_ACCESS, f"{error.filename or target}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return network
+    with _built_beside(directory) as (building, target):
+        return _build(building, target, plan, passphrase, tls_days, now or datetime.now(UTC), progress)
 
 
 def assemble(plan: NetworkPlan, members: Sequence[Member], now: datetime) -> bytes:
@@ -158,6 +147,40 @@ def install(plan: NetworkPlan, department: str, places: Places, genesis: Genesis
         write_new_file(places.clients / role / "client.toml", text.encode(), private=False)
 
 
+def prepare_apart(
+    plan: NetworkPlan,
+    department: str,
+    directory: Path,
+    *,
+    passphrase: bytes | None = None,
+    tls_days: int = LEAF_DAYS,
+    now: datetime | None = None,
+) -> Path:
+    """Makes one department's keys in a new directory, all or nothing; returns the member file to hand out.
+
+    Raises:
+        HuzhengError: NETWORK_DIRECTORY_USED, FILE_ACCESS, NETWORK_PLAN_INVALID.
+    """
+    with _built_beside(directory) as (building, target):
+        places = Places.below(building)
+        prepare(plan, department, places, now or datetime.now(UTC), passphrase=passphrase, tls_days=tls_days)
+    return Places.below(target).member
+
+
+def install_apart(plan: NetworkPlan, department: str, directory: Path, genesis: Genesis) -> Path:
+    """Completes what `prepare_apart` began, once there is a genesis; returns the `node.toml` to start from.
+
+    Raises:
+        HuzhengError: CONFIG_NOT_GENESIS, MEMBER_FILE_INVALID, TLS_FILE_INVALID, NETWORK_PLAN_INVALID, FILE_ACCESS.
+    """
+    places = Places.below(directory)
+    try:
+        install(plan, department, places, genesis, datetime.now(UTC))
+    except OSError as error:
+        raise HuzhengError(Code.FILE_ACCESS, f"{error.filename or directory}: {error.strerror}") from None
+    return places.node / "node.toml"
+
+
 def renew_certificate(
     authority: Path,
     holder: Caller,
@@ -168,10 +191,12 @@ def renew_certificate(
 ) -> datetime:
     """Issues a new certificate into `keys/tls.crt` and `keys/tls.key`, replacing what is there; returns its expiry.
 
-    `authority`: the directory with the department's `ca.crt` and `ca.key`. A running node takes the new files up itself.
+    `authority`: the directory with the department's `ca.crt` and `ca.key`. A running node takes the new files up
+    itself.
 
     Raises:
-        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MODE, TLS_KEY_MISMATCH, KEY_FILE_INVALID, KEY_PASSPHRASE_NEEDED, KEY_PASSPHRASE_WRONG, FILE_ACCESS.
+        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MODE, TLS_KEY_MISMATCH, KEY_FILE_INVALID, KEY_PASSPHRASE_NEEDED,
+            KEY_PASSPHRASE_WRONG, FILE_ACCESS.
     """
     certificate = read_file(authority / "ca.crt", Code.TLS_FILE_INVALID)
     key = read_private_file(authority / "ca.key", Code.TLS_FILE_INVALID, Code.TLS_KEY_MODE)
@@ -228,6 +253,25 @@ def _places(directory: Path, department: str) -> Places:
         directory / "authorities" / department,
         directory / "members" / f"{department}.json",
     )
+
+
+@contextmanager
+def _built_beside(directory: Path) -> Iterator[tuple[Path, Path]]:
+    """A directory to build in, and the absolute `directory`, which it becomes if all goes well; else it vanishes."""
+    target = directory.absolute()
+    _require_free(target)
+    building = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building.mkdir(mode=0o700)
+        yield building, target
+        building.chmod(0o755)
+        building.replace(target)
+        sync_directory(target.parent)
+    except OSError as error:
+        raise HuzhengError(Code.FILE_ACCESS, f"{error.filename or target}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def _require_free(target: Path) -> None:

@@ -1,7 +1,7 @@
 """What a consortium agrees on before it has a network: its departments, where their nodes are, and the shared limits.
 
-The plan of a real network is a TOML file that every department has a copy of; Replica ids follow the order
-of the departments in it.
+The plan of a real network is a TOML file that every department has a copy of. Replica ids follow the order of the
+departments in it.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ def read_plan(path: Path) -> NetworkPlan:
     """Reads and checks a plan file.
 
     Raises:
-        HuzhengError: CONFIG_MISSING; CONFIG_INVALID or NETWORK_PLAN_INVALID with all mistakes; BAD_CATALOGUE; SUITE_UNKNOWN, SUITE_REFUSED.
+        HuzhengError: CONFIG_MISSING; CONFIG_INVALID or NETWORK_PLAN_INVALID with all mistakes; BAD_CATALOGUE;
+            SUITE_UNKNOWN, SUITE_REFUSED.
     """
     toml = TomlFile.read(path)
     network = toml.section("network", _NetworkSection)

@@ -1,12 +1,12 @@
 """Department CAs and the TLS certificates they issue.
 
-Keys are ECDSA P-256, since gRPC's TLS library offers no Ed25519 certificates. They only protect connections: what is true on
-the chain hangs on the Ed25519 keys in `node.keyfile`.
+Keys are ECDSA P-256, since gRPC's TLS library offers no Ed25519 certificates. They only protect connections: what is
+true on the chain hangs on the Ed25519 keys in `node.keyfile`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -54,7 +54,7 @@ class Leaf:
     """An end certificate and its key, both PEM."""
 
     certificate_pem: bytes
-    key_pem: bytes
+    key_pem: bytes = field(repr=False)
     not_after: datetime
 
 
@@ -99,7 +99,7 @@ def read_authority(department: str, certificate_pem: bytes, key_pem: bytes, pass
 
 
 def check_authority(pem: bytes, what: str, now: datetime) -> x509.Certificate:
-    """A CA certificate that a genesis may hold: self-signed, allowed to issue leaves, valid now, with a key gRPC can use.
+    """A CA certificate that a genesis may hold: self-signed, allowed to issue, valid now, with a key gRPC can use.
 
     `what` names its origin in errors.
 

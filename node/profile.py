@@ -66,7 +66,9 @@ class ClientProfile(Struct, frozen=True):
 
 
 def find_profile(given: Path | None = None) -> Path:
-    """The profile to use: the one given, the one `HUZHENG_PROFILE` names, or `client.toml` here. A directory stands for the file in it.
+    """The profile to use: the one given, the one `HUZHENG_PROFILE` names, or `client.toml` here.
+
+    A directory stands for the file in it.
 
     Raises:
         HuzhengError: CONFIG_MISSING.

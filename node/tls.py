@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -26,7 +26,7 @@ class TlsMaterial:
     """A certificate and its key that were checked to belong together."""
 
     certificate_pem: bytes
-    key_pem: bytes
+    key_pem: bytes = field(repr=False)
     holder: Caller
     not_before: datetime
     not_after: datetime
@@ -46,7 +46,8 @@ def load_material(
 ) -> TlsMaterial:
     """Reads a certificate and its key, and checks all that would make TLS fail later without a reason.
 
-    `ca_certificate`: the CA (DER) of the department that must have issued it. `holder`: whom it must be for, if that is known.
+    `ca_certificate`: the CA (DER) of the department that must have issued it. `holder`: whom it must be for, if that is
+    known.
 
     Raises:
         HuzhengError: TLS_FILE_INVALID, TLS_KEY_MODE, TLS_KEY_MISMATCH, TLS_WRONG_ISSUER, TLS_WRONG_HOLDER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,12 +59,9 @@ def write(place: Path, text: str) -> Path:
     return path
 
 
-def mistakes(path: Path, *, client: bool = False) -> list[str]:
+def mistakes(path: Path, load: Callable[[Path], object] = load_config) -> list[str]:
     with pytest.raises(HuzhengError) as caught:
-        if client:
-            load_profile(path)
-        else:
-            load_config(path)
+        load(path)
     assert caught.value.code is Code.CONFIG_INVALID
     file, *problems = caught.value.detail.splitlines()
     assert file.startswith(str(path))
@@ -194,7 +192,7 @@ def test_a_profile_is_read(place: Path) -> None:
     ],
 )
 def test_a_mistake_in_a_profile_is_named(place: Path, old: str, new: str, named: str) -> None:
-    assert any(problem.startswith(named) for problem in mistakes(write(place, CLIENT.replace(old, new)), client=True))
+    assert any(problem.startswith(named) for problem in mistakes(write(place, CLIENT.replace(old, new)), load_profile))
 
 
 def test_the_profile_is_found_by_option_then_variable_then_directory(

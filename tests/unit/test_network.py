@@ -1,9 +1,8 @@
-"""Making a network: complete, private, all or nothing, and the same whether made at once or department by department."""
+"""Making a network: complete, private, all or nothing, and the same whether made at once or by each department apart."""
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +17,16 @@ from node.genesis_file import read_genesis
 from node.identity import Caller, CallerDirectory, Role
 from node.keyfile import KeyKind, load_signer
 from node.member import Member, Places, prepare, read_member
-from node.network import Network, assemble, assemble_files, init_network, install, renew_certificate
+from node.network import (
+    Network,
+    assemble,
+    assemble_files,
+    init_network,
+    install,
+    install_apart,
+    prepare_apart,
+    renew_certificate,
+)
 from node.network_plan import NetworkPlan, local_plan, read_plan, with_addresses
 from node.pki import new_authority
 from node.profile import load_profile
@@ -209,22 +217,26 @@ def test_departments_can_prepare_their_keys_apart_and_anyone_assembles_the_same_
     plan = read_plan(plan_file)
     directory = plan_file.parent
     homes = {name: Places.below(directory / name) for name in ("planning", "tax")}
-    for name, places in homes.items():
-        prepare(plan, name, places, NOW)
-    files = [places.member for places in homes.values()]
+    files = [prepare_apart(plan, name, directory / name, now=NOW) for name in homes]
     genesis = assemble_files(plan, files, directory / "genesis.bin", NOW)
     later = assemble(plan, [read_member(path, NOW) for path in reversed(files)], NOW + timedelta(days=1))
     assert later == genesis.raw
     assert (genesis.name, genesis.parameters.heartbeat_ms) == ("试点", 2000)
     for name, places in homes.items():
-        install(plan, name, places, genesis, NOW)
-        config = load_config(places.node / "node.toml")
+        config = load_config(install_apart(plan, name, directory / name, genesis))
+        assert config.file == places.node / "node.toml"
         signer = load_signer(config.node.consensus_key, KeyKind.CONSENSUS, genesis.suite)
         check_against_genesis(config, genesis, signer.public_key)
     assert str(load_config(homes["planning"].node / "node.toml").node.listen) == "10.0.0.1:7999"
-    with pytest.raises(HuzhengError) as caught:
-        assemble_files(plan, files, directory / "genesis.bin", NOW)
-    assert code_of(caught) is Code.FILE_ACCESS
+    # Nothing that is there already is overwritten.
+    for again, code in (
+        (lambda: prepare_apart(plan, "tax", directory / "tax"), Code.NETWORK_DIRECTORY_USED),
+        (lambda: assemble_files(plan, files, directory / "genesis.bin", NOW), Code.FILE_ACCESS),
+        (lambda: install_apart(plan, "tax", directory / "tax", genesis), Code.FILE_ACCESS),
+    ):
+        with pytest.raises(HuzhengError) as caught:
+            again()
+        assert code_of(caught) is code
 
 
 def test_a_member_file_holds_no_secret(plan_file: Path) -> None:
@@ -234,10 +246,10 @@ def test_a_member_file_holds_no_secret(plan_file: Path) -> None:
 
 
 @pytest.fixture
-def members(plan_file: Path) -> Iterator[tuple[NetworkPlan, list[Member]]]:
+def members(plan_file: Path) -> tuple[NetworkPlan, list[Member]]:
     plan = read_plan(plan_file)
     names = ("tax", "planning")
-    yield plan, [prepare(plan, name, Places.below(plan_file.parent / name), NOW) for name in names]
+    return plan, [prepare(plan, name, Places.below(plan_file.parent / name), NOW) for name in names]
 
 
 def problems(plan: NetworkPlan, members: list[Member]) -> str:
@@ -365,3 +377,14 @@ def test_a_new_user_gets_a_certificate_in_a_new_directory(network: Network, tmp_
     authority = network.directory / "authorities" / "tax"
     renew_certificate(authority, Caller("tax", Role.CLERK, "wang"), tmp_path / "wang" / "keys")
     assert stat.S_IMODE((tmp_path / "wang" / "keys" / "tls.key").stat().st_mode) == 0o600
+
+
+def test_a_genesis_file_that_is_none_is_refused_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "genesis.bin"
+    for contents, code in ((None, Code.FILE_ACCESS), (b"", Code.BAD_GENESIS), (b"\x00" * (5 << 20), Code.BAD_GENESIS)):
+        if contents is not None:
+            path.write_bytes(contents)
+        with pytest.raises(HuzhengError) as caught:
+            read_genesis(path)
+        assert code_of(caught) is code
+        assert str(path) in caught.value.detail

@@ -23,7 +23,8 @@ from node.tls import TlsFiles, load_material
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLANNING = new_authority("planning", "规划和自然资源委员会", NOW)
 TAX = new_authority("tax", "税务局", NOW)
-DIRECTORY = CallerDirectory({"planning": PLANNING.certificate_der, "tax": TAX.certificate_der})
+AUTHORITIES = {"planning": PLANNING.certificate_der, "tax": TAX.certificate_der}
+DIRECTORY = CallerDirectory(AUTHORITIES, NOW.timestamp)
 CLERK = Caller("tax", Role.CLERK, "wang")
 REPLICA = Caller("tax", Role.REPLICA, "2")
 
@@ -184,9 +185,31 @@ def test_the_caller_of_a_connection_is_its_one_certificate() -> None:
         assert caught.value.code is Code.CALLER_UNKNOWN
 
 
+def test_a_certificate_that_expires_during_a_connection_ends_with_it() -> None:
+    now = [NOW.timestamp()]
+    directory = CallerDirectory(AUTHORITIES, lambda: now[0])
+    pem = issue(TAX, CLERK, NOW, days=1).certificate_pem
+    assert directory.identify_certificate(pem) == CLERK
+    now[0] += 86_400
+    with pytest.raises(HuzhengError) as caught:
+        directory.identify_certificate(pem)
+    assert caught.value.code is Code.CALLER_EXPIRED
+
+
+def test_a_genesis_with_an_unreadable_ca_is_refused() -> None:
+    with pytest.raises(HuzhengError) as caught:
+        CallerDirectory({"tax": b"no certificate"})
+    assert caught.value.code is Code.BAD_GENESIS
+
+
+def test_a_private_key_never_shows_in_a_log() -> None:
+    leaf = issue(TAX, CLERK, NOW)
+    assert "PRIVATE" not in repr(leaf)
+
+
 def test_the_memory_of_callers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "CACHED_CALLERS", 2)
-    directory = CallerDirectory({"tax": TAX.certificate_der})
+    directory = CallerDirectory(AUTHORITIES, NOW.timestamp)
     for name in ("a", "b", "c"):
         directory.identify_certificate(issue(TAX, Caller("tax", Role.CLERK, name), NOW).certificate_pem)
     assert len(directory._known) == 2
