@@ -12,7 +12,8 @@ def read_genesis(path: Path) -> Genesis:
     """The genesis in a file.
 
     Raises:
-        HuzhengError: FILE_ACCESS, BAD_GENESIS, BAD_CATALOGUE, SUITE_UNKNOWN, SUITE_REFUSED; the detail begins with the path.
+        HuzhengError: FILE_ACCESS, BAD_GENESIS, BAD_CATALOGUE, SUITE_UNKNOWN, SUITE_REFUSED; the detail begins with
+            the path.
     """
     try:
         with path.open("rb") as file:

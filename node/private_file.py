@@ -1,4 +1,4 @@
-"""Files that only their owner may read: never overwritten, never left half written, refused when others can read them."""
+"""Files that only their owner may read: never overwritten, never half written, refused when others can read them."""
 
 from __future__ import annotations
 

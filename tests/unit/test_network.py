@@ -1,4 +1,4 @@
-"""Making a network: complete, private, all or nothing, and the same whether made at once or by each department apart."""
+"""Making a network: complete, private, all or nothing, and the same whether made at once or by departments apart."""
 
 from __future__ import annotations
 
