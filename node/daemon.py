@@ -23,8 +23,9 @@ from ledger.store import ChainStore
 from node.clock import NetworkClock, monotonic_ms
 from node.config import NodeConfig, check_against_genesis
 from node.feed import BlockFeed
+from node.genesis_file import read_genesis
 from node.http import HttpServer, Pages
-from node.identity import CallerDirectory
+from node.identity import Caller, CallerDirectory, Role
 from node.intake import Intake
 from node.keyfile import KeyKind, load_signer
 from node.logs import set_up_logs
@@ -62,7 +63,7 @@ class Opened:
 def open_node(config: NodeConfig) -> Opened:
     """Checks everything that can be checked before the node speaks to anyone. Raises HuzhengError with what to do."""
     self_test()
-    genesis = Genesis.read(config.node.genesis.read_bytes())
+    genesis = read_genesis(config.node.genesis)
     signer = load_signer(config.node.consensus_key, KeyKind.CONSENSUS, genesis.suite)
     check_against_genesis(config, genesis, signer.public_key)
     authorities = {name: department.ca_certificate for name, department in genesis.departments.items()}
@@ -70,6 +71,7 @@ def open_node(config: NodeConfig) -> Opened:
         config.tls.certificate,
         config.tls.key,
         authorities[config.node.department],
+        holder=Caller(config.node.department, Role.REPLICA, str(config.node.replica)),
         on_reload=lambda _: log.info("tls certificate renewed"),
         on_broken=lambda error: log.error("renewed tls certificate refused", code=error.code, detail=error.detail),
     )
