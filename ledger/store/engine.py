@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-import plyvel  # type: ignore[import-untyped]
+import plyvel
 
 from ledger.errors import Code, HuzhengError
 
