@@ -131,12 +131,7 @@ def install(plan: NetworkPlan, department: str, places: Places, genesis: Genesis
     """
     replica = plan.replica_of(department)
     described = plan.department(replica)
-    member = genesis.membership.member(replica)
-    own = read_member(places.member, now)
-    if member is None or member.department != department or member.public_key.hex() != own.consensus_key:
-        raise HuzhengError(
-            Code.CONFIG_NOT_GENESIS, f"{places.member}: the genesis has another key for replica {replica}"
-        )
+    _check_own_keys(genesis, read_member(places.member, now), places.member)
     numbered = list(enumerate(plan.departments, 1))
     peers = [(number, peer) for number, peer in numbered if number != replica]
     write_new_file(places.node / GENESIS_FILE, genesis.raw, private=False)
@@ -195,7 +190,7 @@ def renew_certificate(
     itself.
 
     Raises:
-        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MODE, TLS_KEY_MISMATCH, KEY_FILE_INVALID, KEY_PASSPHRASE_NEEDED,
+        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MODE, TLS_WRONG_HOLDER, TLS_KEY_MISMATCH, KEY_FILE_INVALID, KEY_PASSPHRASE_NEEDED,
             KEY_PASSPHRASE_WRONG, FILE_ACCESS.
     """
     certificate = read_file(authority / "ca.crt", Code.TLS_FILE_INVALID)
@@ -305,6 +300,22 @@ def _check_members(plan: NetworkPlan, members: Sequence[Member]) -> None:
         problems.append("two departments have the same CA key")
     if problems:
         raise HuzhengError(Code.MEMBER_FILE_INVALID, "\n".join(problems))
+
+
+def _check_own_keys(genesis: Genesis, own: Member, file: Path) -> None:
+    problems = []
+    member = genesis.membership.member(own.replica_id)
+    if member is None or member.department != own.department or member.public_key.hex() != own.consensus_key:
+        problems.append(f"the genesis has another key for replica {own.replica}")
+    department = genesis.departments.get(own.department)
+    if department is None or department.ca_certificate != own.ca_certificate_der:
+        problems.append(f"the genesis has another CA for {own.department}")
+    if department is None or {(key.public_key, key.role) for key in department.keys} != {
+        (key.public_key, key.role) for key in _signing_keys(own)
+    }:
+        problems.append(f"the genesis has other signing keys for {own.department}")
+    if problems:
+        raise HuzhengError(Code.CONFIG_NOT_GENESIS, "\n".join([str(file), *problems]))
 
 
 def _ca_key(member: Member) -> bytes:

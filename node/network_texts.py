@@ -25,8 +25,8 @@ A Huzheng network: {count} departments, chain id {chain_id}
 
 genesis.bin          what all departments share; the chain id is its hash. Everyone must have the same file.
 chain-id.txt         the chain id, to read out and compare.
-nodes/<department>   one directory per node, ready to start: huzheng node start --config nodes/<department>/node.toml
-clients/<department> one directory per kind of user: huzheng --profile clients/<department>/<role> ...
+nodes/<department>   one directory per node, ready to start: huzheng node start nodes/<department>
+clients/<department> one directory per kind of user: huzheng node status --profile clients/<department>/<role>
 members/             each department's public keys and CA certificate, as the genesis has them.
 authorities/         the departments' CA keys: MOVE THEM AWAY, each to its department, and off line.
 

@@ -24,6 +24,7 @@ LEAF_DAYS = 365
 # Certificates start in the past, so that a machine whose clock is a little behind accepts a fresh one.
 BACKDATED = timedelta(hours=1)
 _COMMON_NAME_CHARACTERS = 64
+_AUTHORITY_NAME = "Huzheng CA "
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def server_name(department: str, replica: int) -> str:
 def new_authority(department: str, organisation: str, now: datetime, days: int = AUTHORITY_DAYS) -> Authority:
     """A new CA for a department. `organisation`: the department's name for people."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(organisation, f"Huzheng CA {department}")
+    name = _name(organisation, _AUTHORITY_NAME + department)
     public_key = key.public_key()
     usage = _key_usage(digital_signature=False, issue=True)
     certificate = (
@@ -82,16 +83,27 @@ def new_authority(department: str, organisation: str, now: datetime, days: int =
     return Authority(department, certificate, key)
 
 
+def authority_department(certificate: x509.Certificate) -> str | None:
+    """The department that a CA made by `new_authority` says it is for; None for a CA made elsewhere."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    name = str(names[0].value) if len(names) == 1 else ""
+    return name.removeprefix(_AUTHORITY_NAME) if name.startswith(_AUTHORITY_NAME) else None
+
+
 def read_authority(department: str, certificate_pem: bytes, key_pem: bytes, passphrase: bytes | None) -> Authority:
     """A CA from its files' contents.
 
     Raises:
-        HuzhengError: TLS_FILE_INVALID, TLS_KEY_MISMATCH, KEY_FILE_INVALID, KEY_PASSPHRASE_NEEDED, KEY_PASSPHRASE_WRONG.
+        HuzhengError: TLS_FILE_INVALID, TLS_WRONG_HOLDER, TLS_KEY_MISMATCH, KEY_FILE_INVALID, KEY_PASSPHRASE_NEEDED,
+            KEY_PASSPHRASE_WRONG.
     """
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
     except ValueError:
         raise HuzhengError(Code.TLS_FILE_INVALID, f"CA certificate of {department}") from None
+    owner = authority_department(certificate)
+    if owner not in (None, department):
+        raise HuzhengError(Code.TLS_WRONG_HOLDER, f"the CA is that of {owner}, not of {department}")
     key = read_private_key(key_pem, passphrase, f"CA key of {department}")
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise HuzhengError(Code.TLS_KEY_MISMATCH, f"CA of {department}")

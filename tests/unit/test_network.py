@@ -11,6 +11,7 @@ import pytest
 
 from ledger.crypto import ED25519_SHA256, ReplicaId
 from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
 from node import network as network_module
 from node.config import check_against_genesis, load_config
 from node.genesis_file import read_genesis
@@ -318,7 +319,7 @@ def test_a_member_file_whose_ca_cannot_issue_is_refused(plan_file: Path) -> None
 def test_a_genesis_without_ones_own_keys_is_not_installed(
     members: tuple[NetworkPlan, list[Member]], plan_file: Path
 ) -> None:
-    plan, both = members
+    plan, _ = members
     home = plan_file.parent
     genesis = assemble_files(plan, [home / "tax/member.json", home / "planning/member.json"], home / "g.bin", NOW)
     again = Places.below(home / "again")
@@ -326,7 +327,22 @@ def test_a_genesis_without_ones_own_keys_is_not_installed(
     with pytest.raises(HuzhengError) as caught:
         install(plan, "tax", again, genesis, NOW)
     assert code_of(caught) is Code.CONFIG_NOT_GENESIS
-    assert len(both) == 2
+    assert len(caught.value.detail.splitlines()) == 4
+
+
+def test_a_genesis_with_a_key_slipped_in_beside_ones_own_is_not_installed(
+    members: tuple[NetworkPlan, list[Member]], plan_file: Path
+) -> None:
+    plan, (tax, planning) = members
+    extra = ED25519_SHA256.signer(bytes(32)).public_key.hex()
+    widened = msgspec.structs.replace(tax, system_keys=[*tax.system_keys, extra])
+    genesis = Genesis.read(assemble(plan, [widened, planning], NOW))
+    home = plan_file.parent
+    with pytest.raises(HuzhengError) as caught:
+        install(plan, "tax", Places.below(home / "tax"), genesis, NOW)
+    assert code_of(caught) is Code.CONFIG_NOT_GENESIS
+    assert caught.value.detail.endswith("the genesis has other signing keys for tax")
+    install(plan, "planning", Places.below(home / "planning"), genesis, NOW)
 
 
 @pytest.mark.parametrize(
@@ -371,6 +387,20 @@ def test_a_certificate_is_renewed_in_place_and_keeps_its_holder(tmp_path: Path) 
     with pytest.raises(HuzhengError) as caught:
         renew_certificate(authority, holder, keys, passphrase=lambda _: b"wrong")
     assert code_of(caught) is Code.KEY_PASSPHRASE_WRONG
+
+
+def test_a_department_does_not_issue_for_another_by_mistake(network: Network, tmp_path: Path) -> None:
+    authority = network.directory / "authorities" / "tax"
+    with pytest.raises(HuzhengError) as caught:
+        renew_certificate(authority, Caller("police", Role.CLERK, "wang"), tmp_path / "keys")
+    assert code_of(caught) is Code.TLS_WRONG_HOLDER
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plan_in_the_documentation_is_a_good_one() -> None:
+    plan = read_plan(Path(__file__).parents[2] / "docs" / "examples" / "network.toml")
+    assert [department.id for department in plan.departments] == ["planning", "tax", "housing", "police"]
+    assert {resource.department for resource in plan.catalogue} == {department.id for department in plan.departments}
 
 
 def test_a_new_user_gets_a_certificate_in_a_new_directory(network: Network, tmp_path: Path) -> None:
