@@ -1,0 +1,61 @@
+"""Stored blocks from a height on, then each new one.
+
+A watcher is nothing but the height it has reached: what it has not read yet is in the store, so a slow one holds up
+nobody and no queue grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from ledger.crypto.types import Height
+from ledger.errors import Code, HuzhengError
+
+
+class BlockFeed:
+    """Belongs to one event loop."""
+
+    def __init__(self, height: Height, max_watchers: int) -> None:
+        """`height`: of the newest stored block."""
+        self._height = height
+        self._max_watchers = max_watchers
+        self._watchers = 0
+        self._news = asyncio.Event()
+
+    @property
+    def height(self) -> Height:
+        """Of the newest stored block that was published."""
+        return self._height
+
+    @property
+    def watchers(self) -> int:
+        """How many are watching."""
+        return self._watchers
+
+    def publish(self, height: Height) -> None:
+        """A block at this height, and all below, are stored."""
+        if height > self._height:
+            self._height = height
+            # Each waiting watcher holds the old event; those that come later wait for the new one.
+            self._news.set()
+            self._news = asyncio.Event()
+
+    async def heights(self, from_height: int) -> AsyncIterator[Height]:
+        """Every height from this one on (0: the next new one), in order, as soon as its block is stored. Never ends.
+
+        Raises:
+            HuzhengError: OVERLOADED if too many are watching.
+        """
+        if self._watchers >= self._max_watchers:
+            raise HuzhengError(Code.OVERLOADED, "too many are watching")
+        self._watchers += 1
+        try:
+            following = from_height or self._height + 1
+            while True:
+                while following > self._height:
+                    await self._news.wait()
+                yield Height(following)
+                following += 1
+        finally:
+            self._watchers -= 1

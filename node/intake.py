@@ -1,0 +1,315 @@
+"""How transactions come in, from clients and from peers, and how those who wait hear that they are final.
+
+Signatures are checked in worker threads, in groups; the rest happens on the event loop. Whoever asks again gets the answer
+that was given first: from the store if the transaction is final, together with the others who wait if it is pending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.block import ExecutedBlock
+from ledger.crypto import Height
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.store import ChainStore, Place
+from ledger.transaction import WellFormedTransaction, check_transaction
+from node.clock import monotonic_ms
+from node.entry import judge, knows_signer, refuse_personal_data
+from node.feed import BlockFeed
+from node.grouping import MAX_GROUP_ITEMS, GroupedWork
+from node.held import HeldTransactions
+from node.identity import Caller, Role
+from node.mempool import Mempool
+from node.metrics import Metrics
+from node.rate_limit import RateLimit
+from node.receipts import transaction_receipt
+from node.waiters import Final, FinalTransaction, Waiters
+
+GROUPS_AT_ONCE = 4
+"""Groups of signature checks in the worker threads or queued for them; the rest waits its turn here."""
+MAX_WAITERS_PER_DEPARTMENT = 20_000
+_PEERS = "*peers"
+"""The peers' turn among the departments; no department's id has a star."""
+
+Offer = Callable[[WellFormedTransaction], None]
+
+log = structlog.get_logger("intake")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A transaction that was taken in, now or earlier."""
+
+    transaction_id: bytes
+    final: Final
+    """Fails with EXPIRED when no block can accept it any more, NOT_READY when the node stops. Cancel it to leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What a worker thread found out about a well-formed transaction."""
+
+    transaction: WellFormedTransaction
+    place: Place | None
+    refusal: HuzhengError | None
+    signer_known: bool
+    height: Height
+    """The chain was at least this high when it was looked at."""
+
+
+class Intake:
+    """Belongs to one event loop."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        store: ChainStore,
+        mempool: Mempool,
+        workers: ThreadPoolExecutor,
+        offer: Offer,
+        now_ms: Callable[[], int],
+        *,
+        feed: BlockFeed,
+        metrics: Metrics,
+        max_submissions_per_second: int,
+    ) -> None:
+        """`offer` gets each transaction that a client brought and that is new. `now_ms`: the network's time.
+
+        `max_submissions_per_second`: of each department.
+        """
+        self._genesis = genesis
+        self._store = store
+        self._mempool = mempool
+        self._offer = offer
+        self._now_ms = now_ms
+        self._feed = feed
+        self._metrics = metrics
+        self._checks: GroupedWork[_Examined] = GroupedWork(workers, GROUPS_AT_ONCE)
+        self._receipts = ThreadPoolExecutor(1, thread_name_prefix="receipts")
+        self._rate = RateLimit(max_submissions_per_second)
+        self._waiters = Waiters(MAX_WAITERS_PER_DEPARTMENT)
+        self._held = HeldTransactions()
+        self._stored_height = store.tip.height
+        self._closed = False
+
+    # --- clients ---
+
+    async def submit(self, raw: bytes, caller: Caller | None) -> Submission:
+        """Takes a transaction in. `caller` is None for the node itself.
+
+        Raises:
+            HuzhengError: nothing was taken in. TOO_LARGE, NOT_STRICT, MALFORMED_TRANSACTION, WRONG_CHAIN, BAD_SIGNATURE;
+                CALLER_NOT_ALLOWED, CALLER_NOT_DEPARTMENT; PERSONAL_DATA; a refusal that is certain (see node.entry);
+                OVERLOADED, NOT_READY.
+        """
+        try:
+            return await self._submit(raw, caller)
+        except HuzhengError as error:
+            self._metrics.refused.labels(str(error.code)).inc()
+            raise
+
+    async def _submit(self, raw: bytes, caller: Caller | None) -> Submission:
+        if self._closed:
+            raise HuzhengError(Code.NOT_READY, "the node is stopping")
+        self._require_size(raw)
+        if caller is not None:
+            caller.require(Role.SYSTEM)
+            self._rate.spend(caller.department, monotonic_ms())
+        pending = self._mempool.verified(raw)
+        if pending is not None:
+            _require_department(pending, caller)
+            return self._join(pending)
+        examined = await self._examine(raw, caller)
+        _require_department(examined.transaction, caller)
+        place = self._place(examined)
+        if place is not None:
+            return await self._already_final(examined.transaction.id, place)
+        if examined.transaction.id in self._mempool:
+            return self._join(examined.transaction)
+        self._require_acceptable(examined)
+        return self._take_in(examined.transaction)
+
+    def _require_size(self, raw: bytes) -> None:
+        limit = self._genesis.parameters.max_transaction_bytes
+        if len(raw) > limit:
+            raise HuzhengError(Code.TOO_LARGE, f"a transaction may have {limit} bytes")
+
+    async def _examine(self, raw: bytes, caller: Caller | None) -> _Examined:
+        source = _PEERS if caller is None else caller.department
+        work = partial(self._examine_submitted, self._now_ms())
+        [outcome] = await self._checks.run(source, [raw], work)
+        self._count_check(outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _examine_submitted(self, now_ms: int, raw: bytes) -> _Examined:
+        """In a worker thread."""
+        transaction = check_transaction(raw, self._genesis)
+        refuse_personal_data(self._genesis, transaction)
+        height = self._store.tip.height
+        judgement = judge(self._genesis, self._store.state, transaction, now_ms)
+        # After the state: if the state shows the transaction's own effects, then its place is there too.
+        place = self._store.transaction_place(transaction.id)
+        return _Examined(transaction, place, judgement.refusal, judgement.signer_known, height)
+
+    def _count_check(self, outcome: _Examined | Exception) -> None:
+        bad = isinstance(outcome, HuzhengError) and outcome.code is Code.BAD_SIGNATURE
+        if bad or not isinstance(outcome, Exception):
+            self._metrics.signature_checks.labels("bad" if bad else "good").inc()
+
+    def _place(self, examined: _Examined) -> Place | None:
+        if examined.place is not None or self._stored_height == examined.height:
+            return examined.place
+        # Blocks came meanwhile; they are still in LevelDB's memory.
+        return self._store.transaction_place(examined.transaction.id)
+
+    def _require_acceptable(self, examined: _Examined) -> None:
+        if examined.refusal is not None:
+            raise examined.refusal
+        if not examined.signer_known and not self._mempool.has_operations_of(examined.transaction.department):
+            raise HuzhengError(Code.UNKNOWN_KEY)
+
+    def _join(self, transaction: WellFormedTransaction) -> Submission:
+        return Submission(transaction.id, self._waiters.add(transaction.id, transaction.department))
+
+    def _take_in(self, transaction: WellFormedTransaction) -> Submission:
+        submission = self._join(transaction)
+        try:
+            self._mempool.add(transaction)
+        except HuzhengError:
+            submission.final.cancel()
+            raise
+        self._metrics.taken_in.labels(transaction.department).inc()
+        self._offer(transaction)
+        return submission
+
+    async def _already_final(self, transaction_id: bytes, place: Place) -> Submission:
+        loop = asyncio.get_running_loop()
+        final: Final = loop.create_future()
+        final.set_result(await loop.run_in_executor(self._receipts, self._prove, transaction_id, place))
+        return Submission(transaction_id, final)
+
+    def _prove(self, transaction_id: bytes, place: Place) -> FinalTransaction:
+        return FinalTransaction(transaction_id, place, transaction_receipt(self._genesis, self._store, place))
+
+    # --- peers ---
+
+    async def admit_forwarded(self, raws: Sequence[bytes]) -> None:
+        """Takes in what a peer handed on; what is bad, known or too much is dropped and counted."""
+        limit = self._genesis.parameters.max_transaction_bytes
+        new = [raw for raw in raws if len(raw) <= limit and self._mempool.verified(raw) is None]
+        for start in range(0, len(new), MAX_GROUP_ITEMS):
+            group = new[start : start + MAX_GROUP_ITEMS]
+            for outcome in await self._checks.run(_PEERS, group, self._examine_forwarded):
+                self._count_check(outcome)
+                try:
+                    self._admit(outcome)
+                except HuzhengError as error:
+                    self._metrics.forwarded_refused.labels(str(error.code)).inc()
+
+    def _examine_forwarded(self, raw: bytes) -> _Examined:
+        """In a worker thread. The entry node has judged the rest; only whose it is matters to the department's share."""
+        transaction = check_transaction(raw, self._genesis)
+        height = self._store.tip.height
+        signer_known = knows_signer(self._store.state, transaction)
+        return _Examined(transaction, self._store.transaction_place(transaction.id), None, signer_known, height)
+
+    def _admit(self, outcome: _Examined | Exception) -> None:
+        if isinstance(outcome, Exception):
+            raise outcome
+        transaction = outcome.transaction
+        if self._place(outcome) is not None or transaction.id in self._mempool:
+            return
+        now_ms = self._now_ms()
+        if transaction.expires_ms <= now_ms:
+            raise HuzhengError(Code.EXPIRED)
+        if outcome.signer_known and self._is_in_time(transaction, now_ms):
+            self._mempool.add(transaction)
+        else:
+            self._held.put(transaction)
+
+    def _is_in_time(self, transaction: WellFormedTransaction, now_ms: int) -> bool:
+        """Whether a batch proposed now may hold it (T4)."""
+        return transaction.expires_ms <= now_ms + self._genesis.parameters.max_lifetime_ms
+
+    # --- blocks ---
+
+    def on_stored(self, block: ExecutedBlock, certificate: bytes) -> None:
+        """A block is durable with its certificate: answers who waits for its transactions, and tells who watches."""
+        self._stored_height = block.height
+        ids = [transaction.id for transaction in block.transactions]
+        self._mempool.remove(ids)
+        awaited = self._waiters.among(ids)
+        if awaited and not self._closed:
+            proving = asyncio.get_running_loop().run_in_executor(self._receipts, self._prove_all, awaited)
+            proving.add_done_callback(partial(self._answer, awaited))
+        for transaction_id in self._mempool.drop_expired(block.time_ms):
+            self._waiters.fail(transaction_id, HuzhengError(Code.EXPIRED, "not ordered in time"))
+        self._release_held()
+        self._count_block(block)
+        self._feed.publish(block.height)
+
+    def _prove_all(self, ids: Sequence[bytes]) -> list[FinalTransaction]:
+        """In the receipts' thread. A repeated transaction's place is that of its first result."""
+        places = ((transaction_id, self._store.transaction_place(transaction_id)) for transaction_id in ids)
+        return [self._prove(transaction_id, place) for transaction_id, place in places if place is not None]
+
+    def _answer(self, awaited: Sequence[bytes], proving: asyncio.Future[list[FinalTransaction]]) -> None:
+        failure = HuzhengError(Code.NOT_READY) if proving.cancelled() else proving.exception()
+        if failure is not None:
+            log.error("no receipts", exc_info=failure)
+            error = failure if isinstance(failure, HuzhengError) else HuzhengError(Code.INTERNAL)
+            for transaction_id in awaited:
+                self._waiters.fail(transaction_id, error)
+            return
+        for outcome in proving.result():
+            for waited_ms in self._waiters.resolve(outcome):
+                self._metrics.commit_seconds.observe(waited_ms / 1000)
+
+    def _release_held(self) -> None:
+        now_ms = self._now_ms()
+        for transaction in self._held.waiting():
+            expired = transaction.expires_ms <= now_ms
+            ready = self._is_in_time(transaction, now_ms) and knows_signer(self._store.state, transaction)
+            if not expired and not ready:
+                continue
+            self._held.remove(transaction.id)
+            if ready and self._store.transaction_place(transaction.id) is None:
+                self._add_released(transaction)
+
+    def _add_released(self, transaction: WellFormedTransaction) -> None:
+        try:
+            self._mempool.add(transaction)
+        except HuzhengError as error:
+            self._metrics.forwarded_refused.labels(str(error.code)).inc()
+
+    def _count_block(self, block: ExecutedBlock) -> None:
+        self._metrics.blocks.inc()
+        self._metrics.block_transactions.observe(len(block.transactions))
+        for code, count in Counter(block.codes).items():
+            name = pb.ResultCode.Name(code).removeprefix("RESULT_CODE_")
+            self._metrics.results.labels(name).inc(count)
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Takes nothing in any more, and reads the database no more; who still waits is told to ask another node."""
+        self._closed = True
+        self._waiters.fail_all(HuzhengError(Code.NOT_READY, "the node is stopping"))
+        # Waits for one proof at most; the database must not be closed under it.
+        self._receipts.shutdown(wait=True, cancel_futures=True)
+
+
+def _require_department(transaction: WellFormedTransaction, caller: Caller | None) -> None:
+    if caller is not None and transaction.department != caller.department:
+        raise HuzhengError(Code.CALLER_NOT_DEPARTMENT)

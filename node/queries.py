@@ -1,0 +1,203 @@
+"""What callers may ask of the stored chain, as answers of LedgerService. They read the database: in worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from huzheng.v1 import ledger_service_pb2 as pb
+from huzheng.v1 import transaction_pb2
+
+from ledger.block import read_header
+from ledger.crypto import HASH_BYTES, Height, strict
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.store import ChainReader, Place, RecordPlace, StoredRecord
+from node.receipts import record_receipt, transaction_receipt
+
+T = TypeVar("T")
+
+DEFAULT_PAGE = 100
+MAX_PAGE = 500
+MAX_PAGE_BYTES = 1024 * 1024
+"""A page, or a message of watched records, ends with the item that reaches this."""
+MAX_SUBJECT_BYTES = 1024
+
+
+class Queries:
+    """Answers from one chain. Every method may be called from any thread.
+
+    All raise HuzhengError: INVALID_REQUEST, NOT_FOUND, STORE_CORRUPT.
+    """
+
+    def __init__(self, genesis: Genesis, chain: ChainReader) -> None:
+        self._genesis = genesis
+        self._chain = chain
+
+    # --- records ---
+
+    def record(self, request: pb.GetRecordRequest) -> pb.GetRecordResponse:
+        """One record, by id, or by resource, subject and version."""
+        if request.record_id:
+            _require_hash(request.record_id, "record_id")
+            place = self._chain.record_place(request.record_id)
+        else:
+            self._require_subject(request.resource, request.subject, "subject")
+            if request.version:
+                place = self._chain.version(request.resource, request.subject, request.version)
+            else:
+                place = self._chain.current(request.resource, request.subject)
+        return pb.GetRecordResponse(record=self._located(self._chain.record(_found(place, "record"))))
+
+    def history(self, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
+        """A page of versions about one subject, oldest first."""
+        self._require_subject(request.resource, request.subject, "subject")
+        first = request.from_version or 1
+        places = self._chain.history(request.resource, request.subject, first, _page(request.page_size) + 1)
+        if not places and self._chain.current(request.resource, request.subject) is None:
+            raise HuzhengError(Code.NOT_FOUND, "subject")
+        page, complete = self._page_of(places, _page(request.page_size))
+        return pb.ListHistoryResponse(records=page, next_version=0 if complete else first + len(page))
+
+    def records(self, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
+        """A page of the records in force in a resource, by subject."""
+        self._require_subject(request.resource, request.subject_prefix, "subject_prefix")
+        self._require_subject(request.resource, request.after_subject, "after_subject")
+        size = _page(request.page_size)
+        found = self._chain.list_current(request.resource, request.subject_prefix, request.after_subject, size)
+        page, complete = self._page_of(found.places, size)
+        following = found.next_after or ""
+        if not complete:
+            following = strict.read(transaction_pb2.Record, page[-1].record).subject
+        return pb.ListRecordsResponse(records=page, next_after_subject=following)
+
+    def _page_of(self, places: Sequence[RecordPlace], limit: int) -> tuple[list[pb.LocatedRecord], bool]:
+        """As many records as a page may hold, and whether they are all."""
+        page: list[pb.LocatedRecord] = []
+        size = 0
+        for place in places[:limit]:
+            page.append(self._located(self._chain.record(place)))
+            size += page[-1].ByteSize()
+            if size >= MAX_PAGE_BYTES:
+                break
+        return page, len(page) == len(places)
+
+    def _located(self, stored: StoredRecord) -> pb.LocatedRecord:
+        place = stored.place
+        return pb.LocatedRecord(
+            record_id=stored.id,
+            record=stored.raw,
+            payload=stored.payload,
+            transaction_id=stored.transaction_id,
+            height=place.height,
+            transaction_index=place.transaction,
+            record_index=place.record,
+            time_ms=self._time_ms(place.height),
+            department=stored.department,
+            current=self._chain.current(stored.record.resource, stored.record.subject) == place,
+        )
+
+    def _time_ms(self, height: Height) -> int:
+        return read_header(self._chain.header(height)).time_ms
+
+    # --- transactions and blocks ---
+
+    def transaction(self, request: pb.GetTransactionRequest) -> pb.GetTransactionResponse:
+        """A transaction and its first result."""
+        place = self._transaction_place(request.transaction_id)
+        return pb.GetTransactionResponse(
+            transaction=self._chain.transaction(place),
+            result=self._chain.results(place.height)[place.index],
+            height=place.height,
+            index=place.index,
+            time_ms=self._time_ms(place.height),
+        )
+
+    def block(self, request: pb.GetBlockRequest) -> pb.GetBlockResponse:
+        """A block and its results, by height or hash, or the newest."""
+        height = self._height(request)
+        return pb.GetBlockResponse(
+            block=self._chain.block(height), hash=self._chain.block_hash(height), results=self._chain.results(height)
+        )
+
+    def _height(self, request: pb.GetBlockRequest) -> Height:
+        selector = request.WhichOneof("selector")
+        if selector == "height":
+            return Height(request.height)
+        if selector == "hash":
+            _require_hash(request.hash, "hash")
+            return _found(self._chain.height_of(request.hash), "block")
+        if selector == "latest" and request.latest:
+            return self._chain.tip.height
+        raise HuzhengError(Code.INVALID_REQUEST, "one of height, hash and latest is needed")
+
+    def receipt(self, request: pb.GetReceiptRequest) -> pb.GetReceiptResponse:
+        """The receipt of a record or of a transaction."""
+        selector = request.WhichOneof("selector")
+        if selector == "record_id":
+            _require_hash(request.record_id, "record_id")
+            place = _found(self._chain.record_place(request.record_id), "record")
+            return pb.GetReceiptResponse(receipt=record_receipt(self._genesis, self._chain, place))
+        if selector == "transaction_id":
+            transaction_place = self._transaction_place(request.transaction_id)
+            return pb.GetReceiptResponse(receipt=transaction_receipt(self._genesis, self._chain, transaction_place))
+        raise HuzhengError(Code.INVALID_REQUEST, "one of record_id and transaction_id is needed")
+
+    # --- watching ---
+
+    def watched_block(self, height: Height) -> pb.WatchBlocksResponse:
+        """One block, as watchers get it."""
+        return pb.WatchBlocksResponse(block=self._chain.block(height), hash=self._chain.block_hash(height))
+
+    def watched_records(self, height: Height, resource: str) -> list[pb.WatchRecordsResponse]:
+        """The accepted records of a block, of one resource if it is named, in as many messages as they need."""
+        messages: list[pb.WatchRecordsResponse] = []
+        size = MAX_PAGE_BYTES
+        for record in self._accepted(height, resource):
+            if size >= MAX_PAGE_BYTES:
+                messages.append(pb.WatchRecordsResponse(height=height))
+                size = 0
+            messages[-1].records.append(record)
+            size += record.ByteSize()
+        return messages
+
+    def _accepted(self, height: Height, resource: str) -> Iterator[pb.LocatedRecord]:
+        for index, raw in enumerate(self._chain.results(height)):
+            if strict.read(transaction_pb2.TransactionResult, raw).code != transaction_pb2.RESULT_CODE_ACCEPTED:
+                continue
+            transaction = self._chain.verified_transaction(Place(height, index))
+            for position in range(len(transaction.record_ids)):
+                stored = self._chain.record(RecordPlace(height, index, position))
+                if resource in ("", stored.record.resource):
+                    yield self._located(stored)
+
+    def require_resource(self, resource: str) -> None:
+        """Refuses what is not in the catalogue."""
+        if resource not in self._genesis.catalogue:
+            raise HuzhengError(Code.NOT_FOUND, "resource")
+
+    # --- within ---
+
+    def _require_subject(self, resource: str, subject: str, name: str) -> None:
+        self.require_resource(resource)
+        if len(subject.encode()) > MAX_SUBJECT_BYTES or "\0" in subject:
+            raise HuzhengError(Code.INVALID_REQUEST, name)
+
+    def _transaction_place(self, transaction_id: bytes) -> Place:
+        _require_hash(transaction_id, "transaction_id")
+        return _found(self._chain.transaction_place(transaction_id), "transaction")
+
+
+def _found(value: T | None, what: str) -> T:
+    if value is None:
+        raise HuzhengError(Code.NOT_FOUND, what)
+    return value
+
+
+def _require_hash(value: bytes, name: str) -> None:
+    if len(value) != HASH_BYTES:
+        raise HuzhengError(Code.INVALID_REQUEST, f"{name}: {HASH_BYTES} bytes are needed")
+
+
+def _page(size: int) -> int:
+    return min(size, MAX_PAGE) or DEFAULT_PAGE
