@@ -1,0 +1,111 @@
+"""The gRPC server: its services behind one gate, and limits to everything that a peer could make grow."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+from huzheng.v1 import ledger_service_pb2, ledger_service_pb2_grpc, replica_service_pb2, replica_service_pb2_grpc
+
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Parameters
+from node.config import LimitsSection
+from node.peers import MAX_GROUP_BYTES
+from node.services.gate import Gate
+from node.services.ledger_service import LedgerService
+from node.services.replica_service import ReplicaService
+from node.toml_file import Address
+
+_MESSAGE_OVERHEAD_BYTES = 64 * 1024
+_MAX_METADATA_BYTES = 16 * 1024
+_KEEPALIVE_MS = 20_000
+_KEEPALIVE_TIMEOUT_MS = 10_000
+_MIN_PING_INTERVAL_MS = 10_000
+_MAX_IDLE_MS = 15 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the server serves."""
+
+    ledger: LedgerService
+    replica: ReplicaService
+    health: health_aio.HealthServicer
+
+
+def max_message_bytes(parameters: Parameters) -> int:
+    """The largest message between replicas: a full group and a batch on top of it. Clients' messages are smaller."""
+    return MAX_GROUP_BYTES + parameters.max_batch_bytes + _MESSAGE_OVERHEAD_BYTES
+
+
+def server_options(limits: LimitsSection, parameters: Parameters) -> list[tuple[str, int]]:
+    """gRPC channel arguments. What is sent is bounded by what is asked for, so only what comes in has a limit."""
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes(parameters)),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        # Dead links are noticed, and nobody may ping more often than that.
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
+        ("grpc.http2.max_ping_strikes", 3),
+        ("grpc.max_connection_idle_ms", _MAX_IDLE_MS),
+        # Otherwise two nodes could listen on one port, each getting some of the calls.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, services: Services) -> grpc.aio.Server:
+    """A server that does not listen yet: see `listen`, then `start` it."""
+    server = grpc.aio.server(
+        interceptors=[gate],
+        options=server_options(limits, parameters),
+        maximum_concurrent_rpcs=limits.concurrent_calls,
+    )
+    ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, server)
+    replica_service_pb2_grpc.add_ReplicaServiceServicer_to_server(services.replica, server)
+    health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
+    names = (
+        _service_name(ledger_service_pb2, "LedgerService"),
+        _service_name(replica_service_pb2, "ReplicaService"),
+        _service_name(health_pb2, "Health"),
+        reflection.SERVICE_NAME,
+    )
+    reflection.enable_server_reflection(names, server)
+    return server
+
+
+def _service_name(module: Any, service: str) -> str:
+    return str(module.DESCRIPTOR.services_by_name[service].full_name)
+
+
+def listen(server: grpc.aio.Server, address: Address, credentials: grpc.ServerCredentials) -> int:
+    """Binds the port, which is returned (the system chooses one if the address has 0).
+
+    Raises:
+        HuzhengError: ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE.
+    """
+    try:
+        return server.add_secure_port(str(address), credentials)
+    except RuntimeError:
+        # gRPC does not say why.
+        code = Code.ADDRESS_IN_USE if _is_in_use(address) else Code.ADDRESS_NOT_AVAILABLE
+        raise HuzhengError(code, f"node.listen {address}") from None
+
+
+def _is_in_use(address: Address) -> bool:
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(target)
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False

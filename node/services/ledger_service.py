@@ -1,0 +1,177 @@
+"""What departments' systems, clerks, operators and auditors call. The gate has checked who calls and whether they may."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import grpc.aio
+from huzheng.v1 import ledger_service_pb2 as pb
+from huzheng.v1 import ledger_service_pb2_grpc
+
+from ledger.errors import HuzhengError
+from node.errors import to_problem
+from node.feed import BlockFeed
+from node.identity import Caller
+from node.intake import Intake
+from node.queries import Queries
+from node.services.gate import current_caller, report_incident
+
+if TYPE_CHECKING:
+    # Generic in the stubs only.
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+MAX_OUTSTANDING = 512
+"""Transactions of one stream that are not answered; until one is, no more are read from it."""
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class StatusSource(Protocol):
+    """Knows where the node stands."""
+
+    def response(self) -> pb.GetStatusResponse:
+        """The answer to `GetStatus`."""
+        ...
+
+
+class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
+    """Decodes, calls, encodes."""
+
+    def __init__(
+        self, intake: Intake, queries: Queries, feed: BlockFeed, status: StatusSource, readers: Executor
+    ) -> None:
+        """`readers`: threads that read the database for clients; a flood of reads must not delay blocks."""
+        self._intake = intake
+        self._queries = queries
+        self._feed = feed
+        self._status = status
+        self._readers = readers
+
+    # --- writing ---
+
+    async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
+        """One transaction; answers when it is final, or at once with its id."""
+        submission = await self._intake.submit(request.transaction, current_caller())
+        if request.no_wait:
+            submission.final.cancel()
+            return pb.SubmitResponse(transaction_id=submission.transaction_id)
+        final = await submission.final
+        return pb.SubmitResponse(transaction_id=final.id, receipt=final.receipt)
+
+    async def SubmitStream(
+        self, request_iterator: AsyncIterator[pb.SubmitStreamRequest], context: Context
+    ) -> AsyncIterator[pb.SubmitStreamResponse]:
+        """Many transactions; each is answered when it is final or refused, in any order."""
+        stream = _SubmitStream(self._intake, current_caller())
+        reading = asyncio.ensure_future(stream.read(request_iterator))
+        try:
+            async for answer in stream.answers(reading):
+                yield answer
+        finally:
+            await stream.abandon(reading)
+
+    # --- reading ---
+
+    async def GetRecord(self, request: pb.GetRecordRequest, context: Context) -> pb.GetRecordResponse:
+        """One record."""
+        return await self._read(self._queries.record, request)
+
+    async def ListHistory(self, request: pb.ListHistoryRequest, context: Context) -> pb.ListHistoryResponse:
+        """A page of the versions about a subject."""
+        return await self._read(self._queries.history, request)
+
+    async def ListRecords(self, request: pb.ListRecordsRequest, context: Context) -> pb.ListRecordsResponse:
+        """A page of the records in force in a resource."""
+        return await self._read(self._queries.records, request)
+
+    async def GetTransaction(self, request: pb.GetTransactionRequest, context: Context) -> pb.GetTransactionResponse:
+        """A transaction and its result."""
+        return await self._read(self._queries.transaction, request)
+
+    async def GetBlock(self, request: pb.GetBlockRequest, context: Context) -> pb.GetBlockResponse:
+        """A block."""
+        return await self._read(self._queries.block, request)
+
+    async def GetReceipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
+        """A receipt."""
+        return await self._read(self._queries.receipt, request)
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
+        """Where the node stands."""
+        return self._status.response()
+
+    # --- watching ---
+
+    async def WatchBlocks(
+        self, request: pb.WatchBlocksRequest, context: Context
+    ) -> AsyncIterator[pb.WatchBlocksResponse]:
+        """Blocks from a height on, then each new one."""
+        async for height in self._feed.heights(request.from_height):
+            yield await self._read(self._queries.watched_block, height)
+
+    async def WatchRecords(
+        self, request: pb.WatchRecordsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRecordsResponse]:
+        """Accepted records from a height on, then each new one. A block with many comes in several messages."""
+        resource = request.resource
+        if resource:
+            self._queries.require_resource(resource)
+        async for height in self._feed.heights(request.from_height):
+            for message in await self._read(lambda at: self._queries.watched_records(at, resource), height):
+                yield message
+
+    async def _read(self, query: Callable[[Q], A], question: Q) -> A:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, query, question)
+
+
+class _SubmitStream:
+    """One stream of submissions: bounded in what it has not answered yet, so that a fast client is slowed down."""
+
+    def __init__(self, intake: Intake, caller: Caller) -> None:
+        self._intake = intake
+        self._caller = caller
+        self._places = asyncio.Semaphore(MAX_OUTSTANDING)
+        self._answers: asyncio.Queue[pb.SubmitStreamResponse | None] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def read(self, requests: AsyncIterator[pb.SubmitStreamRequest]) -> None:
+        """Takes in what the client sends, until it sends no more and all is answered."""
+        try:
+            async for request in requests:
+                await self._places.acquire()
+                task = asyncio.ensure_future(self._submit(request))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            await asyncio.gather(*self._tasks)
+        finally:
+            self._answers.put_nowait(None)
+
+    async def _submit(self, request: pb.SubmitStreamRequest) -> None:
+        answer = pb.SubmitStreamResponse(tag=request.tag)
+        try:
+            submission = await self._intake.submit(request.transaction, self._caller)
+            answer.transaction_id = submission.transaction_id
+            answer.receipt = (await submission.final).receipt
+        except HuzhengError as error:
+            answer.problem.CopyFrom(to_problem(error))
+        except Exception as failure:
+            answer.problem.CopyFrom(to_problem(report_incident("SubmitStream", failure)))
+        self._answers.put_nowait(answer)
+
+    async def answers(self, reading: asyncio.Task[None]) -> AsyncIterator[pb.SubmitStreamResponse]:
+        """Each answer, until the last; then raises what went wrong with the stream itself."""
+        while (answer := await self._answers.get()) is not None:
+            yield answer
+            self._places.release()
+        await reading
+
+    async def abandon(self, reading: asyncio.Task[None]) -> None:
+        """The client is gone, or all is done: nobody waits any more."""
+        tasks = [reading, *self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
