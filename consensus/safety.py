@@ -71,9 +71,7 @@ class SafetyRules:
         vote = self._signer.vote(PRE_PREPARE, view, sequence, batch_digest)
         proposal = consensus_pb2.Proposal(pre_prepare=vote.envelope, batch=batch)
         self._accepted[(sequence, view)] = vote
-        self._unsaved.append(
-            accepted_entry(sequence, view, consensus_pb2.AcceptedProposal(proposal=proposal))
-        )
+        self._unsaved.append(accepted_entry(sequence, view, consensus_pb2.AcceptedProposal(proposal=proposal)))
         return vote
 
     def prepare(self, pre_prepare: Vote, batch: bytes) -> Vote:

@@ -108,6 +108,7 @@ class Authenticator:
             raise HuzhengError(Code.BAD_SIGNATURE, "consensus message")
         return content
 
+
 class EnvelopeSigner:
     """Makes this replica's envelopes. Only `consensus.safety` may hold one."""
 

@@ -32,6 +32,7 @@ from node.logs import set_up_logs
 from node.mempool import Mempool
 from node.metrics import Metrics
 from node.peers import Peer, Peers
+from node.queries import Queries
 from node.runtime import Parts, Runtime
 from node.server import Services, build_server, listen, max_message_bytes
 from node.services.gate import Gate, current_caller
@@ -46,6 +47,8 @@ GRACE_S = 5.0
 """How long a stopping node lets calls in hand finish."""
 HEALTH_INTERVAL_S = 0.5
 KEEPALIVE_MS = 20_000
+READERS = 4
+"""Threads that answer clients' reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ def open_node(config: NodeConfig) -> Opened:
         on_reload=lambda _: log.info("tls certificate renewed"),
         on_broken=lambda error: log.error("renewed tls certificate refused", code=error.code, detail=error.detail),
     )
-    return Opened(config, genesis, signer, ChainStore.open(config.node.data, genesis), tls, CallerDirectory(authorities))
+    return Opened(
+        config, genesis, signer, ChainStore.open(config.node.data, genesis), tls, CallerDirectory(authorities)
+    )
 
 
 def build_core(opened: Opened) -> Replica:
@@ -103,6 +108,7 @@ class Daemon:
         config, genesis, store = opened.config, opened.genesis, opened.store
         self._opened = opened
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         clock = NetworkClock()
         limits = config.limits
         mempool = Mempool(limits.pending_transactions_per_department, limits.pending_bytes_per_department)
@@ -110,13 +116,21 @@ class Daemon:
         replica = ReplicaId(config.node.replica)
         parts = Parts(genesis, replica, build_core(opened), store, mempool, clock, self._workers)
         self.runtime = Runtime(parts, self._on_stored)
+        self.feed = BlockFeed(store.tip.height, limits.watchers)
         self.intake = Intake(
-            genesis, store, mempool, self._workers, self.runtime.offer, clock.now_ms, self.metrics, limits
+            genesis,
+            store,
+            mempool,
+            self._workers,
+            self.runtime.offer,
+            clock.now_ms,
+            feed=self.feed,
+            metrics=self.metrics,
+            max_submissions_per_second=limits.submissions_per_second_per_department,
         )
         self.runtime.intake = self.intake
         self.peers = Peers(replica, self._peer_list(), self.runtime, self._open_channel)
         self.runtime.peers = self.peers
-        self.feed = BlockFeed(store.tip.height, limits.watchers)
         self.status = NodeStatus(config, genesis, store, opened.tls)
         self.status.connect(self.runtime, self.peers, mempool, clock, self.feed)
         self.metrics.read_from(self.status.readings())
@@ -153,12 +167,14 @@ class Daemon:
 
     async def _stop(self, core: asyncio.Future[None]) -> None:
         log.info("node stopping")
+        self.intake.close()
         await self._server.stop(GRACE_S)
         await self.runtime.stop()
         await asyncio.gather(core, return_exceptions=True)
         await self.peers.stop()
         await self._http.stop()
         self._workers.shutdown()
+        self._readers.shutdown()
         self._opened.store.close()
         log.info("node stopped", height=self._opened.store.tip.height)
 
@@ -176,7 +192,8 @@ class Daemon:
         replica_service = ReplicaService(
             self._opened.store, self.peers, lambda: current_caller().require_replica(genesis.membership)
         )
-        ledger_service = LedgerService(genesis, self._opened.store, self.intake, self.feed, self.status)
+        queries = Queries(genesis, self._opened.store)
+        ledger_service = LedgerService(self.intake, queries, self.feed, self.status, self._readers)
         services = Services(ledger_service, replica_service, self._health)
         return build_server(limits, genesis.parameters, gate, services)
 
@@ -202,7 +219,6 @@ class Daemon:
     def _on_stored(self, block: ExecutedBlock, certificate: bytes) -> None:
         self.status.on_stored()
         self.intake.on_stored(block, certificate)
-        self.feed.publish(block.height)
 
 
 async def run(config: NodeConfig) -> None:

@@ -135,7 +135,10 @@ class Link:
         self.outbox.clear()
         self.connected = True
         log.info("peer connected", peer=self.peer.replica)
-        tasks = [asyncio.ensure_future(work) for work in (self._write_all(write), self._tell_clock(), self._read_all(incoming))]
+        tasks = [
+            asyncio.ensure_future(work)
+            for work in (self._write_all(write), self._tell_clock(), self._read_all(incoming))
+        ]
         try:
             self._handler.on_peer_connected(self.peer.replica)
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -228,7 +231,9 @@ class Peers:
     async def _carry_call(self, link: Link) -> None:
         channel = self._open_channel(link.peer)
         try:
-            stub: replica_service_pb2_grpc.ReplicaServiceAsyncStub = replica_service_pb2_grpc.ReplicaServiceStub(channel)
+            stub: replica_service_pb2_grpc.ReplicaServiceAsyncStub = replica_service_pb2_grpc.ReplicaServiceStub(
+                channel
+            )
             call = stub.Connect()  # type: ignore[call-arg]
             await call.initial_metadata()
 

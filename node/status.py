@@ -54,9 +54,7 @@ class NodeStatus:
         self._clock: NetworkClock
         self._feed: BlockFeed
 
-    def connect(
-        self, runtime: Runtime, peers: Peers, mempool: Mempool, clock: NetworkClock, feed: BlockFeed
-    ) -> None:
+    def connect(self, runtime: Runtime, peers: Peers, mempool: Mempool, clock: NetworkClock, feed: BlockFeed) -> None:
         """Names the parts that are made after this one."""
         self._runtime, self._peers, self._mempool, self._clock, self._feed = runtime, peers, mempool, clock, feed
 

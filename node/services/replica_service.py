@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
 
 from huzheng.v1 import replica_service_pb2, replica_service_pb2_grpc
 
@@ -11,7 +12,12 @@ from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
 from node.peers import Peers
-from node.services.gate import Context
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+    # Generic in the stubs only.
+    Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_BLOCKS_A_CALL = 1_024
 

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 import tomllib
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from node.network_plan import HTTP_PORT_OFFSET
 
 HUZHENG = (sys.executable, "-m", "node.cli.main")
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,9 @@ def run_huzheng(*arguments: str | Path, check: bool = True) -> subprocess.Comple
     command = [*HUZHENG, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
     if check and result.returncode != 0:
-        raise NetworkFailure(f"{' '.join(map(str, arguments))}: exit {result.returncode}\n{result.stdout}{result.stderr}")
+        raise NetworkFailure(
+            f"{' '.join(map(str, arguments))}: exit {result.returncode}\n{result.stdout}{result.stderr}"
+        )
     return result
 
 
@@ -45,11 +48,14 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> No
 
 
 def free_ports(count: int) -> int:
-    """A port from which on `count` ports are free on loopback."""
-    for base in range(21_000 + os.getpid() % 200 * 40, 60_000, count):
+    """A port from which on `count` ports are free on loopback, and the same number above `HTTP_PORT_OFFSET`."""
+    for base in range(20_000 + os.getpid() % 100 * 200, 60_000, 200):
         with contextlib.ExitStack() as stack:
             try:
-                for port in range(base, base + count):
+                for port in [
+                    *range(base, base + count),
+                    *range(base + HTTP_PORT_OFFSET, base + HTTP_PORT_OFFSET + count),
+                ]:
                     probe = stack.enter_context(socket.socket())
                     probe.bind(("127.0.0.1", port))
             except OSError:
@@ -99,10 +105,18 @@ class Node:
     def answers(self, path: str) -> bool:
         """Whether its HTTP endpoint answers a path with 200."""
         try:
-            with urllib.request.urlopen(f"http://{self.config['http']['listen']}{path}", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
+            self._get(path)
+        except OSError:
             return False
+        return True
+
+    def metrics(self) -> str:
+        """What Prometheus would read."""
+        return self._get("/metrics")
+
+    def _get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://{self.config['http']['listen']}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
 
     def kill(self) -> None:
         """kill -9: the process loses its memory, the disk keeps what was written."""
@@ -159,7 +173,7 @@ class LocalNetwork:
     @classmethod
     def create(cls, directory: Path, options: Sequence[str] = ()) -> LocalNetwork:
         """Makes a consortium in a new directory with `huzheng network init`."""
-        base = free_ports(40)
+        base = free_ports(16)
         run_huzheng("network", "init", directory, "--base-port", str(base), *options)
         network = cls(directory)
         for node_directory in sorted((directory / "nodes").iterdir()):

@@ -11,6 +11,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from huzheng.v1 import consensus_pb2
 
@@ -92,9 +93,14 @@ class Machine:
 
     def feed(self, event: Event) -> None:
         """Steps an event, then does what the core wants done."""
-        self.survive(lambda: (self.core.step(event, self.cluster.now_ms), self.drive()))
 
-    def survive(self, work: Callable[[], object]) -> None:
+        def step() -> None:
+            self.core.step(event, self.cluster.now_ms)
+            self.drive()
+
+        self.survive(step)
+
+    def survive(self, work: Callable[[], None]) -> None:
         """Does some work; the machine may die of it and comes back later."""
         if not self.up:
             return
@@ -139,7 +145,7 @@ class Machine:
             early = self.cluster.random.random() < self.cluster.faults.early
             verdict = BatchVerdict.EARLY if early else BatchVerdict.VALID
             answer = BatchChecked(check.sequence, check.batch_digest, verdict)
-            self.cluster.later(self.cluster.random.randint(0, 3), self, lambda answer=answer: self.feed(answer))
+            self.cluster.later(self.cluster.random.randint(0, 3), self, partial(self.feed, answer))
         for decided in ready.decided:
             self.execute(decided.height, decided.batch)
         for certified in ready.certified:
@@ -177,9 +183,7 @@ class Machine:
         self.disk.blocks.append((batch, block_hash, certificate))
         height = Height(len(self.disk.blocks))
         self.disk.votes = {
-            key: value
-            for key, value in self.disk.votes.items()
-            if not 0 < int.from_bytes(key[:8], "big") <= height
+            key: value for key, value in self.disk.votes.items() if not 0 < int.from_bytes(key[:8], "big") <= height
         }
         self.cluster.check_block(self, height)
         self.feed(BlockStored(height))
@@ -192,7 +196,7 @@ class Machine:
             blocks = peer.disk.blocks[start : start + 8] if peer.up else []
             if not blocks:
                 continue
-            self.cluster.later(5, self, lambda blocks=blocks, start=start: self.apply(blocks, start))
+            self.cluster.later(5, self, partial(self.apply, blocks, start))
             return
         self.cluster.later(5, self, lambda: self.feed(FetchEnded()))
 
@@ -218,7 +222,9 @@ class Machine:
 class Cluster:
     """n machines and what connects them."""
 
-    def __init__(self, seed: int, n: int, faults: Faults, max_down: int | None = None, suite: Suite = SIMULATION) -> None:
+    def __init__(
+        self, seed: int, n: int, faults: Faults, max_down: int | None = None, suite: Suite = SIMULATION
+    ) -> None:
         self.random = random.Random(seed)
         self.faults = faults
         self.suite = suite
@@ -279,7 +285,7 @@ class Cluster:
                     self.dropped += 1
                     continue
                 event = self.event(sender.id, send.payload)
-                self.at(self.random.randint(1, self.faults.max_delay_ms), lambda t=target, e=event: t.feed(e))
+                self.at(self.random.randint(1, self.faults.max_delay_ms), partial(target.feed, event))
 
     @staticmethod
     def event(sender: ReplicaId, payload: object) -> Event:
@@ -296,7 +302,7 @@ class Cluster:
         """A client that tells every replica, as a node does that forwards what is not yet done."""
         for machine in self.machines:
             machine.pending.append(request)
-            self.later(0, machine, lambda machine=machine: machine.survive(machine.drive))
+            self.later(0, machine, partial(machine.survive, machine.drive))
 
     @staticmethod
     def make_batch(machine: Machine, pending: list[bytes]) -> bytes:

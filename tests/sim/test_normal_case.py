@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from ledger.crypto import ED25519_SHA256
@@ -15,7 +17,7 @@ def requests(count: int) -> list[bytes]:
 def run(cluster: Cluster, count: int, limit_ms: int) -> None:
     wanted = requests(count)
     for i, request in enumerate(wanted):
-        cluster.at(i * 7, lambda request=request: cluster.submit(request))
+        cluster.at(i * 7, partial(cluster.submit, request))
     cluster.run_until(lambda: cluster.everywhere(set(wanted)), limit_ms)
     for machine in cluster.machines:
         seen = [r for block in machine.disk.blocks for r in sorted(cluster.requests_in([block[0]]))]
