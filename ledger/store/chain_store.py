@@ -27,8 +27,9 @@ class ChainStore(ChainReader):
     it.
     """
 
-    def __init__(self, genesis: Genesis, opened: OpenedStore) -> None:
+    def __init__(self, path: Path, genesis: Genesis, opened: OpenedStore) -> None:
         super().__init__(genesis, opened.engine, opened.tip, opened.counts, VerifiedCache())
+        self.path = path
         self._engine: Engine = opened.engine
         self._high_water: HighWater | None = opened.high_water
         self._votes = VoteLog(opened.engine)
@@ -42,12 +43,12 @@ class ChainStore(ChainReader):
             HuzhengError: STORE_ACCESS, STORE_FOREIGN, STORE_LOCKED, STORE_CORRUPT, STORE_ROLLED_BACK, STORE_VERSION,
                 STORE_WRONG_CHAIN, STORE_DISK_FULL.
         """
-        return cls(genesis, open_store(path, genesis, create=create))
+        return cls(path, genesis, open_store(path, genesis, create=create))
 
     @classmethod
     def scratch(cls, path: Path, genesis: Genesis) -> ChainStore:
         """A new database in an empty directory, to be thrown away: its writes are not synchronous."""
-        return cls(genesis, create_scratch(path, genesis))
+        return cls(path, genesis, create_scratch(path, genesis))
 
     def append(self, block: ExecutedBlock, certificate: bytes) -> None:
         """Makes the next block durable with all that follows from it, and trims the vote log up to it.

@@ -1,0 +1,123 @@
+"""A chain as plain dicts, for JSON Lines: hashes and keys in hex, times in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from huzheng.v1 import block_pb2, genesis_pb2
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.catalogue import decode_payload
+from ledger.crypto import Domain, Height, strict
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.store import ChainReader
+
+Line = dict[str, Any]
+
+
+def export_blocks(chain: ChainReader, genesis: Genesis, first: int = 0, last: int | None = None) -> Iterator[Line]:
+    """One dict a block, in order of heights, with its transactions and their records. Memory for one block.
+
+    Raises:
+        HuzhengError: NOT_FOUND if the chain does not have these heights; STORE_CORRUPT.
+    """
+    for height in _heights(chain, first, last):
+        yield block_line(genesis, chain.block(height), chain.results(height))
+
+
+def export_records(chain: ChainReader, genesis: Genesis, first: int = 0, last: int | None = None) -> Iterator[Line]:
+    """One dict for each record that took effect, in the order in which they did. Memory for one block.
+
+    Raises:
+        HuzhengError: as `export_blocks`.
+    """
+    for block in export_blocks(chain, genesis, first, last):
+        for transaction_index, transaction in enumerate(block["transactions"]):
+            if transaction["code"] != "ACCEPTED":
+                continue
+            around = {
+                "transaction_id": transaction["transaction_id"],
+                "department": transaction["department"],
+                "height": block["height"],
+                "time_ms": block["time_ms"],
+                "transaction_index": transaction_index,
+            }
+            for record_index, record in enumerate(transaction["records"]):
+                yield record | around | {"record_index": record_index}
+
+
+def block_line(genesis: Genesis, block: bytes, results: Sequence[bytes]) -> Line:
+    """A block with the results of its transactions as a dict. Checks nothing: whoever calls it has done so.
+
+    Fields of records that did not take effect are left out (None): they were never checked, and must not be spread.
+    """
+    message = strict.read(block_pb2.Block, block)
+    header = strict.read(block_pb2.BlockHeader, message.header)
+    certificate = strict.read(block_pb2.Certificate, message.certificate)
+    return {
+        "height": header.height,
+        "hash": genesis.suite.digest(Domain.BLOCK, message.header).hex(),
+        "parent_hash": header.parent_hash.hex(),
+        "epoch": header.epoch,
+        "proposer": header.proposer,
+        "time_ms": header.time_ms,
+        "protocol_version": header.protocol_version,
+        "transactions_root": header.transactions_root.hex(),
+        "results_root": header.results_root.hex(),
+        "state_root": header.state_root.hex(),
+        "history_root": header.history_root.hex(),
+        "sealed_by": [seal.replica for seal in certificate.seals],
+        "transactions": [
+            _transaction(genesis, raw, result) for raw, result in zip(message.transactions, results, strict=True)
+        ],
+    }
+
+
+def _heights(chain: ChainReader, first: int, last: int | None) -> Iterator[Height]:
+    end = chain.tip.height if last is None else last
+    if first < 0 or end > chain.tip.height:
+        raise HuzhengError(Code.NOT_FOUND, f"the chain has blocks 0 to {chain.tip.height}")
+    return (Height(height) for height in range(first, end + 1))
+
+
+def _transaction(genesis: Genesis, raw: bytes, raw_result: bytes) -> Line:
+    transaction = strict.read(pb.Transaction, raw)
+    body = strict.read(pb.TransactionBody, transaction.body)
+    result = strict.read(pb.TransactionResult, raw_result)
+    accepted = result.code == pb.RESULT_CODE_ACCEPTED
+    return {
+        "transaction_id": result.transaction_id.hex(),
+        "department": body.department,
+        "public_key": body.public_key.hex(),
+        "expires_ms": body.expires_ms,
+        "code": pb.ResultCode.Name(result.code).removeprefix("RESULT_CODE_"),
+        "index": result.index,
+        "operations": [_operation(operation) for operation in body.operations],
+        "records": [
+            _record(genesis, record, payload if accepted else None)
+            for record, payload in zip(transaction.records, transaction.payloads, strict=True)
+        ],
+    }
+
+
+def _operation(operation: pb.Operation) -> Line:
+    if operation.HasField("add_key"):
+        key = operation.add_key.key
+        role = "admin" if key.role == genesis_pb2.KEY_ROLE_ADMIN else "system"
+        return {"operation": "add_key", "role": role, "public_key": key.public_key.hex()}
+    return {"operation": "revoke_key", "public_key": operation.revoke_key.public_key.hex()}
+
+
+def _record(genesis: Genesis, raw: bytes, payload: bytes | None) -> Line:
+    record = strict.read(pb.Record, raw)
+    return {
+        "record_id": genesis.suite.digest(Domain.RECORD, raw).hex(),
+        "resource": record.resource,
+        "subject": record.subject,
+        "version": record.version,
+        "replaces": record.replaces.hex(),
+        "action": "revoke" if record.action == pb.RECORD_ACTION_REVOKE else "assert",
+        "fields": decode_payload(genesis.catalogue[record.resource], payload) if payload else None,
+    }
