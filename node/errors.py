@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from huzheng.v1 import ledger_service_pb2 as pb
+
 from ledger.errors import Code, HuzhengError, Language
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def exit_status(error: HuzhengError) -> ExitStatus:
 
 def grpc_status(code: Code) -> grpc.StatusCode:
     """The gRPC status of a call that ends with this code."""
-    import grpc  # noqa: PLC0415
+    import grpc
 
     return grpc.StatusCode[OUTCOMES[code].grpc_status]
 
@@ -206,8 +207,8 @@ def from_problem(problem: pb.Problem) -> RemoteError:
 
 def to_status(error: HuzhengError) -> status_pb2.Status:
     """The google.rpc.Status of an error, with its Problem as the only detail."""
-    from google.protobuf import any_pb2  # noqa: PLC0415
-    from google.rpc import status_pb2  # noqa: PLC0415
+    from google.protobuf import any_pb2
+    from google.rpc import status_pb2
 
     detail = any_pb2.Any()
     detail.Pack(to_problem(error))
@@ -234,8 +235,8 @@ def from_rpc(failure: grpc.aio.AioRpcError) -> HuzhengError:
 
 
 def _problem_in(raw: bytes) -> pb.Problem | None:
-    from google.protobuf.message import DecodeError  # noqa: PLC0415
-    from google.rpc import status_pb2  # noqa: PLC0415
+    from google.protobuf.message import DecodeError
+    from google.rpc import status_pb2
 
     try:
         status = status_pb2.Status.FromString(raw)

@@ -1,0 +1,52 @@
+"""How commands are told which record is meant: by its id, or by resource and subject."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ledger.errors import Code, HuzhengError
+from node.cli.files import parse_hash
+
+if TYPE_CHECKING:
+    from huzheng.v1 import ledger_service_pb2 as pb
+
+    from node.client import LedgerClient
+
+AboutArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="ID | RESOURCE SUBJECT", help="A record's id, or a resource and a subject."),
+]
+VersionOption = Annotated[int, typer.Option("--version", min=0, help="This version; 0 is the newest.")]
+
+
+async def find_record(client: LedgerClient, about: list[str], version: int) -> pb.LocatedRecord:
+    """The record that the arguments mean, as the node tells it.
+
+    Raises:
+        HuzhengError: INVALID_REQUEST, and what the node answers.
+    """
+    if len(about) == 1:
+        return await client.record(parse_hash(about[0], "ID"))
+    resource, subject = resource_and_subject(client, about)
+    return await client.record_of(resource, subject, version)
+
+
+def resource_and_subject(client: LedgerClient, about: list[str]) -> tuple[str, str]:
+    """Two arguments as a resource of the genesis and a subject in its canonical form.
+
+    Raises:
+        HuzhengError: INVALID_REQUEST, UNKNOWN_RESOURCE, BAD_SUBJECT.
+    """
+    from ledger.fields.entry import canonical
+
+    if len(about) != 2:
+        raise HuzhengError(Code.INVALID_REQUEST, "a record id, or a resource and a subject, are needed")
+    resource = client.genesis.catalogue.get(about[0])
+    if resource is None:
+        raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(sorted(client.genesis.catalogue)))
+    subject = canonical(resource.subject.type, about[1]) or about[1]
+    if not resource.subject_fits(subject):
+        raise HuzhengError(Code.BAD_SUBJECT, f"must be {resource.subject.expected}")
+    return resource.name, subject

@@ -1,0 +1,111 @@
+"""Follows the chain as it grows, across lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from ledger.errors import Code, HuzhengError
+from node.cli.blocks import CheckedBlock, block_to_dict, check_block
+from node.cli.output import local_time, printable, short
+from node.cli.session import Session
+from node.cli.show import action_name, located_to_dict
+
+if TYPE_CHECKING:
+    from huzheng.v1 import ledger_service_pb2 as pb
+
+    from node.client import LedgerClient
+
+_RECONNECT_AFTER_S = 1.0
+_WORTH_WAITING_FOR = (Code.NODE_UNREACHABLE, Code.NOT_READY, Code.OVERLOADED)
+A = TypeVar("A")
+
+
+class Follower:
+    """Prints each new block, or each record in it."""
+
+    def __init__(self, session: Session, from_height: int, count: int) -> None:
+        """`from_height`: 0 is the next new block; `count`: stop after so many blocks, 0 is never."""
+        self._session = session
+        self._next = from_height
+        self._left = count or -1
+        self._connected_before = False
+
+    async def blocks(self, client: LedgerClient) -> None:
+        """One line for each block. Blocks arrive without gaps, each proved by its certificate."""
+        async for answer in self._steadily(client.watch_blocks):
+            block = check_block(client.genesis, answer.block, None)
+            if self._next and block.height != self._next:
+                raise HuzhengError(Code.UNTRUSTED_ANSWER, f"block {block.height} where {self._next} follows")
+            self._next = block.height + 1
+            self._print_block(block)
+            if self._is_last():
+                return
+
+    async def records(self, client: LedgerClient, resource: str) -> None:
+        """One line for each accepted record, as the node tells it."""
+        if resource and resource not in client.genesis.catalogue:
+            raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(sorted(client.genesis.catalogue)))
+
+        def watch(height: int) -> AsyncIterator[pb.WatchRecordsResponse]:
+            return client.watch_records(height, resource)
+
+        async for answer in self._steadily(watch):
+            self._next = answer.height + 1
+            for located in answer.records:
+                self._print_record(client, located)
+            if self._is_last():
+                return
+
+    async def _steadily(self, watch: Callable[[int], AsyncIterator[A]]) -> AsyncIterator[A]:
+        """The stream, opened again where it broke off. The first connection must succeed."""
+        seen = False
+        while True:
+            try:
+                async for answer in watch(self._next):
+                    seen = True
+                    yield answer
+                error = HuzhengError(Code.NOT_READY)
+            except HuzhengError as failure:
+                error = failure
+            if not seen or error.code not in _WORTH_WAITING_FOR:
+                raise error
+            self._session.out.note(self._session.t("Connection lost; connecting again."), "yellow")
+            await asyncio.sleep(_RECONNECT_AFTER_S)
+
+    def _is_last(self) -> bool:
+        self._left -= 1
+        return self._left == 0
+
+    def _print_block(self, block: CheckedBlock) -> None:
+        session = self._session
+        if session.out.is_json:
+            session.out.json(block_to_dict(block))
+            return
+        records = sum(len(transaction.records) for transaction in block.transactions)
+        text = session.t(
+            "{time}  block {h}  {n} transactions, {r} records  {hash}",
+            time=local_time(block.fields.time_ms),
+            h=block.height,
+            n=len(block.transactions),
+            r=records,
+            hash=short(block.block_hash),
+        )
+        session.out.line(text, "" if block.transactions else "dim")
+
+    def _print_record(self, client: LedgerClient, located: pb.LocatedRecord) -> None:
+        session = self._session
+        view = located_to_dict(client.genesis, located)
+        if session.out.is_json:
+            session.out.json(view)
+            return
+        parts = (
+            local_time(located.time_ms),
+            str(view["height"]),
+            view["resource"],
+            printable(view["subject"]),
+            f"v{view['version']}",
+            action_name(session.out, view),
+        )
+        session.out.line("  ".join(parts))

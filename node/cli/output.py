@@ -1,0 +1,174 @@
+"""What commands print: tables for people, JSON for programs. Results go to standard output, the rest to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import HuzhengError, Language
+from node.cli.texts import Texts
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress
+
+# Where output is no terminal, lines must not break in the middle of an id.
+PLAIN_WIDTH = 200
+
+
+class OutputFormat(StrEnum):
+    """The values of --output."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Output:
+    """Prints in the format chosen. rich is loaded with the first table, so that short commands start fast."""
+
+    def __init__(self, output_format: OutputFormat, texts: Texts) -> None:
+        self.format = output_format
+        self.texts = texts
+        self._consoles: dict[bool, Console] = {}
+
+    @property
+    def is_json(self) -> bool:
+        """Whether a program reads the results."""
+        return self.format is OutputFormat.JSON
+
+    def json(self, document: object) -> None:
+        """One JSON document, on one line so that streams are JSON Lines."""
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def line(self, text: str, style: str = "") -> None:
+        """A line of text for people on standard output. Never read as markup: texts hold brackets."""
+        self._console().print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str, style: str = "dim") -> None:
+        """A remark on standard error, for people only."""
+        if not self.is_json:
+            self._console(stderr=True).print(text, style=style, markup=False, highlight=False)
+
+    def show(self, renderable: RenderableType) -> None:
+        """Anything rich can draw."""
+        self._console().print(renderable)
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[int] = ()
+    ) -> None:
+        """A table; the columns at the positions in `numbers` are aligned to the right. Values fold, never vanish."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(
+            title=title or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False
+        )
+        for position, name in enumerate(columns):
+            table.add_column(name, justify="right" if position in numbers else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(str(cell)) for cell in row))
+        self.show(table)
+
+    def pairs(self, title: str, pairs: Iterable[tuple[str, object]]) -> None:
+        """Names and values, one pair a line."""
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, value in pairs:
+            grid.add_row(Text(name), Text(str(value)))
+        if title:
+            self.line(title, "bold")
+        self.show(grid)
+
+    def progress(self, description: str) -> Progress:
+        """A progress bar on standard error; silent where nobody watches. Use as a context manager."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        console = self._console(stderr=True)
+        progress = Progress(*columns, console=console, disable=self.is_json or not console.is_terminal, transient=True)
+        progress.add_task(description, total=None)
+        return progress
+
+    def _console(self, *, stderr: bool = False) -> Console:
+        if stderr not in self._consoles:
+            from rich.console import Console
+
+            terminal = (sys.stderr if stderr else sys.stdout).isatty()
+            width = None if terminal or os.environ.get("COLUMNS") else PLAIN_WIDTH
+            self._consoles[stderr] = Console(stderr=stderr, width=width)
+        return self._consoles[stderr]
+
+
+def print_error(error: HuzhengError, language: Language, *, as_json: bool) -> None:
+    """An error with its code, reason and hint on standard error."""
+    name = getattr(error, "name", str(error.code))
+    if as_json:
+        words = {"message": error.message(language), "detail": error.detail, "hint": error.hint(language)}
+        sys.stderr.write(json.dumps({"error": {"code": name, **words}}, ensure_ascii=False) + "\n")
+        return
+    mark, hint = ("错误", "建议") if language == "zh" else ("error", "hint")
+    first, *more = printable(error.detail).split("\n")
+    lines = [f"{_red(mark)} {name}: {error.message(language)}" + (f" ({first})" if first else "")]
+    lines += [f"  - {line}" for line in more]
+    lines.append(f"  {hint}: {error.hint(language)}")
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _red(text: str) -> str:
+    return f"\x1b[1;31m{text}\x1b[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else text
+
+
+def printable(text: str) -> str:
+    """The text without control characters, which a hostile node could use to rewrite a terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else "\ufffd" for c in text)
+
+
+def local_time(time_ms: int) -> str:
+    """A time of the chain for people: this machine's time zone, with its offset."""
+    moment = _moment(time_ms)
+    return f"{time_ms} ms" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def json_time(time_ms: int) -> str | None:
+    """A time of the chain for programs: RFC 3339 in UTC, to the millisecond; None beyond the year 9999."""
+    moment = _moment(time_ms)
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+
+
+def _moment(time_ms: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(time_ms // 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def short(identifier: bytes) -> str:
+    """The start of a hash, enough for people to tell hashes apart."""
+    return identifier.hex()[:12]
+
+
+JsonObject = dict[str, Any]

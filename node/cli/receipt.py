@@ -1,0 +1,61 @@
+"""`huzheng receipt`: fetches receipts from a node; each is checked before it is shown or kept."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.about import AboutArgument, VersionOption, find_record
+from node.cli.connection import with_client
+from node.cli.files import parse_hash, write_bytes
+from node.cli.session import Session, command
+from node.cli.show import verdict_for_people
+
+if TYPE_CHECKING:
+    from ledger.genesis import Genesis
+    from ledger.receipt import Verdict
+    from node.client import LedgerClient
+
+app = typer.Typer(no_args_is_help=True, help="Fetch receipts, which anyone with the genesis file can verify offline.")
+
+
+@command(app, "get", online=True)
+def get(
+    session: Session,
+    about: AboutArgument,
+    version: VersionOption = 0,
+    transaction: Annotated[
+        bool, typer.Option("--transaction", help="ID is a transaction's: prove how it ended, refusals too.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Keep the receipt in this file; - is standard output.")
+    ] = None,
+) -> None:
+    """Fetch the receipt of a record or transaction, verify it against the genesis, and keep it."""
+
+    async def ask(client: LedgerClient) -> tuple[bytes, Verdict, Genesis]:
+        if transaction:
+            raw, verdict = await client.transaction_receipt(parse_hash(" ".join(about), "ID"))
+        else:
+            located_id = parse_hash(about[0], "ID") if len(about) == 1 else None
+            record_id = located_id or (await find_record(client, about, version)).record_id
+            raw, verdict = await client.record_receipt(record_id)
+        return raw, verdict, client.genesis
+
+    raw, verdict, genesis = with_client(session, ask)
+    if out is not None:
+        write_bytes(out, raw)
+        if str(out) == "-":
+            return
+    if session.out.is_json:
+        where = {"file": str(out)} if out is not None else {"receipt": base64.b64encode(raw).decode()}
+        session.out.json(where | verdict.to_dict())
+        return
+    verdict_for_people(session.out, genesis, verdict)
+    if out is None:
+        session.out.note(session.t("Keep it with --out FILE; anyone can then check it with `huzheng verify`."))
+    else:
+        session.out.line(session.t("Receipt kept in {file}, {n} bytes.", file=out, n=len(raw)))

@@ -1,0 +1,155 @@
+"""How records, verdicts and departments look to people and to programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import Language
+from node.cli.output import Output, json_time, local_time, printable, short
+
+if TYPE_CHECKING:
+    from huzheng.v1 import ledger_service_pb2 as pb
+
+    from ledger.genesis import Genesis
+    from ledger.receipt import Verdict
+
+
+def department_name(genesis: Genesis, department: str, language: Language) -> str:
+    """A department's name for people, with its id."""
+    found = genesis.departments.get(department)
+    if found is None:
+        return printable(department)
+    return f"{found.name_zh if language == 'zh' else found.name_en} ({department})"
+
+
+def resource_title(genesis: Genesis, resource: str, language: Language) -> str:
+    """A resource's title for people, with its name."""
+    found = genesis.catalogue.get(resource)
+    if found is None:
+        return printable(resource)
+    title = found.message.title_zh if language == "zh" else found.message.title_en
+    return f"{title} ({resource})" if title else resource
+
+
+def field_title(genesis: Genesis, resource: str, name: str, language: Language) -> str:
+    """A field's title for people, with its name."""
+    found = genesis.catalogue.get(resource)
+    for spec in found.message.fields if found is not None else ():
+        if spec.name == name:
+            title = spec.title_zh if language == "zh" else spec.title_en
+            return f"{title} ({name})" if title else name
+    return printable(name)
+
+
+def replica_names(genesis: Genesis, replicas: tuple[int, ...], language: Language) -> str:
+    """Replicas by their numbers and departments."""
+    departments = {int(member.replica): member.department for member in genesis.membership.members}
+    names = (f"{number} {department_name(genesis, departments.get(number, '?'), language)}" for number in replicas)
+    return ", ".join(names)
+
+
+def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict) -> None:
+    """What a valid receipt proves, and what it does not."""
+    t, language = out.texts, out.texts.language
+    record = verdict.record
+    if verdict.refusal is not None:
+        out.line(
+            t("VALID receipt of a REFUSAL: this transaction did not take effect ({code}).", code=verdict.refusal),
+            "bold yellow",
+        )
+    elif record is None:
+        out.line(t("VALID: this transaction was accepted."), "bold green")
+    elif record.revokes:
+        out.line(t("VALID: this revocation is on the chain."), "bold green")
+    else:
+        out.line(t("VALID: this record is on the chain."), "bold green")
+    if record is not None:
+        pairs: list[tuple[str, object]] = [
+            (t("Resource"), resource_title(genesis, record.resource, language)),
+            (t("Subject"), record.subject),
+            (t("Version"), f"{record.version}, {t('revokes') if record.revokes else t('asserts')}"),
+            *((field_title(genesis, record.resource, name, language), value) for name, value in record.values.items()),
+            (t("Record id"), record.id.hex()),
+        ]
+        out.pairs("", pairs)
+    out.pairs(
+        "",
+        [
+            (t("Registered by"), department_name(genesis, verdict.department, language)),
+            (t("Time"), local_time(verdict.time_ms)),
+            (t("Block"), f"{verdict.height}, {short(verdict.block_hash)}…"),
+            (t("Transaction"), verdict.transaction_id.hex()),
+            (t("Sealed by"), replica_names(genesis, verdict.sealed_by, language)),
+            (t("Trusting"), f"{genesis.name}, {t('chain')} {verdict.chain_id.hex()}"),
+        ],
+    )
+    if record is not None and verdict.accepted:
+        out.note(t("A receipt proves what was registered then; it can't show whether a newer version exists."))
+
+
+def located_pairs(out: Output, genesis: Genesis, located: pb.LocatedRecord) -> list[tuple[str, object]]:
+    """A record as a node tells it, for people."""
+    t, language = out.texts, out.texts.language
+    view = located_to_dict(genesis, located)
+    pairs: list[tuple[str, object]] = [
+        (t("Resource"), resource_title(genesis, view["resource"], language)),
+        (t("Subject"), printable(view["subject"])),
+        (t("Version"), f"{view['version']}, {action_name(out, view)}, {current_name(out, view)}"),
+    ]
+    for name, value in (view["fields"] or {}).items():
+        pairs.append((field_title(genesis, view["resource"], name, language), printable(value)))
+    pairs += [
+        (t("Registered by"), department_name(genesis, located.department, language)),
+        (t("Time"), local_time(located.time_ms)),
+        (t("Block"), f"{located.height}, {t('transaction')} {located.transaction_index}"),
+        (t("Record id"), view["record_id"]),
+        (t("Transaction"), view["transaction_id"]),
+    ]
+    if view["replaces"]:
+        pairs.append((t("Replaces"), view["replaces"]))
+    return pairs
+
+
+def action_name(out: Output, view: dict[str, Any]) -> str:
+    """What a record does, in one word."""
+    return out.texts("revokes") if view["action"] == "revoke" else out.texts("asserts")
+
+
+def current_name(out: Output, view: dict[str, Any]) -> str:
+    """Whether a record is the newest about its subject, in one word."""
+    return out.texts("newest") if view["current"] else out.texts("replaced")
+
+
+def located_to_dict(genesis: Genesis, located: pb.LocatedRecord) -> dict[str, Any]:
+    """A record as a node tells it, for programs. The fields are null where they can't be read."""
+    from huzheng.v1 import transaction_pb2
+
+    record = transaction_pb2.Record.FromString(located.record)
+    revokes = record.action == transaction_pb2.RECORD_ACTION_REVOKE
+    return {
+        "resource": record.resource,
+        "subject": record.subject,
+        "version": record.version,
+        "action": "revoke" if revokes else "assert",
+        "fields": {} if revokes else _fields(genesis, record.resource, located.payload),
+        "current": located.current,
+        "department": located.department,
+        "time": json_time(located.time_ms),
+        "height": located.height,
+        "record_id": located.record_id.hex(),
+        "replaces": record.replaces.hex(),
+        "transaction_id": located.transaction_id.hex(),
+    }
+
+
+def _fields(genesis: Genesis, resource: str, payload: bytes) -> dict[str, str] | None:
+    from ledger.catalogue import decode_payload
+    from ledger.errors import HuzhengError
+
+    found = genesis.catalogue.get(resource)
+    if found is None:
+        return None
+    try:
+        return decode_payload(found, payload)
+    except HuzhengError:
+        return None

@@ -1,0 +1,1 @@
+"""Puts the records of a file on chain: read, check, sign, journal, send, and go on after any interruption."""

@@ -1,0 +1,178 @@
+"""Which records go into which transaction, and which version each of them is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.building import BuiltRecord, build_record, build_transaction, transaction_id
+from ledger.crypto import Domain, Signer
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from node.cli.submission.journal import Entry, State
+from node.cli.submission.reading import ASSERT, InputCheck, InputRecord, subject_text
+
+# What a record and its payload cost in a transaction besides their bytes, rounded up: two tags and two lengths.
+_FRAME_BYTES = 16
+# The body with its signature, rounded up.
+_BODY_BYTES = 512
+
+About = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest version about a subject."""
+
+    version: int
+    record_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRecord:
+    """A record ready to be signed for, and what becomes the current version with it."""
+
+    position: int
+    about: About
+    head: Head
+    built: BuiltRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed transaction with what is known of its records."""
+
+    entry: Entry
+    records: tuple[PlannedRecord, ...]
+
+
+class Planner:
+    """Builds and signs transactions. Knows nothing of nodes: current versions are handed in."""
+
+    def __init__(self, genesis: Genesis, department: str, signer: Signer, lifetime_ms: int) -> None:
+        """`lifetime_ms`: from signing to expiry; at most half of what the network allows, as clocks may differ."""
+        self._genesis = genesis
+        self._department = department
+        self._signer = signer
+        self.lifetime_ms = min(lifetime_ms, genesis.parameters.max_lifetime_ms // 2)
+
+    def canonical(self, record: InputRecord) -> About:
+        """Resource and subject as they are on chain."""
+        return (record.resource, subject_text(self._genesis.catalogue[record.resource], record))
+
+    def build(self, record: InputRecord, head: Head | None) -> PlannedRecord:
+        """The record as the successor of `head`.
+
+        Raises:
+            HuzhengError: VERSION_CONFLICT where the input names another version; NOTHING_TO_REVOKE.
+        """
+        version, replaces = (head.version + 1, head.record_id) if head else (1, b"")
+        place = f"record {record.position}"
+        if record.version not in (None, version) or record.replaces not in (None, replaces):
+            raise HuzhengError(Code.VERSION_CONFLICT, f"{place}: the next version is {version}")
+        if head is None and record.action != ASSERT:
+            raise HuzhengError(Code.NOTHING_TO_REVOKE, place)
+        about = self.canonical(record)
+        fields = record.fields if record.action == ASSERT else None
+        built = build_record(self._genesis, *about, version, replaces, fields)
+        return PlannedRecord(record.position, about, Head(version, built.id), built)
+
+    def fitting(self, records: Sequence[PlannedRecord]) -> int:
+        """How many of the first records fit into one transaction; at least one."""
+        limit = self._genesis.parameters.max_transaction_bytes - _BODY_BYTES
+        for count, record in enumerate(records):
+            limit -= len(record.built.raw) + len(record.built.payload) + _FRAME_BYTES
+            if limit < 0:
+                return max(count, 1)
+        return len(records)
+
+    def sign(self, inputs: Sequence[InputRecord], records: Sequence[PlannedRecord], now_ms: int) -> Signed:
+        """One transaction with these records, which belong to these lines of the input."""
+        expires_ms = now_ms + self.lifetime_ms
+        built = [record.built for record in records]
+        raw = build_transaction(self._genesis, self._signer, self._department, expires_ms, records=built)
+        identifier = transaction_id(self._genesis, raw)
+        entry = Entry(identifier, inputs[0].position, inputs[-1].position, digest_of(inputs), raw, expires_ms)
+        return Signed(entry, tuple(records))
+
+    def rebuilt(self, entry: Entry) -> Signed:
+        """A transaction from the journal with what is known of its records, to be sent again as it is."""
+        transaction = pb.Transaction.FromString(entry.transaction)
+        records = []
+        for offset, (raw, payload) in enumerate(zip(transaction.records, transaction.payloads, strict=True)):
+            record = pb.Record.FromString(raw)
+            built = BuiltRecord(self._genesis.suite.digest(Domain.RECORD, raw), raw, payload)
+            head = Head(record.version, built.id)
+            records.append(PlannedRecord(entry.first + offset, (record.resource, record.subject), head, built))
+        return Signed(entry, tuple(records))
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What going through the whole input once has shown."""
+
+    count: int
+    # How many of them the journal has as accepted already.
+    standing_accepted: int
+
+
+def survey(records: Iterable[InputRecord], standing: Sequence[Entry], check: InputCheck) -> Survey:
+    """Checks every record, and that the journal's are still those it was made for. Nothing has been sent before.
+
+    Raises:
+        HuzhengError: what `InputCheck.check` raises; JOURNAL_MISMATCH.
+    """
+    count = covered = 0
+    pending = list(standing)
+    open_entry: list[InputRecord] = []
+    for record in records:
+        count += 1
+        check.check(record)
+        if pending and pending[0].first <= record.position <= pending[0].last:
+            covered += pending[0].state is State.ACCEPTED
+            open_entry.append(record)
+            if record.position == pending[0].last:
+                _same_input(pending.pop(0), open_entry)
+                open_entry = []
+    if pending:
+        raise HuzhengError(Code.JOURNAL_MISMATCH, f"record {pending[0].first} has changed or is gone")
+    if not count:
+        raise HuzhengError(Code.BAD_FILE, "there is no record in it")
+    return Survey(count, covered)
+
+
+def groups(
+    records: Iterable[InputRecord], settled: Sequence[tuple[int, int]], size: int
+) -> Iterator[list[InputRecord]]:
+    """The records outside the ranges of positions that are settled, in groups of neighbours of at most `size`."""
+    done = list(settled)
+    group: list[InputRecord] = []
+    for record in records:
+        while done and done[0][1] < record.position:
+            done.pop(0)
+        is_done = bool(done) and done[0][0] <= record.position
+        if group and (is_done or len(group) >= size):
+            yield group
+            group = []
+        if not is_done:
+            group.append(record)
+    if group:
+        yield group
+
+
+def digest_of(records: Sequence[InputRecord]) -> bytes:
+    """What the journal remembers of the lines of a transaction."""
+    return hashlib.sha256(b"".join(record.digest for record in records)).digest()
+
+
+def settled_heads(records: Iterable[PlannedRecord]) -> Mapping[About, Head]:
+    """The current versions once these records are accepted."""
+    return {record.about: record.head for record in records}
+
+
+def _same_input(entry: Entry, records: Sequence[InputRecord]) -> None:
+    if digest_of(records) != entry.digest:
+        raise HuzhengError(Code.JOURNAL_MISMATCH, f"records {entry.first} to {entry.last} are not what was signed")

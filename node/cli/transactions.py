@@ -1,0 +1,118 @@
+"""Fetches a transaction with the proof of how it ended, and shows both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from huzheng.v1 import genesis_pb2, transaction_pb2
+
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.receipt import Verdict
+from ledger.transaction import WellFormedTransaction, check_transaction
+from node.cli.blocks import code_name
+from node.cli.output import json_time, local_time, short
+from node.cli.show import department_name, replica_names
+
+if TYPE_CHECKING:
+    from node.cli.session import Session
+    from node.client import LedgerClient
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTransaction:
+    """A transaction that was checked, and what its receipt proves."""
+
+    transaction: WellFormedTransaction
+    verdict: Verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """For programs."""
+        verdict = self.verdict
+        return {
+            "transaction_id": self.transaction.id.hex(),
+            "department": self.transaction.department,
+            "public_key": self.transaction.body.public_key.hex(),
+            "expires": json_time(self.transaction.expires_ms),
+            "code": code_name(verdict.code),
+            "index": verdict.index,
+            "height": verdict.height,
+            "time": json_time(verdict.time_ms),
+            "sealed_by": list(verdict.sealed_by),
+            "records": [
+                {
+                    "record_id": item.id.hex(),
+                    "resource": item.record.resource,
+                    "subject": item.record.subject,
+                    "version": item.record.version,
+                    "action": action(item.record),
+                }
+                for item in self.transaction.records
+            ],
+            "operations": [operation_to_dict(operation) for operation in self.transaction.body.operations],
+        }
+
+
+async def fetch_transaction(client: LedgerClient, identifier: bytes) -> tuple[FoundTransaction, Genesis]:
+    """Fetches a transaction and its receipt, and checks both.
+
+    Raises:
+        HuzhengError: NOT_FOUND, UNTRUSTED_ANSWER.
+    """
+    answer = await client.transaction(identifier)
+    try:
+        transaction = check_transaction(answer.transaction, client.genesis)
+    except HuzhengError as error:
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
+    if transaction.id != identifier:
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, "another transaction than the one asked for")
+    _, verdict = await client.transaction_receipt(identifier)
+    return FoundTransaction(transaction, verdict), client.genesis
+
+
+def show_transaction(session: Session, found: FoundTransaction, genesis: Genesis) -> None:
+    """For people."""
+    t, out, transaction, verdict = session.t, session.out, found.transaction, found.verdict
+    if verdict.refusal is None:
+        out.line(t("ACCEPTED"), "bold green")
+    else:
+        refused = HuzhengError(verdict.refusal)
+        text = t("REFUSED: {code}, at position {n}.", code=verdict.refusal, n=verdict.index)
+        out.line(f"{text} {refused.message(session.language)}", "bold yellow")
+    out.pairs(
+        "",
+        [
+            (t("Transaction"), transaction.id.hex()),
+            (t("Department"), department_name(genesis, transaction.department, session.language)),
+            (t("Signed with"), transaction.body.public_key.hex()),
+            (t("Block"), verdict.height),
+            (t("Time"), local_time(verdict.time_ms)),
+            (t("Sealed by"), replica_names(genesis, verdict.sealed_by, session.language)),
+        ],
+    )
+    rows = [
+        (n, item.record.resource, item.record.subject, item.record.version, t(f"{action(item.record)}s"), item.id.hex())
+        for n, item in enumerate(transaction.records)
+    ]
+    if rows:
+        columns = [t("No."), t("Resource"), t("Subject"), t("Version"), t("Action"), t("Record id")]
+        out.table("", columns, rows, numbers=[0, 3])
+    for operation in transaction.body.operations:
+        view = operation_to_dict(operation)
+        out.line(" ".join(str(value) for value in view.values()))
+    out.note(t("Verified against chain {id}….", id=short(genesis.chain_id)), "green")
+
+
+def action(record: transaction_pb2.Record) -> str:
+    """What a record does."""
+    return "revoke" if record.action == transaction_pb2.RECORD_ACTION_REVOKE else "assert"
+
+
+def operation_to_dict(operation: transaction_pb2.Operation) -> dict[str, str]:
+    """An operation for programs."""
+    if operation.HasField("add_key"):
+        key = operation.add_key.key
+        role = "admin" if key.role == genesis_pb2.KEY_ROLE_ADMIN else "system"
+        return {"operation": "add_key", "role": role, "public_key": key.public_key.hex()}
+    return {"operation": "revoke_key", "public_key": operation.revoke_key.public_key.hex()}

@@ -1,0 +1,335 @@
+"""Calls the nodes of a network over mutual TLS, and believes only what it can check against the genesis.
+
+One `LedgerClient` talks to one node at a time and moves on to the next one of its list when that one can't be reached.
+Every call can be repeated safely: a repeated submit has the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import grpc
+import grpc.aio
+from huzheng.v1 import ledger_service_pb2 as pb
+from huzheng.v1 import transaction_pb2
+from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+from ledger.crypto import Domain, strict
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.receipt import Verdict, verify_receipt
+from node.errors import RemoteError, from_problem, from_rpc
+from node.profile import ClientProfile
+from node.tls import TlsMaterial, channel_credentials, channel_options, load_material
+
+if TYPE_CHECKING:
+    from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+
+DEFAULT_TIMEOUT_S = 30.0
+# Room for what gRPC and protobuf wrap around the largest batch.
+_MESSAGE_SLACK_BYTES = 1 << 20
+_WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One node: where it listens, and who it must prove to be."""
+
+    address: str
+    department: str
+    replica: int
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A transaction that is on chain, proved by its receipt; it may be there as a refusal."""
+
+    transaction_id: bytes
+    receipt: bytes
+    verdict: Verdict
+
+
+class LedgerClient:
+    """The calls of LedgerService. Failures raise HuzhengError, with the node's own words where it sent some."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        material: TlsMaterial,
+        nodes: Sequence[Endpoint],
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        """Makes no connection yet. `nodes`: in order of preference, at least one.
+
+        Raises:
+            HuzhengError: CONFIG_NOT_GENESIS, if a node's department is not in the genesis.
+        """
+        for node in nodes:
+            if node.department not in genesis.departments:
+                raise HuzhengError(Code.CONFIG_NOT_GENESIS, f"nodes: no department {node.department} in the genesis")
+        self.genesis = genesis
+        self.nodes = tuple(nodes)
+        self.timeout_s = timeout_s
+        self._material = material
+        self._current = 0
+        self._channels: dict[Endpoint, grpc.aio.Channel] = {}
+
+    @classmethod
+    def from_profile(cls, profile: ClientProfile, genesis: Genesis, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Self:
+        """The client that a `client.toml` describes.
+
+        Raises:
+            HuzhengError: what `node.tls.load_material` raises; CONFIG_NOT_GENESIS.
+        """
+        own = profile.client.department
+        if own not in genesis.departments:
+            raise HuzhengError(Code.CONFIG_NOT_GENESIS, f"client.department: no department {own} in the genesis")
+        authority = genesis.departments[own].ca_certificate
+        material = load_material(profile.tls.certificate, profile.tls.key, authority, datetime.now(UTC))
+        nodes = [Endpoint(str(node.address), node.department, node.replica) for node in profile.nodes]
+        return cls(genesis, material, nodes, timeout_s=timeout_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connections and every call on them."""
+        channels, self._channels = list(self._channels.values()), {}
+        for channel in channels:
+            await channel.close(None)
+
+    def only(self, number: int, *, timeout_s: float | None = None) -> LedgerClient:
+        """Another client like this one, for the node at this place of the list alone."""
+        return LedgerClient(self.genesis, self._material, [self.nodes[number]], timeout_s=timeout_s or self.timeout_s)
+
+    @property
+    def node(self) -> Endpoint:
+        """The node that is called next."""
+        return self.nodes[self._current]
+
+    # Submitting
+
+    async def submit(self, transaction: bytes, *, timeout_s: float | None = None) -> Final:
+        """Submits a transaction and waits until it is final; the receipt has been checked.
+
+        Raises:
+            HuzhengError: the refusal of a node that did not take it in; UNTRUSTED_ANSWER; TIMED_OUT and others after
+                which it may still take effect.
+        """
+        request = pb.SubmitRequest(transaction=transaction)
+        response = await self._call(lambda stub, limit: stub.Submit(request, timeout=limit), timeout_s)
+        return self._final(response.transaction_id, response.receipt)
+
+    async def submit_without_waiting(self, transaction: bytes) -> bytes:
+        """Submits a transaction and returns its id as soon as the node has taken it in."""
+        request = pb.SubmitRequest(transaction=transaction, no_wait=True)
+        response = await self._call(lambda stub, limit: stub.Submit(request, timeout=limit))
+        return response.transaction_id
+
+    async def submit_stream(
+        self, transactions: AsyncIterator[tuple[int, bytes]]
+    ) -> AsyncIterator[tuple[int, Final | HuzhengError]]:
+        """Submits (tag, transaction) pairs over one stream; yields (tag, outcome) as each becomes final."""
+
+        async def requests() -> AsyncIterator[pb.SubmitStreamRequest]:
+            async for tag, transaction in transactions:
+                yield pb.SubmitStreamRequest(tag=tag, transaction=transaction)
+
+        async for answer in self._watch(lambda stub: stub.SubmitStream(requests())):
+            if answer.HasField("problem"):
+                yield answer.tag, from_problem(answer.problem)
+            else:
+                yield answer.tag, self._final(answer.transaction_id, answer.receipt)
+
+    # Reading
+
+    async def record(self, record_id: bytes) -> pb.LocatedRecord:
+        """One record by its id; its contents are what the id commits to, its place is the node's word."""
+        located = await self._record(pb.GetRecordRequest(record_id=record_id))
+        if located.record_id != record_id:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "another record than the one asked for")
+        return located
+
+    async def record_of(self, resource: str, subject: str, version: int = 0) -> pb.LocatedRecord:
+        """One version about a subject; 0 is the newest, and that it is the newest is the node's word."""
+        located = await self._record(pb.GetRecordRequest(resource=resource, subject=subject, version=version))
+        record = transaction_pb2.Record.FromString(located.record)
+        if (record.resource, record.subject) != (resource, subject) or version not in (0, record.version):
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "another record than the one asked for")
+        return located
+
+    async def history(self, resource: str, subject: str, page_size: int = 0) -> AsyncIterator[pb.LocatedRecord]:
+        """All versions about a subject, oldest first."""
+        version = 0
+        while True:
+            request = pb.ListHistoryRequest(
+                resource=resource, subject=subject, from_version=version, page_size=page_size
+            )
+            page = await self._history_page(request)
+            for located in page.records:
+                yield self._consistent(located)
+            # A node that sends the same page for ever must not keep us for ever.
+            if page.next_version <= version:
+                return
+            version = page.next_version
+
+    async def records(self, resource: str, prefix: str = "", page_size: int = 0) -> AsyncIterator[pb.LocatedRecord]:
+        """The current records of a resource, by subject."""
+        after = ""
+        while True:
+            request = pb.ListRecordsRequest(
+                resource=resource, subject_prefix=prefix, after_subject=after, page_size=page_size
+            )
+            page = await self._records_page(request)
+            for located in page.records:
+                yield self._consistent(located)
+            if page.next_after_subject <= after:
+                return
+            after = page.next_after_subject
+
+    async def transaction(self, transaction_id: bytes) -> pb.GetTransactionResponse:
+        """A transaction and how it ended, as the node tells it."""
+        request = pb.GetTransactionRequest(transaction_id=transaction_id)
+        return await self._call(lambda stub, limit: stub.GetTransaction(request, timeout=limit))
+
+    async def block(self, *, height: int | None = None, block_hash: bytes | None = None) -> pb.GetBlockResponse:
+        """A block by height or hash, or the newest, as the node tells it."""
+        if height is not None:
+            request = pb.GetBlockRequest(height=height)
+        elif block_hash is not None:
+            request = pb.GetBlockRequest(hash=block_hash)
+        else:
+            request = pb.GetBlockRequest(latest=True)
+        return await self._call(lambda stub, limit: stub.GetBlock(request, timeout=limit))
+
+    async def record_receipt(self, record_id: bytes) -> tuple[bytes, Verdict]:
+        """A record's receipt, checked to prove that record."""
+        request = pb.GetReceiptRequest(record_id=record_id)
+        response = await self._call(lambda stub, limit: stub.GetReceipt(request, timeout=limit))
+        verdict = self._verified(response.receipt)
+        if verdict.record_id != record_id:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "the receipt is for another record")
+        return response.receipt, verdict
+
+    async def transaction_receipt(self, transaction_id: bytes) -> tuple[bytes, Verdict]:
+        """A transaction's receipt, checked to prove how that transaction ended."""
+        request = pb.GetReceiptRequest(transaction_id=transaction_id)
+        response = await self._call(lambda stub, limit: stub.GetReceipt(request, timeout=limit))
+        final = self._final(transaction_id, response.receipt)
+        return response.receipt, final.verdict
+
+    async def status(self) -> pb.GetStatusResponse:
+        """Where the node stands."""
+        return await self._call(lambda stub, limit: stub.GetStatus(pb.GetStatusRequest(), timeout=limit))
+
+    async def watch_blocks(self, from_height: int = 0) -> AsyncIterator[pb.WatchBlocksResponse]:
+        """Blocks from a height on (0: the next new one), then each new one, for ever."""
+        request = pb.WatchBlocksRequest(from_height=from_height)
+        async for answer in self._watch(lambda stub: stub.WatchBlocks(request)):
+            yield answer
+
+    async def watch_records(self, from_height: int = 0, resource: str = "") -> AsyncIterator[pb.WatchRecordsResponse]:
+        """Accepted records from a height on (0: the next new block), then each new one, for ever."""
+        request = pb.WatchRecordsRequest(from_height=from_height, resource=resource)
+        async for answer in self._watch(lambda stub: stub.WatchRecords(request)):
+            yield answer
+
+    # Inside
+
+    async def _history_page(self, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
+        return await self._call(lambda stub, limit: stub.ListHistory(request, timeout=limit))
+
+    async def _records_page(self, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
+        return await self._call(lambda stub, limit: stub.ListRecords(request, timeout=limit))
+
+    async def _record(self, request: pb.GetRecordRequest) -> pb.LocatedRecord:
+        response = await self._call(lambda stub, limit: stub.GetRecord(request, timeout=limit))
+        return self._consistent(response.record)
+
+    def _consistent(self, located: pb.LocatedRecord) -> pb.LocatedRecord:
+        """The record itself, if its id commits to its contents."""
+        suite = self.genesis.suite
+        try:
+            record = strict.read(transaction_pb2.Record, located.record)
+        except HuzhengError as error:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
+        whole = suite.digest(Domain.RECORD, located.record) == located.record_id
+        if not whole or suite.digest(Domain.PAYLOAD, located.payload) != record.payload_digest:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "a record's contents are not those of its id")
+        return located
+
+    def _final(self, transaction_id: bytes, receipt: bytes) -> Final:
+        verdict = self._verified(receipt)
+        if verdict.transaction_id != transaction_id:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "the receipt is for another transaction")
+        return Final(transaction_id, receipt, verdict)
+
+    def _verified(self, receipt: bytes) -> Verdict:
+        try:
+            return verify_receipt(receipt, self.genesis)
+        except HuzhengError as error:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
+
+    async def _call(
+        self, method: Callable[[LedgerServiceAsyncStub, float], Awaitable[R]], timeout_s: float | None = None
+    ) -> R:
+        """Calls the current node; where it can't be reached, each of the others once."""
+        first: HuzhengError | None = None
+        for _ in self.nodes:
+            node = self.node
+            try:
+                return await method(self._stub(node), timeout_s or self.timeout_s)
+            except grpc.aio.AioRpcError as failure:
+                error = _error(failure, node)
+            if error.code not in _WORTH_ANOTHER_NODE:
+                raise error
+            first = first or error
+            # Of several calls that fail at once, only the first moves on.
+            if self.node is node:
+                self._current = (self._current + 1) % len(self.nodes)
+        raise first or HuzhengError(Code.NODE_UNREACHABLE)
+
+    async def _watch(self, method: Callable[[LedgerServiceAsyncStub], AsyncIterable[R]]) -> AsyncIterator[R]:
+        node = self.node
+        try:
+            async for answer in method(self._stub(node)):
+                yield answer
+        except grpc.aio.AioRpcError as failure:
+            raise _error(failure, node) from None
+
+    def _stub(self, node: Endpoint) -> LedgerServiceAsyncStub:
+        if node not in self._channels:
+            self._channels[node] = self._open(node)
+        return LedgerServiceStub(self._channels[node])
+
+    def _open(self, node: Endpoint) -> grpc.aio.Channel:
+        authority = self.genesis.departments[node.department].ca_certificate
+        credentials = channel_credentials(self._material, authority)
+        limit = self.genesis.parameters.max_batch_bytes + _MESSAGE_SLACK_BYTES
+        options: list[tuple[str, Any]] = [
+            *channel_options(node.department, node.replica),
+            ("grpc.max_receive_message_length", limit),
+            ("grpc.max_send_message_length", limit),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 2_000),
+        ]
+        return grpc.aio.secure_channel(node.address, credentials, options)
+
+
+def _error(failure: grpc.aio.AioRpcError, node: Endpoint) -> HuzhengError:
+    error = from_rpc(failure)
+    if isinstance(error, RemoteError) or error.code not in (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.TIMED_OUT):
+        return error
+    return HuzhengError(error.code, f"{node.address}, replica {node.replica} of {node.department}")
