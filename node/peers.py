@@ -224,6 +224,9 @@ class Peers:
                 await self._carry_call(link)
             except grpc.aio.AioRpcError as error:
                 log.info("peer unreachable", peer=link.peer.replica, status=error.code().name, reason=error.details())
+            except Exception as error:
+                # One peer's failure, whatever it is, must not end the dialling of that peer.
+                log.error("link failed", peer=link.peer.replica, exc_info=error)
             lived_ms = monotonic_ms() - started_ms
             pause_ms = RECONNECT_MIN_MS if lived_ms > RECONNECT_MAX_MS else min(2 * pause_ms, RECONNECT_MAX_MS)
             await asyncio.sleep(pause_ms / 1000)
@@ -236,6 +239,10 @@ class Peers:
             )
             call = stub.Connect()  # type: ignore[call-arg]
             await call.initial_metadata()
+            if call.done():
+                status, reason = await call.code(), await call.details()
+                log.info("peer unreachable", peer=link.peer.replica, status=status.name, reason=reason)
+                return
 
             async def write(messages: list[replica_service_pb2.PeerMessage]) -> None:
                 await call.write(replica_service_pb2.ConnectRequest(messages=messages))
