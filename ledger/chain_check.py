@@ -63,8 +63,7 @@ def verify_chain(
     with scratch_directory as directory:
         scratch = ChainStore.scratch(Path(directory) / "scratch", genesis)
         try:
-            _rebuild(store, scratch, genesis, progress)
-            entries = _compare(store, scratch)
+            entries = rebuild_and_compare(store, scratch, genesis, progress)
         finally:
             scratch.close()
     tip = store.tip
@@ -78,6 +77,16 @@ def verify_chain(
         entries=entries,
         votes=_check_votes(store),
     )
+
+
+def rebuild_and_compare(store: ChainStore, scratch: ChainStore, genesis: Genesis, progress: Progress) -> int:
+    """Makes all blocks anew in an empty database and compares every key. Returns how many keys there are.
+
+    Raises:
+        HuzhengError: as `verify_chain`.
+    """
+    _rebuild(store, scratch, genesis, progress)
+    return _compare(store, scratch)
 
 
 def _rebuild(store: ChainStore, scratch: ChainStore, genesis: Genesis, progress: Progress) -> None:
@@ -95,7 +104,7 @@ def _rebuild(store: ChainStore, scratch: ChainStore, genesis: Genesis, progress:
 
 
 def _compare(store: ChainStore, scratch: ChainStore) -> int:
-    """Walks both databases in step; memory use does not depend on their size. Returns how many entries were compared."""
+    """Walks both databases in step; memory use does not depend on their size."""
     expected, found = _entries_of(scratch), _entries_of(store)
     count = 0
     want, have = next(expected, None), next(found, None)

@@ -165,9 +165,15 @@ class Chain:
 
     def add(self, *transactions: bytes, time_ms: int | None = None, proposer: int = 1) -> ExecutedBlock:
         """Executes a batch of these transactions."""
-        genesis = self.consortium.genesis
         proposed_ms = self.consortium.now_ms if time_ms is None else time_ms
-        raw = encode_batch(ReplicaId(proposer), proposed_ms, transactions)
+        return self._add(encode_batch(ReplicaId(proposer), proposed_ms, transactions))
+
+    def add_null(self) -> ExecutedBlock:
+        """Executes the null batch."""
+        return self._add(b"")
+
+    def _add(self, raw: bytes) -> ExecutedBlock:
+        genesis = self.consortium.genesis
         batch = check_batch(raw, genesis, lambda _: None)
         block = execute(genesis, self.state, self.tip, Epoch(0), batch)
         self.blocks.append(block)

@@ -52,8 +52,8 @@ def open_store(path: Path, genesis: Genesis, *, create: bool) -> OpenedStore:
 def create_scratch(path: Path, genesis: Genesis) -> OpenedStore:
     """See `ChainStore.scratch`."""
     engine = Engine.open(path, create=True, sync=False)
-    _write_genesis(engine, genesis)
-    tip, counts = _read_tip(engine, genesis)
+    create_in(engine, genesis)
+    tip, counts = read_tip(engine, genesis)
     return OpenedStore(engine, None, tip, counts)
 
 
@@ -80,7 +80,7 @@ def _create(path: Path, genesis: Genesis) -> None:
     _sync_directory(path)
     engine = Engine.open(path, create=True)
     try:
-        _write_genesis(engine, genesis)
+        create_in(engine, genesis)
     finally:
         engine.close()
     marker.unlink()
@@ -95,7 +95,8 @@ def _sync_directory(path: Path) -> None:
         os.close(directory)
 
 
-def _write_genesis(engine: Engine, genesis: Genesis) -> None:
+def create_in(engine: Engine, genesis: Genesis) -> None:
+    """Writes what a new chain starts with into an empty database."""
     batch = engine.batch()
     batch.put(layout.FORMAT_KEY, layout.encode_height(layout.STORE_VERSION))
     batch.put(layout.CHAIN_KEY, genesis.chain_id)
@@ -108,7 +109,7 @@ def _open(path: Path, genesis: Genesis) -> OpenedStore:
     engine = Engine.open(path, create=False)
     try:
         _check_meta(engine, genesis)
-        tip, counts = _read_tip(engine, genesis)
+        tip, counts = read_tip(engine, genesis)
         high_water = HighWater(path)
         try:
             _check_high_water(high_water, engine, tip)
@@ -137,7 +138,7 @@ def _check_meta(engine: Engine, genesis: Genesis) -> None:
         raise HuzhengError(Code.STORE_CORRUPT, "chain id and genesis do not belong together")
 
 
-def _read_tip(engine: Engine, genesis: Genesis) -> tuple[Tip, store_pb2.StoredTip]:
+def read_tip(engine: Engine, genesis: Genesis) -> tuple[Tip, store_pb2.StoredTip]:
     """The last block, checked as far as it can be without the blocks before it."""
     try:
         counts = strict.read(store_pb2.StoredTip, engine.get(layout.TIP_KEY) or b"")
