@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from huzheng.v1 import block_pb2, transaction_pb2
+from huzheng.v1 import ledger_service_pb2 as pb
 
 from ledger.block_apply import check_transactions, prove_block
+from ledger.chain_export import block_line
 from ledger.crypto import Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.store.verified import verify_block
 from ledger.transaction import WellFormedTransaction
-from node.cli.output import json_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,61 +27,43 @@ class CheckedBlock:
     fields: block_pb2.BlockHeader
     sealed_by: tuple[int, ...]
     transactions: tuple[WellFormedTransaction, ...]
-    # Empty where the node was not asked for them.
-    results: tuple[transaction_pb2.TransactionResult, ...]
+    # Block and TransactionResults
+    raw: bytes
+    results: tuple[bytes, ...]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """How each transaction ended."""
+        return tuple(code_name(transaction_pb2.TransactionResult.FromString(raw).code) for raw in self.results)
+
+    @property
+    def record_count(self) -> int:
+        """How many records its transactions carry, refused ones too."""
+        return sum(len(transaction.records) for transaction in self.transactions)
+
+    def to_dict(self, genesis: Genesis) -> dict[str, Any]:
+        """For programs, in the form of `huzheng chain export`."""
+        return block_line(genesis, self.raw, self.results)
 
 
-def check_block(genesis: Genesis, raw: bytes, results: Sequence[bytes] | None) -> CheckedBlock:
-    """Checks a block against the genesis: its certificate, its transactions, and its results if they are given.
+def check_block(genesis: Genesis, answer: pb.GetBlockResponse) -> CheckedBlock:
+    """Checks a block against the genesis: its certificate, its transactions and their signatures, its results.
 
     Raises:
         HuzhengError: UNTRUSTED_ANSWER.
     """
     try:
-        if _height(raw) == 0:
-            return _check_genesis_block(genesis, raw)
-        proven = prove_block(genesis, genesis.membership, raw)
+        if _height(answer.block) == 0:
+            return _check_genesis_block(genesis, answer.block)
+        proven = prove_block(genesis, genesis.membership, answer.block)
         transactions = check_transactions(genesis, proven)
-        if results is not None:
-            verify_block(genesis, proven.header, proven.certificate, results)
-            if len(results) != len(transactions):
-                raise HuzhengError(Code.BAD_BLOCK, "results")
-        read = tuple(strict.read(transaction_pb2.TransactionResult, result) for result in results or ())
+        results = tuple(answer.results)
+        verify_block(genesis, proven.header, proven.certificate, results)
         seals = strict.read(block_pb2.Certificate, proven.certificate).seals
     except HuzhengError as error:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
     sealed_by = tuple(seal.replica for seal in seals)
-    return CheckedBlock(proven.height, proven.block_hash, proven.fields, sealed_by, transactions, read)
-
-
-def block_to_dict(block: CheckedBlock) -> dict[str, Any]:
-    """A block for programs."""
-    codes: list[int | None] = [result.code for result in block.results] or [None] * len(block.transactions)
-    return {
-        "height": block.height,
-        "hash": block.block_hash.hex(),
-        "parent_hash": block.fields.parent_hash.hex(),
-        "time": json_time(block.fields.time_ms),
-        "time_ms": block.fields.time_ms,
-        "epoch": block.fields.epoch,
-        "proposer": block.fields.proposer,
-        "protocol_version": block.fields.protocol_version,
-        "transactions_root": block.fields.transactions_root.hex(),
-        "results_root": block.fields.results_root.hex(),
-        "state_root": block.fields.state_root.hex(),
-        "history_root": block.fields.history_root.hex(),
-        "sealed_by": list(block.sealed_by),
-        "transactions": [
-            {
-                "transaction_id": transaction.id.hex(),
-                "department": transaction.department,
-                "records": len(transaction.records),
-                "operations": len(transaction.body.operations),
-                "code": None if code is None else code_name(code),
-            }
-            for transaction, code in zip(block.transactions, codes, strict=True)
-        ],
-    }
+    return CheckedBlock(proven.height, proven.block_hash, proven.fields, sealed_by, transactions, answer.block, results)
 
 
 def code_name(code: int) -> str:
@@ -101,4 +83,4 @@ def _check_genesis_block(genesis: Genesis, raw: bytes) -> CheckedBlock:
     if strict.read(block_pb2.Block, raw) != block_pb2.Block(header=expected.header):
         raise HuzhengError(Code.BAD_BLOCK, "it is not the genesis block of this genesis")
     fields = strict.read(block_pb2.BlockHeader, expected.header)
-    return CheckedBlock(Height(0), expected.block_hash, fields, (), (), ())
+    return CheckedBlock(Height(0), expected.block_hash, fields, (), (), raw, ())

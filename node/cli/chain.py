@@ -129,10 +129,8 @@ def block(
 ) -> None:
     """Show a block; its certificate, transactions and results are checked against the genesis."""
     found, genesis = with_client(session, lambda client: _fetch_block(client, which))
-    from node.cli.blocks import block_to_dict, code_name
-
     if session.out.is_json:
-        session.out.json(block_to_dict(found) | {"verified": True})
+        session.out.json(found.to_dict(genesis))
         return
     t, out, fields = session.t, session.out, found.fields
     proposer = (
@@ -152,8 +150,8 @@ def block(
         ],
     )
     rows = [
-        (number, transaction.id.hex(), transaction.department, len(transaction.records), code_name(result.code))
-        for number, (transaction, result) in enumerate(zip(found.transactions, found.results, strict=True))
+        (number, transaction.id.hex(), transaction.department, len(transaction.records), code)
+        for number, (transaction, code) in enumerate(zip(found.transactions, found.codes, strict=True))
     ]
     if rows:
         columns = [t("No."), t("Transaction"), t("Department"), t("Records"), t("Result")]
@@ -171,7 +169,7 @@ async def _fetch_block(client: LedgerClient, which: str) -> tuple[CheckedBlock, 
         answer = await client.block(height=int(which))
     else:
         answer = await client.block(block_hash=parse_hash(which, "HASH"))
-    found = check_block(client.genesis, answer.block, list(answer.results))
+    found = check_block(client.genesis, answer)
     wrong_height = which.isdecimal() and len(which) < 20 and found.height != int(which)
     if wrong_height or (len(which) == 64 and found.block_hash.hex() != which.lower()):
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "another block than the one asked for")
@@ -186,7 +184,7 @@ def tx(session: Session, identifier: Annotated[str, typer.Argument(metavar="ID",
     wanted = parse_hash(identifier, "ID")
     found, genesis = with_client(session, lambda client: fetch_transaction(client, wanted))
     if session.out.is_json:
-        session.out.json(found.to_dict() | {"verified": True})
+        session.out.json(found.to_dict(genesis))
     else:
         show_transaction(session, found, genesis)
 
@@ -234,10 +232,10 @@ def verify(session: Session, home: HomeOption = None, data: DataOption = None, g
                 "height": summary.height,
                 "block_hash": summary.block_hash.hex(),
                 "time": json_time(summary.time_ms),
-                "transactions": summary.transaction_count,
-                "records": summary.record_count,
-                "entries": summary.entry_count,
-                "votes": summary.vote_count,
+                "transactions": summary.transactions,
+                "records": summary.records,
+                "entries": summary.entries,
+                "votes": summary.votes,
             }
         )
         return
@@ -248,8 +246,8 @@ def verify(session: Session, home: HomeOption = None, data: DataOption = None, g
         [
             (t("Network"), f"{trusted.name}, {t('chain')} {trusted.chain_id.hex()}"),
             (t("Newest block"), f"{summary.block_hash.hex()}, {local_time(summary.time_ms)}"),
-            (t("On chain"), t("{r} records, {n} transactions", r=summary.record_count, n=summary.transaction_count)),
-            (t("Checked"), t("{n} entries, {v} votes", n=summary.entry_count, v=summary.vote_count)),
+            (t("On chain"), t("{r} records, {n} transactions", r=summary.records, n=summary.transactions)),
+            (t("Checked"), t("{n} entries, {v} votes", n=summary.entries, v=summary.votes)),
         ],
     )
 
@@ -269,9 +267,13 @@ def export(
     ] = None,
 ) -> None:
     """Export blocks as JSON Lines: from a stopped node's database (--home, --data), or from a running node."""
-    from node.cli.exporting import export_blocks
+    from node.cli.exporting import Heights, export_database, export_from_node
 
-    export_blocks(session, home, data, genesis, (from_height, to_height), out)
+    heights = Heights(from_height, to_height)
+    if home is None and data is None:
+        export_from_node(session, heights, out)
+    else:
+        export_database(session, (home, data, genesis), heights, out)
 
 
 def _info_to_dict(genesis: Genesis) -> dict[str, Any]:

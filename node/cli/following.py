@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import Code, HuzhengError
-from node.cli.blocks import CheckedBlock, block_to_dict, check_block
+from node.cli.blocks import CheckedBlock, check_block
 from node.cli.output import local_time, printable, short
 from node.cli.session import Session
 from node.cli.show import action_name, located_to_dict
@@ -30,16 +30,18 @@ class Follower:
         self._session = session
         self._next = from_height
         self._left = count or -1
-        self._connected_before = False
 
     async def blocks(self, client: LedgerClient) -> None:
         """One line for each block. Blocks arrive without gaps, each proved by its certificate."""
         async for answer in self._steadily(client.watch_blocks):
-            block = check_block(client.genesis, answer.block, None)
+            # Asked for again, since the stream has no results.
+            block = check_block(client.genesis, await client.block(block_hash=answer.hash))
+            if block.block_hash != answer.hash:
+                raise HuzhengError(Code.UNTRUSTED_ANSWER, "another block than the one asked for")
             if self._next and block.height != self._next:
                 raise HuzhengError(Code.UNTRUSTED_ANSWER, f"block {block.height} where {self._next} follows")
             self._next = block.height + 1
-            self._print_block(block)
+            self._print_block(client, block)
             if self._is_last():
                 return
 
@@ -78,18 +80,17 @@ class Follower:
         self._left -= 1
         return self._left == 0
 
-    def _print_block(self, block: CheckedBlock) -> None:
+    def _print_block(self, client: LedgerClient, block: CheckedBlock) -> None:
         session = self._session
         if session.out.is_json:
-            session.out.json(block_to_dict(block))
+            session.out.json(block.to_dict(client.genesis))
             return
-        records = sum(len(transaction.records) for transaction in block.transactions)
         text = session.t(
-            "{time}  block {h}  {n} transactions, {r} records  {hash}",
+            "{time}  block {h}  transactions {n}, records {r}  {hash}…",
             time=local_time(block.fields.time_ms),
             h=block.height,
             n=len(block.transactions),
-            r=records,
+            r=block.record_count,
             hash=short(block.block_hash),
         )
         session.out.line(text, "" if block.transactions else "dim")

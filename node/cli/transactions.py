@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from huzheng.v1 import genesis_pb2, transaction_pb2
 
+from ledger.chain_export import transaction_line
+from ledger.crypto import strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.receipt import Verdict
 from ledger.transaction import WellFormedTransaction, check_transaction
-from node.cli.blocks import code_name
-from node.cli.output import json_time, local_time, short
+from node.cli.output import local_time, short
 from node.cli.show import department_name, replica_names
 
 if TYPE_CHECKING:
@@ -27,31 +28,14 @@ class FoundTransaction:
     transaction: WellFormedTransaction
     verdict: Verdict
 
-    def to_dict(self) -> dict[str, Any]:
-        """For programs."""
+    def to_dict(self, genesis: Genesis) -> dict[str, Any]:
+        """For programs, in the form of `huzheng chain export`."""
         verdict = self.verdict
-        return {
-            "transaction_id": self.transaction.id.hex(),
-            "department": self.transaction.department,
-            "public_key": self.transaction.body.public_key.hex(),
-            "expires": json_time(self.transaction.expires_ms),
-            "code": code_name(verdict.code),
-            "index": verdict.index,
-            "height": verdict.height,
-            "time": json_time(verdict.time_ms),
-            "sealed_by": list(verdict.sealed_by),
-            "records": [
-                {
-                    "record_id": item.id.hex(),
-                    "resource": item.record.resource,
-                    "subject": item.record.subject,
-                    "version": item.record.version,
-                    "action": action(item.record),
-                }
-                for item in self.transaction.records
-            ],
-            "operations": [operation_to_dict(operation) for operation in self.transaction.body.operations],
-        }
+        result = transaction_pb2.TransactionResult(
+            transaction_id=verdict.transaction_id, code=verdict.code, index=verdict.index
+        )
+        place = {"height": verdict.height, "time_ms": verdict.time_ms, "sealed_by": list(verdict.sealed_by)}
+        return transaction_line(genesis, self.transaction.raw, strict.write(result)) | place
 
 
 async def fetch_transaction(client: LedgerClient, identifier: bytes) -> tuple[FoundTransaction, Genesis]:
@@ -92,27 +76,32 @@ def show_transaction(session: Session, found: FoundTransaction, genesis: Genesis
         ],
     )
     rows = [
-        (n, item.record.resource, item.record.subject, item.record.version, t(f"{action(item.record)}s"), item.id.hex())
+        (
+            n,
+            item.record.resource,
+            item.record.subject,
+            item.record.version,
+            _action(session, item.record),
+            item.id.hex(),
+        )
         for n, item in enumerate(transaction.records)
     ]
     if rows:
         columns = [t("No."), t("Resource"), t("Subject"), t("Version"), t("Action"), t("Record id")]
         out.table("", columns, rows, numbers=[0, 3])
     for operation in transaction.body.operations:
-        view = operation_to_dict(operation)
-        out.line(" ".join(str(value) for value in view.values()))
+        out.line(_operation(session, operation))
     out.note(t("Verified against chain {id}….", id=short(genesis.chain_id)), "green")
 
 
-def action(record: transaction_pb2.Record) -> str:
-    """What a record does."""
-    return "revoke" if record.action == transaction_pb2.RECORD_ACTION_REVOKE else "assert"
+def _action(session: Session, record: transaction_pb2.Record) -> str:
+    revokes = record.action == transaction_pb2.RECORD_ACTION_REVOKE
+    return session.t("revokes") if revokes else session.t("asserts")
 
 
-def operation_to_dict(operation: transaction_pb2.Operation) -> dict[str, str]:
-    """An operation for programs."""
+def _operation(session: Session, operation: transaction_pb2.Operation) -> str:
     if operation.HasField("add_key"):
         key = operation.add_key.key
         role = "admin" if key.role == genesis_pb2.KEY_ROLE_ADMIN else "system"
-        return {"operation": "add_key", "role": role, "public_key": key.public_key.hex()}
-    return {"operation": "revoke_key", "public_key": operation.revoke_key.public_key.hex()}
+        return session.t("registers the {role} key {key}", role=role, key=key.public_key.hex())
+    return session.t("revokes the key {key}", key=operation.revoke_key.public_key.hex())

@@ -46,7 +46,9 @@ def test_an_error_survives_the_journey_over_grpc(code: Code) -> None:
 
 
 def test_a_code_of_a_newer_node_keeps_its_name_and_words() -> None:
-    problem = pb.Problem(code="FROM_THE_FUTURE", message_en="New.", message_zh="新。", hint_en="Update.", hint_zh="升级。")
+    problem = pb.Problem(
+        code="FROM_THE_FUTURE", message_en="New.", message_zh="新。", hint_en="Update.", hint_zh="升级。"
+    )
     error = RemoteError(problem)
     assert (error.name, error.code) == ("FROM_THE_FUTURE", Code.INTERNAL)
     assert (error.message("zh"), error.hint("en")) == ("新。", "Update.")
