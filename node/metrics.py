@@ -86,7 +86,7 @@ class Metrics:
         )
         self.call_seconds = Histogram(
             "huzheng_call_seconds",
-            "How long unary calls took, by method.",
+            "How long calls took, by method; streams from their opening to their end.",
             ["method"],
             buckets=_LATENCY_S,
             registry=registry,
