@@ -19,13 +19,13 @@ from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.store import layout
 from ledger.store.engine import Engine
-from ledger.store.high_water import HighWater
+from ledger.store.high_water import FILE_NAME, HighWater
 from ledger.store.writing import put_block
 
 _CREATING: Final = "CREATING"
 """A file that is there while a database is being made: what lies beside it holds nothing yet."""
 _IGNORED: Final = frozenset({"lost+found"})
-_LEVELDB_FILE: Final = re.compile(r"CURRENT|LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
+_OUR_FILE: Final = re.compile(rf"{FILE_NAME}|LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _must_create(path: Path, create: bool) -> bool:
     if "CURRENT" in names and _CREATING not in names:
         return False
     if _CREATING not in names and names:
-        if all(_LEVELDB_FILE.fullmatch(name) for name in names):
+        if all(_OUR_FILE.fullmatch(name) for name in names):
             raise HuzhengError(Code.STORE_CORRUPT, f"{path}: the file CURRENT is missing")
         raise HuzhengError(Code.STORE_FOREIGN, str(path))
     if not create:

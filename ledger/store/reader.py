@@ -270,6 +270,8 @@ class ChainReader:
         places: list[RecordPlace] = []
         for looked_at, (key, value) in enumerate(self.state.scan(start, stop), start=1):
             head = _parse(state_pb2.Head, value, "head")
+            if not head.version:
+                raise _corrupt("head")
             if head.action == transaction_pb2.RECORD_ACTION_ASSERT:
                 places.append(self._place_of_head(head))
             if len(places) >= limit or looked_at >= limit + 1000:
