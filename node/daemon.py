@@ -12,7 +12,7 @@ import grpc
 import sdnotify
 import structlog
 from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 
 from consensus.batching import BatchingPolicy
 from consensus.replica import Replica, ReplicaConfig
@@ -168,10 +168,10 @@ class Daemon:
     async def _stop(self, core: asyncio.Future[None]) -> None:
         log.info("node stopping")
         self.intake.close()
+        await self.peers.stop()
         await self._server.stop(GRACE_S)
         await self.runtime.stop()
         await asyncio.gather(core, return_exceptions=True)
-        await self.peers.stop()
         await self._http.stop()
         self._workers.shutdown()
         self._readers.shutdown()

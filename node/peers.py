@@ -24,7 +24,7 @@ MAX_GROUP_BYTES = 4 * 1024 * 1024
 MAX_BACKLOG = 2_000
 """Messages of one peer not yet processed; beyond it nothing more is read from it."""
 RECONNECT_MIN_MS = 100
-RECONNECT_MAX_MS = 3_000
+RECONNECT_MAX_MS = 1_000
 CLOCK_INTERVAL_S = 5.0
 
 log = structlog.get_logger("peers")
@@ -106,6 +106,11 @@ class Link:
         """Sends when connected; otherwise drops: the peer will say what it lacks when it is back."""
         if self.connected:
             self.outbox.put(message)
+
+    def end(self) -> None:
+        """Ends the stream, if one is up."""
+        if self._stream is not None:
+            self._stream.cancel()
 
     async def run(
         self,
@@ -192,9 +197,11 @@ class Peers:
                 self._dialers.append(asyncio.ensure_future(self._dial(link)))
 
     async def stop(self) -> None:
-        """Ends all links."""
+        """Ends all links, those that peers opened too."""
         for task in self._dialers:
             task.cancel()
+        for link in self.links.values():
+            link.end()
         await asyncio.gather(*self._dialers, return_exceptions=True)
         for channel in self._channels.values():
             await channel.close(None)

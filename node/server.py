@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
 from huzheng.v1 import ledger_service_pb2, ledger_service_pb2_grpc, replica_service_pb2, replica_service_pb2_grpc
 

@@ -114,6 +114,11 @@ class Node:
         """What Prometheus would read."""
         return self._get("/metrics")
 
+    def height(self) -> int:
+        """The height of its newest stored block."""
+        line = next(line for line in self.metrics().splitlines() if line.startswith("huzheng_height "))
+        return int(float(line.split()[1]))
+
     def _get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://{self.config['http']['listen']}{path}", timeout=5) as answer:
             return str(answer.read().decode())

@@ -107,16 +107,8 @@ def settle(network: LocalNetwork) -> None:
     """Waits until all nodes are ready and then stops them in order."""
     for node in network.nodes.values():
         node.wait_ready(SETTLE_TIMEOUT_S)
-    wait_until(
-        lambda: len({height(node.metrics()) for node in network.nodes.values()}) == 1, SETTLE_TIMEOUT_S, "equal heights"
-    )
+    wait_until(lambda: len({node.height() for node in network.nodes.values()}) == 1, SETTLE_TIMEOUT_S, "equal heights")
     network.stop()
-
-
-def height(metrics: str) -> int:
-    """The height in a node's metrics."""
-    line = next(line for line in metrics.splitlines() if line.startswith("huzheng_height "))
-    return int(float(line.split()[1]))
 
 
 def check(network: LocalNetwork, tally: Tally) -> None:
@@ -135,7 +127,7 @@ def check(network: LocalNetwork, tally: Tally) -> None:
         if len({chain[h] for chain in chains.values()}) != 1:
             raise NetworkFailure(f"databases differ at height {h}")
     for department, node in network.nodes.items():
-        run_huzheng("chain", "verify", node.directory)
+        run_huzheng("chain", "verify", "--home", node.directory)
         print(f"{department:10} height {len(chains[department]) - 1}: verified")
 
 
