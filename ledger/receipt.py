@@ -123,9 +123,18 @@ def block_proofs(
 
 
 def build_receipt(
-    genesis: Genesis, proofs: BlockProofs, index: int, transaction: pb.Transaction, record_index: int | None = None
+    genesis: Genesis,
+    proofs: BlockProofs,
+    index: int,
+    transaction: pb.Transaction,
+    record_index: int | None = None,
+    record_levels: list[list[bytes]] | None = None,
 ) -> bytes:
-    """The receipt of the transaction at `index` in its block, and of one of its records if one is asked for."""
+    """The receipt of the transaction at `index` in its block, and of one of its records if one is asked for.
+
+    Whoever wants receipts of many of its records gives the tree over their ids (`merkle.levels`), so that it is made
+    but once.
+    """
     receipt = block_pb2.Receipt(
         header=proofs.header,
         certificate=proofs.certificate,
@@ -138,11 +147,13 @@ def build_receipt(
     )
     if record_index is not None:
         suite = genesis.suite
-        ids = [suite.digest(Domain.RECORD, raw) for raw in transaction.records]
+        levels = record_levels or merkle.levels(
+            suite, [suite.digest(Domain.RECORD, raw) for raw in transaction.records]
+        )
         receipt.record.record = transaction.records[record_index]
         receipt.record.payload = transaction.payloads[record_index]
         receipt.record.index = record_index
-        receipt.record.path.extend(merkle.inclusion_path(suite, ids, record_index))
+        receipt.record.path.extend(_path(genesis, levels, record_index))
     return strict.write(receipt)
 
 
@@ -193,9 +204,7 @@ def _verify_header(receipt: block_pb2.Receipt, genesis: Genesis) -> tuple[block_
     if header.epoch != genesis.membership.epoch:
         raise HuzhengError(Code.EPOCH_UNKNOWN, f"epoch {header.epoch}")
     block_hash = genesis.suite.digest(Domain.BLOCK, receipt.header)
-    verify_certificate(
-        genesis.suite, genesis.membership, receipt.certificate, Height(header.height), block_hash
-    )
+    verify_certificate(genesis.suite, genesis.membership, receipt.certificate, Height(header.height), block_hash)
     return header, block_hash
 
 
@@ -204,7 +213,9 @@ def _verify_transaction(
 ) -> tuple[pb.TransactionBody, bytes]:
     suite = genesis.suite
     identifier = suite.digest(Domain.TRANSACTION, receipt.body)
-    _verify_path(genesis, identifier, receipt, receipt.transaction_path, header.transaction_count, header.transactions_root)
+    _verify_path(
+        genesis, identifier, receipt, receipt.transaction_path, header.transaction_count, header.transactions_root
+    )
     body = strict.read(pb.TransactionBody, receipt.body)
     if body.chain_id != genesis.chain_id:
         raise HuzhengError(Code.WRONG_CHAIN, "transaction")
@@ -245,6 +256,4 @@ def _verify_record(proof: block_pb2.RecordProof, body: pb.TransactionBody, genes
     revokes = record.action == pb.RECORD_ACTION_REVOKE
     resource = genesis.catalogue.get(record.resource)
     values = {} if revokes or resource is None else decode_payload(resource, proof.payload)
-    return ProvenRecord(
-        identifier, record.resource, record.subject, record.version, record.replaces, revokes, values
-    )
+    return ProvenRecord(identifier, record.resource, record.subject, record.version, record.replaces, revokes, values)
