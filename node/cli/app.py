@@ -18,6 +18,8 @@ EPILOG = (
     "8 try again (unreachable, timed out, overloaded) · 9 this machine's files or configuration · 130 interrupted. "
     "Errors go to standard error, as JSON with --output json."
 )
+# What clerks need first.
+ORDER = ("verify", "record", "receipt", "submit", "chain", "node", "network", "keys", "sample-data")
 
 
 def build_app() -> typer.Typer:
@@ -46,7 +48,8 @@ def build_app() -> typer.Typer:
 
 def build_command(language: Language) -> Any:
     """All commands, with help in this language."""
-    root = typer.main.get_command(build_app())
+    root: Any = typer.main.get_command(build_app())
+    root.order = ORDER
     localise(root, Texts(language))
     return root
 

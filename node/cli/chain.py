@@ -10,7 +10,7 @@ import typer
 from node.cli.connection import with_client
 from node.cli.files import parse_hash
 from node.cli.output import json_time, local_time, short
-from node.cli.session import Session, command
+from node.cli.session import Session, command, group
 from node.cli.show import department_name, replica_names
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from node.cli.blocks import CheckedBlock
     from node.client import LedgerClient
 
-app = typer.Typer(no_args_is_help=True, help="Look at the chain; check or export a whole database.")
+app = group("Look at the chain; check or export a whole database.")
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", metavar="DIR", help="A stopped node's directory, with its node.toml.")
@@ -87,7 +87,10 @@ def resource(
     name: Annotated[str, typer.Argument(metavar="RESOURCE", help="Such as property.ownership.")],
     genesis: GenesisOption = None,
 ) -> None:
-    """Show a resource's fields: what a record in it must look like. Needs no node, only the genesis file."""
+    """Show a resource's fields: what a record in it must look like.
+
+    Needs no node, only the genesis file.
+    """
     from ledger.errors import Code, HuzhengError
     from node.cli.files import chosen_genesis
 
@@ -201,7 +204,10 @@ def tail(
     resource: Annotated[str, typer.Option("--resource", help="With --records: only this resource.")] = "",
     count: Annotated[int, typer.Option("--count", min=0, help="Stop after this many blocks; 0 is never.")] = 0,
 ) -> None:
-    """Follow the chain block by block until Ctrl-C. Every block's certificate is checked."""
+    """Follow the chain block by block until Ctrl-C.
+
+    Every block is checked before it is shown; records are shown as the node tells them.
+    """
     from node.cli.following import Follower
 
     follower = Follower(session, from_height, count)
@@ -213,7 +219,11 @@ def tail(
 
 @command(app, "verify")
 def verify(session: Session, home: HomeOption = None, data: DataOption = None, genesis: GenesisOption = None) -> None:
-    """Re-check a stopped node's whole database from the genesis: every signature, certificate, result and index."""
+    """Re-check a stopped node's whole database from the genesis.
+
+    Every signature, certificate, result, index and state entry is made again and compared. Takes about as much disk
+    again for the time of the check.
+    """
     from ledger.chain_check import verify_chain
     from node.cli.database import open_database
 
@@ -266,7 +276,10 @@ def export(
         Path | None, typer.Option("--out", metavar="FILE", help="Write to this file instead of standard output.")
     ] = None,
 ) -> None:
-    """Export blocks as JSON Lines: from a stopped node's database (--home, --data), or from a running node."""
+    """Export blocks as JSON Lines.
+
+    From a stopped node's database (--home or --data), or otherwise from a running node.
+    """
     from node.cli.exporting import Heights, export_database, export_from_node
 
     heights = Heights(from_height, to_height)

@@ -1,5 +1,178 @@
-"""The Chinese of every text, by its English."""
+"""The Chinese of what commands print, by its English. Help is in `chinese_help`."""
 
 from __future__ import annotations
 
-CHINESE: dict[str, str] = {}
+from node.cli.chinese_help import CHINESE_HELP
+
+CHINESE: dict[str, str] = CHINESE_HELP | {
+    # Words
+    "Action": "操作",
+    "Address": "地址",
+    "Block": "区块",
+    "Chain id": "链标识",
+    "Checked": "已校验",
+    "Consensus key": "共识公钥",
+    "Crypto suite": "密码套件",
+    "Department": "部门",
+    "Encrypted": "已加密",
+    "Expires": "有效期至",
+    "Field": "字段",
+    "Fields": "字段数",
+    "File": "文件",
+    "Genesis": "创世文件",
+    "Hash": "哈希",
+    "Height": "高度",
+    "Kind": "用途",
+    "Last heard": "最近通信",
+    "Lines": "行数",
+    "Network": "网络",
+    "Newest block": "最新区块",
+    "No.": "序号",
+    "Node": "节点",
+    "On chain": "链上数据",
+    "Parent": "父区块",
+    "Peer": "对端节点",
+    "Proposer": "提议节点",
+    "Public key": "公钥",
+    "Quorum": "法定数",
+    "Record id": "记录标识",
+    "Records": "记录数",
+    "Registered by": "登记部门",
+    "Replaces": "取代记录",
+    "Required": "必填",
+    "Resource": "资源",
+    "Result": "结果",
+    "Running since": "启动时间",
+    "Sealed by": "签章节点",
+    "Signed with": "签名公钥",
+    "Software": "软件版本",
+    "State": "状态",
+    "State root": "状态根",
+    "Subject": "登记对象",
+    "TLS certificate until": "TLS证书有效期至",
+    "Time": "时间",
+    "Title": "名称",
+    "Transaction": "交易",
+    "Transactions": "交易数",
+    "Trusting": "信任依据",
+    "Value": "取值要求",
+    "Version": "版本",
+    "View": "视图",
+    "Waiting": "待处理",
+    "Warnings": "警告",
+    "Written by": "归口部门",
+    "asserts": "登记",
+    "backup": "备份节点",
+    "chain": "链",
+    "connected": "已连接",
+    "NOT CONNECTED": "未连接",
+    "epoch": "纪元",
+    "error": "错误",
+    "hint": "建议",
+    "newest": "现势",
+    "no": "否",
+    "none (null block)": "无（空区块）",
+    "not said": "未注明",
+    "people (stays off chain)": "人员（不上链）",
+    "primary": "主节点",
+    "protocol": "协议版本",
+    "replaced": "已被取代",
+    "revokes": "撤销",
+    "this node": "本节点",
+    "transaction": "交易",
+    "yes": "是",
+    # Counts
+    ", {n} behind the network": "，落后网络 {n} 个区块",
+    "{n} entries, {v} votes": "{n} 个数据项，{v} 条投票",
+    "{n} transactions": "{n} 笔交易",
+    "{q} of {n} nodes; {f} may fail": "{n} 个节点中的 {q} 个；可容忍 {f} 个故障",
+    "{r} records, {n} transactions": "{r} 条记录，{n} 笔交易",
+    # While something runs
+    "Checking": "校验中",
+    "Exporting": "导出中",
+    "Making keys": "生成密钥",
+    "Making records": "生成记录",
+    "Submitting": "提交中",
+    "Stopped.": "已停止。",
+    "Connection lost; connecting again.": "连接中断，正在重新连接。",
+    # Receipts and records
+    "VALID: this record is on the chain.": "验证通过：该记录已上链。",
+    "VALID: this revocation is on the chain.": "验证通过：该撤销已上链。",
+    "VALID: this transaction was accepted.": "验证通过：该交易已被接受。",
+    "VALID receipt of a REFUSAL: this transaction did not take effect ({code}).": (
+        "凭证有效，但证明的是拒绝：该交易未生效（{code}）。"
+    ),
+    "NOT PROVEN: do not rely on this file.": "验证未通过：请勿采信该文件。",
+    "A receipt proves what was registered then; it can't show whether a newer version exists.": (
+        "凭证证明当时登记的内容，不能说明之后是否有更新的版本。"
+    ),
+    "Keep it with --out FILE; anyone can then check it with `huzheng verify`.": (
+        "可用 --out 文件名 保存；任何人都可用 `huzheng verify` 离线验证。"
+    ),
+    "Receipt kept in {file}, {n} bytes.": "凭证已保存到 {file}，共 {n} 字节。",
+    "Verified against chain {id}…; that it is the newest is this node's word.": (
+        "已对照链 {id}… 验证；是否为最新版本以该节点的应答为准。"
+    ),
+    "Verified against chain {id}….": "已对照链 {id}… 验证。",
+    "All {n} verified against chain {id}….": "{n} 条均已对照链 {id}… 验证。",
+    "Not verified: this is the node's word.": "未经验证：仅为该节点的应答。",
+    "There are more: raise --limit or narrow down with --prefix.": "还有更多：请增大 --limit 或用 --prefix 缩小范围。",
+    # Transactions
+    "ACCEPTED": "已接受",
+    "REFUSED: {code}, at position {n}.": "已拒绝：{code}，位置 {n}。",
+    "registers the {role} key {key}": "登记 {role} 密钥 {key}",
+    "revokes the key {key}": "吊销密钥 {key}",
+    "{time}  block {h}  transactions {n}, records {r}  {hash}…": "{time}  区块 {h}  交易 {n}，记录 {r}  {hash}…",
+    # Submitting
+    "All {n} records are valid: {t} transactions. Nothing was sent.": (
+        "全部 {n} 条记录有效，共 {t} 笔交易。未发送任何内容。"
+    ),
+    "{n} records were on chain already, from an earlier run.": "{n} 条记录已在之前的运行中上链。",
+    "{n} records accepted in {k} transactions, {s:.1f} s. Every receipt was verified.": (
+        "{n} 条记录已上链，共 {k} 笔交易，用时 {s:.1f} 秒。所有凭证均已验证。"
+    ),
+    "Nothing left to submit.": "没有需要提交的记录。",
+    "Records {first} to {last} refused:": "第 {first} 至 {last} 条记录被拒绝：",
+    "Correct the input and run the same command again: what is on chain is not submitted twice.": (
+        "请修改输入后重新运行同一命令：已上链的记录不会重复提交。"
+    ),
+    # The chain
+    "All verified, from the genesis to height {height}.": "全部验证通过：从创世区块到高度 {height}。",
+    # Nodes
+    "All is well: replica {n}, height {h}.": "检查通过：节点 {n}，高度 {h}。",
+    "no answer: {code}": "无应答：{code}",
+    "warning {code}: {words}": "警告 {code}：{words}",
+    # Networks
+    "Network made in {directory}.": "网络已建立：{directory}。",
+    "Fewer than four nodes tolerate no fault: one that fails stops the chain.": (
+        "少于四个节点时不能容错：任何一个节点故障都会使链停止。"
+    ),
+    "Start each node in a terminal of its own, then look at it:": "请在各自的终端中启动节点，然后查看状态：",
+    "Keys made in {directory}.": "密钥已生成：{directory}。",
+    "Hand out {file}: it holds no secret. Everything else stays here.": (
+        "请交出 {file}：其中不含秘密。其余文件均须留在本机。"
+    ),
+    "Genesis written to {file}.": "创世文件已写入 {file}。",
+    "Every department compares this chain id with the others' before it installs the file.": (
+        "各部门安装该文件前，须与其他部门核对链标识。"
+    ),
+    "Ready. Start the node with:": "准备就绪。启动节点：",
+    "Certificate of {holder} written to {keys}.": "{holder} 的证书已写入 {keys}。",
+    # Keys
+    "Key made in {file}. Keep it secret.": "密钥已生成：{file}。请妥善保密。",
+    "Registered.": "已登记。",
+    "Revoked.": "已吊销。",
+    "New passphrase: ": "新口令：",
+    "Once more: ": "再次输入：",
+    "the two differ": "两次输入不一致",
+    # Samples
+    "Submit each file with that department's profile: huzheng submit FILE --profile …": (
+        "请用各部门的配置提交其文件：huzheng submit 文件 --profile …"
+    ),
+    # Usage errors
+    "See `{path} --help`.": "请参阅 `{path} --help`。",
+    "Missing: {what}.": "缺少：{what}。",
+    "There is no option {what}.": "没有选项 {what}。",
+    "{what} does not accept this value: {why}": "{what} 不接受该值：{why}",
+    "The command line is not understood: {why}": "无法理解命令行：{why}",
+}

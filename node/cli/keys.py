@@ -10,14 +10,14 @@ import typer
 
 from node.cli.connection import with_client
 from node.cli.files import parse_hash
-from node.cli.session import Session, command
+from node.cli.session import Session, command, group
 
 if TYPE_CHECKING:
     from huzheng.v1 import transaction_pb2
 
     from node.client import Final, LedgerClient
 
-app = typer.Typer(no_args_is_help=True, help="Signing keys: make and show them, register and revoke them on chain.")
+app = group("Signing keys: make and show them, register and revoke them on chain.")
 SUITE = "ed25519-sha256"
 
 
@@ -50,7 +50,10 @@ def new(
         bool, typer.Option("--encrypt-keys", help="Encrypt keys with a passphrase: HUZHENG_PASSPHRASE, or asked for.")
     ] = False,
 ) -> None:
-    """Make a signing key. It does nothing on chain until an admin key registers it with `huzheng keys add`."""
+    """Make a signing key.
+
+    It does nothing on chain until an admin key registers it with `huzheng keys add`.
+    """
     from ledger.crypto import suite_named
     from node.cli.passphrase import new_passphrase
     from node.keyfile import KeyKind, create_key_file
@@ -66,7 +69,10 @@ def new(
 
 @command(app, "show")
 def show(session: Session, path: KeyFileArgument) -> None:
-    """Show what a key file is for and its public key. Never shows the secret, and needs no passphrase."""
+    """Show what a key file is for and its public key.
+
+    Never shows the secret, and needs no passphrase.
+    """
     from node.keyfile import read_label
 
     label = read_label(path)
@@ -92,7 +98,7 @@ def add(
         RegisteredRole, typer.Option("--role", help="What it may sign: records or key changes.")
     ] = RegisteredRole.SYSTEM,
 ) -> None:
-    """Register a key of your department on chain. Signed with the profile's admin key."""
+    """Register a key of your department on chain, signed with the profile's admin key."""
     from huzheng.v1 import genesis_pb2, transaction_pb2
 
     number = genesis_pb2.KEY_ROLE_ADMIN if role is RegisteredRole.ADMIN else genesis_pb2.KEY_ROLE_SYSTEM
@@ -106,7 +112,7 @@ def revoke(
     session: Session,
     public_key: Annotated[str, typer.Argument(metavar="PUBLIC-KEY", help="64 hexadecimal digits, or the key's file.")],
 ) -> None:
-    """End a key of your department for good. Signed with the profile's admin key."""
+    """End a key of your department for good, signed with the profile's admin key."""
     from huzheng.v1 import transaction_pb2
 
     operation = transaction_pb2.Operation(revoke_key=transaction_pb2.RevokeKey(public_key=_public_key(public_key)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -17,36 +18,48 @@ FRAMES = {
     "REQUIRED_LONG_STRING": "[required]",
 }
 
+# A Chinese character with the punctuation that must not start a line, or a run of anything else.
+_WORD = re.compile(
+    r"\s*(?:[\u2e80-\u2fff\u3005-\u9fff\uf900-\ufaff][\u3001\u3002\uff01-\uff1f…]*|[^\s\u2e80-\u9fff\uf900-\ufaff]+)\s*|\s*\S\s*"
+)
 
-class LocalCommand(TyperCommand):
-    """A command whose help page has its frame in the chosen language too."""
+
+class _Local:
+    """What a command and a group have in common: the frame around their help is in the chosen language too."""
 
     texts = Texts("en")
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help page."""
         translate_frames(self.texts)
-        super().format_help(ctx, formatter)
+        super().format_help(ctx, formatter)  # type: ignore[misc]
 
     def get_usage(self, ctx: Any) -> str:
         """The usage line."""
-        return translate_usage(super().get_usage(ctx), self.texts)
+        usage: str = super().get_usage(ctx)  # type: ignore[misc]
+        return self.texts("Usage:") + usage.removeprefix("Usage:")
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option --help, which typer makes when it needs it."""
+        option: Any = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.help = self.texts(option.help)
+        return option
 
 
-class LocalGroup(TyperGroup):
-    """A group of commands whose help page has its frame in the chosen language too."""
+class LocalCommand(_Local, TyperCommand):
+    """A command whose help is in the chosen language."""
 
-    texts = Texts("en")
-    command_class = LocalCommand
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Writes the help page."""
-        translate_frames(self.texts)
-        super().format_help(ctx, formatter)
+class LocalGroup(_Local, TyperGroup):
+    """A group of commands whose help is in the chosen language."""
 
-    def get_usage(self, ctx: Any) -> str:
-        """The usage line."""
-        return translate_usage(super().get_usage(ctx), self.texts)
+    order: tuple[str, ...] = ()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands, in their order; typer would put groups last."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: self.order.index(name) if name in self.order else len(self.order))
 
 
 def localise(command: Any, texts: Texts) -> None:
@@ -55,7 +68,7 @@ def localise(command: Any, texts: Texts) -> None:
     for attribute in ("help", "short_help", "epilog"):
         value = getattr(command, attribute, None)
         if value:
-            setattr(command, attribute, texts(" ".join(value.split()) if attribute != "epilog" else value))
+            setattr(command, attribute, "\n\n".join(texts(paragraph) for paragraph in paragraphs(value)))
     for parameter in command.params:
         if getattr(parameter, "help", None):
             parameter.help = texts(parameter.help)
@@ -65,15 +78,24 @@ def localise(command: Any, texts: Texts) -> None:
         localise(child, texts)
 
 
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a help text, each on one line."""
+    return [" ".join(part.split()) for part in text.split("\n\n")]
+
+
 def translate_frames(texts: Texts) -> None:
     """Exchanges the titles that typer draws around help."""
     from typer import rich_utils
 
+    if texts.language == "zh":
+        break_lines_in_chinese()
     for name, english in FRAMES.items():
         if hasattr(rich_utils, name):
             setattr(rich_utils, name, texts(english))
 
 
-def translate_usage(usage: str, texts: Texts) -> str:
-    """The usage line with its first word in the chosen language."""
-    return texts("Usage:") + usage.removeprefix("Usage:")
+def break_lines_in_chinese() -> None:
+    """Lets rich break lines between Chinese characters: it looks for spaces, and cuts off what has none."""
+    from rich import _wrap
+
+    _wrap.re_word = _WORD

@@ -24,13 +24,13 @@ DEBUG_VARIABLE = "HUZHENG_DEBUG"
 
 def main() -> NoReturn:
     """The console script."""
-    # gRPC's own log lines tell users nothing that our errors don't.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit status. Never raises."""
+    # gRPC's own log lines tell users nothing that our errors don't.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     language = early_language(arguments, os.environ)
     as_json = "json" in (option_value(arguments, "--output"), option_value(arguments, "-o"))
     try:

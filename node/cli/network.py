@@ -9,16 +9,14 @@ import typer
 
 from node.cli.output import json_time, local_time
 from node.cli.passphrase import new_passphrase
-from node.cli.session import Session, command
+from node.cli.session import Session, command, group
 
 if TYPE_CHECKING:
     from ledger.genesis import Genesis
     from node.network import Network
     from node.network_plan import NetworkPlan
 
-app = typer.Typer(
-    no_args_is_help=True, help="Make a consortium: keys, certificates, genesis, directories to start from."
-)
+app = group("Make a consortium: keys, certificates, genesis, directories to start from.")
 
 PlanArgument = Annotated[
     Path, typer.Argument(metavar="PLAN", help="The plan, a TOML file that all departments agree on.")
@@ -100,7 +98,10 @@ def assemble_genesis(
     members: Annotated[list[Path], typer.Argument(metavar="MEMBER...", help="The member files of all departments.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the genesis file.")],
 ) -> None:
-    """Step 2, by anyone: assemble the genesis from all member files. All departments compare the chain id."""
+    """Step 2, by anyone: assemble the genesis from all member files.
+
+    All departments compare the chain id before they install it.
+    """
     from datetime import UTC, datetime
 
     from node.network import assemble_files
@@ -154,7 +155,10 @@ def issue_certificate(
     ],
     days: DaysOption = 365,
 ) -> None:
-    """Renew a TLS certificate or issue a new one. A running node takes it up without a restart."""
+    """Renew a TLS certificate or issue a new one.
+
+    A running node takes it up without a restart.
+    """
     from node.cli.holder import parse_holder
     from node.network import renew_certificate
 

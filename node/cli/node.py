@@ -11,7 +11,7 @@ import typer
 from ledger.errors import HuzhengError
 from node.cli.connection import with_client
 from node.cli.output import json_time, local_time, printable, short
-from node.cli.session import Ended, Session, command
+from node.cli.session import Ended, Session, command, group
 from node.cli.show import department_name
 from node.errors import ExitStatus
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ledger.genesis import Genesis
     from node.client import LedgerClient
 
-app = typer.Typer(no_args_is_help=True, help="Run a department's node and see how nodes are.")
+app = group("Run a department's node and see how nodes are.")
 CONFIG_NAME = "node.toml"
 
 
@@ -57,7 +57,10 @@ def status(
     session: Session,
     everyone: Annotated[bool, typer.Option("--all", help="Ask every node of the profile, one line each.")] = False,
 ) -> None:
-    """Show where a node stands: height, view, peers, warnings. With --all, exit status 8 if a node does not answer."""
+    """Show where a node stands: height, view, peers, warnings.
+
+    With --all, exit status 8 if a node does not answer.
+    """
     if everyone:
         _show_all(session)
         return

@@ -53,7 +53,7 @@ class Output:
     def note(self, text: str, style: str = "dim") -> None:
         """A remark on standard error, for people only."""
         if not self.is_json:
-            self._console(stderr=True).print(text, style=style, markup=False, highlight=False)
+            self._console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, renderable: RenderableType) -> None:
         """Anything rich can draw."""

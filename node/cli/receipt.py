@@ -11,7 +11,7 @@ import typer
 from node.cli.about import AboutArgument, VersionOption, find_record
 from node.cli.connection import with_client
 from node.cli.files import parse_hash, write_bytes
-from node.cli.session import Session, command
+from node.cli.session import Session, command, group
 from node.cli.show import verdict_for_people
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledger.receipt import Verdict
     from node.client import LedgerClient
 
-app = typer.Typer(no_args_is_help=True, help="Fetch receipts, which anyone with the genesis file can verify offline.")
+app = group("Fetch receipts, which anyone with the genesis file can verify offline.")
 
 
 @command(app, "get", online=True)

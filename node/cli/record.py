@@ -10,7 +10,7 @@ from ledger.errors import Code, HuzhengError
 from node.cli.about import AboutArgument, VersionOption, find_record, resource_and_subject
 from node.cli.connection import with_client
 from node.cli.output import local_time, printable, short
-from node.cli.session import Session, command
+from node.cli.session import Session, command, group
 from node.cli.show import action_name, located_pairs, located_to_dict
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledger.genesis import Genesis
     from node.client import LedgerClient
 
-app = typer.Typer(no_args_is_help=True, help="Read records: one, the history of a subject, or a whole resource.")
+app = group("Read records: one, the history of a subject, or a whole resource.")
 
 ResourceArgument = Annotated[str, typer.Argument(metavar="RESOURCE", help="Such as property.ownership.")]
 SubjectArgument = Annotated[str, typer.Argument(metavar="SUBJECT", help="Such as a property unit code.")]

@@ -27,8 +27,11 @@ def sample_data(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=10_000_000, help="How many records.")] = 1000,
     department: Annotated[str | None, typer.Option("--department", help="Only this department's records.")] = None,
 ) -> None:
-    """Make synthetic property records, ready for `huzheng submit`. Names and document numbers of the invented people go
-    to a side file and never on chain, where a random id stands for a person."""
+    """Make synthetic property records, ready for `huzheng submit`.
+
+    Names and document numbers of the invented people go to a side file and never on chain, where a random id stands
+    for a person.
+    """
     from node.sample_data import generate
 
     try:

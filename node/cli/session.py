@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from ledger.errors import HuzhengError, Language
+from node.cli.localise import LocalCommand, LocalGroup
 from node.cli.output import Output, OutputFormat, print_error
 from node.cli.texts import Texts, locale_language
 from node.errors import ExitStatus, exit_status
@@ -100,6 +101,11 @@ class Session:
         return self._profile
 
 
+def group(words: str) -> typer.Typer:
+    """A group of commands."""
+    return typer.Typer(cls=LocalGroup, no_args_is_help=True, help=words)
+
+
 def command(app: typer.Typer, name: str, *, online: bool = False) -> Callable[[F], F]:
     """Registers a command whose first parameter is its Session, and gives it the common options.
 
@@ -110,7 +116,7 @@ def command(app: typer.Typer, name: str, *, online: bool = False) -> Callable[[F
         common: dict[str, Any] = {"output": OutputOption, "lang": LanguageOption}
         if online:
             common |= {"profile": ProfileOption, "timeout": TimeoutOption}
-        app.command(name)(_with_session(function, common))
+        app.command(name, cls=LocalCommand)(_with_session(function, common))
         return function
 
     return register

@@ -63,26 +63,24 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict) -> None:
         out.line(t("VALID: this revocation is on the chain."), "bold green")
     else:
         out.line(t("VALID: this record is on the chain."), "bold green")
+    pairs: list[tuple[str, object]] = []
     if record is not None:
-        pairs: list[tuple[str, object]] = [
+        pairs += [
             (t("Resource"), resource_title(genesis, record.resource, language)),
             (t("Subject"), record.subject),
             (t("Version"), f"{record.version}, {t('revokes') if record.revokes else t('asserts')}"),
             *((field_title(genesis, record.resource, name, language), value) for name, value in record.values.items()),
             (t("Record id"), record.id.hex()),
         ]
-        out.pairs("", pairs)
-    out.pairs(
-        "",
-        [
-            (t("Registered by"), department_name(genesis, verdict.department, language)),
-            (t("Time"), local_time(verdict.time_ms)),
-            (t("Block"), f"{verdict.height}, {short(verdict.block_hash)}…"),
-            (t("Transaction"), verdict.transaction_id.hex()),
-            (t("Sealed by"), replica_names(genesis, verdict.sealed_by, language)),
-            (t("Trusting"), f"{genesis.name}, {t('chain')} {verdict.chain_id.hex()}"),
-        ],
-    )
+    pairs += [
+        (t("Registered by"), department_name(genesis, verdict.department, language)),
+        (t("Time"), local_time(verdict.time_ms)),
+        (t("Block"), f"{verdict.height}, {short(verdict.block_hash)}…"),
+        (t("Transaction"), verdict.transaction_id.hex()),
+        (t("Sealed by"), replica_names(genesis, verdict.sealed_by, language)),
+        (t("Trusting"), f"{genesis.name}, {t('chain')} {verdict.chain_id.hex()}"),
+    ]
+    out.pairs("", pairs)
     if record is not None and verdict.accepted:
         out.note(t("A receipt proves what was registered then; it can't show whether a newer version exists."))
 

@@ -65,8 +65,11 @@ def submit(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the whole input and send nothing.")] = False,
 ) -> None:
-    """Sign the records of a file and put them on chain. The whole input is checked before anything is sent. Run the same
-    command again after any interruption: it goes on where it stopped and submits nothing twice."""
+    """Sign the records of a file and put them on chain.
+
+    The whole input is checked before anything is sent. Run the same command again after any interruption: it goes on
+    where it stopped and submits nothing twice.
+    """
     from node.cli.submission.sending import Options
 
     chosen = Plan(path, journal, results, Options(batch, in_flight, patience, keep_going))

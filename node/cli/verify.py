@@ -38,8 +38,11 @@ def verify(
         typer.Option("--chain-id", metavar="HEX", help="Also demand that the genesis is this chain's, as published."),
     ] = None,
 ) -> None:
-    """Verify receipts offline: needs no node, only the genesis file. Exit status 0 only if every receipt proves an
-    accepted record or transaction; 4 if one proves nothing; 5 if one proves a refusal."""
+    """Verify receipts offline: needs no node, only the genesis file.
+
+    Exit status 0 only if every receipt proves an accepted record or transaction; 4 if one proves nothing; 5 if one
+    proves a refusal.
+    """
     trusted = chosen_genesis(session, genesis)
     if chain_id is not None and parse_hash(chain_id, "--chain-id") != trusted.chain_id:
         raise HuzhengError(Code.WRONG_CHAIN, "the genesis file is not that of --chain-id")

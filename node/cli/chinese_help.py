@@ -1,0 +1,200 @@
+"""The Chinese of help, by its English."""
+
+from __future__ import annotations
+
+CHINESE_HELP: dict[str, str] = {
+    # Frames
+    "Usage:": "用法：",
+    "Arguments": "参数",
+    "Options": "选项",
+    "Commands": "命令",
+    "Common options": "通用选项",
+    "[default: {}]": "[默认：{}]",
+    "[required]": "[必填]",
+    "Show this message and exit.": "显示帮助并退出。",
+    "Install completion for the current shell.": "为当前 shell 安装命令补全。",
+    "Show completion for the current shell, to copy it or customize the installation.": (
+        "显示当前 shell 的补全脚本，以便复制或自行安装。"
+    ),
+    # All
+    "Huzheng: a ledger that departments run together, so that what one registers the others can rely on.": (
+        "互证 Huzheng：各部门共同维护的账本，一个部门登记的事项，其他部门均可采信。"
+    ),
+    (
+        "Exit status: 0 done · 1 internal error · 2 wrong usage · 3 input not valid · 4 not proven · 5 refused by the "
+        "ledger's rules · 6 not found · 7 not allowed · 8 try again (unreachable, timed out, overloaded) · 9 this "
+        "machine's files or configuration · 130 interrupted. Errors go to standard error, as JSON with --output json."
+    ): (
+        "退出码：0 成功 · 1 内部错误 · 2 用法错误 · 3 输入无效 · 4 未能证明 · 5 被账本规则拒绝 · 6 未找到 · 7 无权执行 · "
+        "8 请重试（无法连接、超时、过载）· 9 本机文件或配置问题 · 130 被中断。错误输出到标准错误；使用 --output json 时为 JSON。"
+    ),
+    "table for people (the default), json for programs.": "table 供人阅读（默认），json 供程序使用。",
+    "Language of all texts; otherwise that of the locale.": "所有文字的语言；默认由系统区域设置决定。",
+    "Who calls, and which nodes; otherwise HUZHENG_PROFILE or ./client.toml.": (
+        "调用者身份与所连节点；默认取 HUZHENG_PROFILE 或 ./client.toml。"
+    ),
+    "Seconds to wait for each answer of a node (30 by default).": "等待节点每次应答的秒数（默认 30）。",
+    "Show the version and stop.": "显示版本并退出。",
+    # verify
+    "Verify receipts offline: needs no node, only the genesis file.": "离线验证凭证：不需要节点，只需创世文件。",
+    (
+        "Exit status 0 only if every receipt proves an accepted record or transaction; 4 if one proves nothing; 5 if "
+        "one proves a refusal."
+    ): "仅当全部凭证都证明已接受的记录或交易时退出码为 0；有凭证不能证明任何内容时为 4；有凭证证明的是拒绝时为 5。",
+    "Receipt files.": "凭证文件。",
+    "The genesis file you trust; otherwise that of the profile.": "您信任的创世文件；默认取配置中的创世文件。",
+    "Also demand that the genesis is this chain's, as published.": "同时要求创世文件属于该链标识（以公布的为准）。",
+    # record
+    "Read records: one, the history of a subject, or a whole resource.": "读取记录：单条、某对象的历史或整个资源。",
+    "Show one record: the newest about a subject, an older version, or one by its id.": (
+        "显示一条记录：某对象的最新版本、历史版本，或按标识查询。"
+    ),
+    "A record's id, or a resource and a subject.": "记录标识，或资源名与登记对象。",
+    "This version; 0 is the newest.": "指定版本；0 表示最新。",
+    "Check each record's receipt against the genesis instead of believing the node.": (
+        "对照创世文件验证每条记录的凭证，而不轻信节点。"
+    ),
+    "List all versions about a subject, oldest first.": "列出某对象的全部版本，从最早开始。",
+    "Such as property.ownership.": "例如 property.ownership。",
+    "Such as a property unit code.": "例如不动产单元代码。",
+    "List the newest record of each subject in a resource, by subject.": "按对象列出资源中每个对象的最新记录。",
+    "Only subjects that start with this.": "仅列出以此开头的对象。",
+    "At most this many.": "最多列出的条数。",
+    # receipt
+    "Fetch receipts, which anyone with the genesis file can verify offline.": (
+        "获取凭证；任何持有创世文件的人都可离线验证。"
+    ),
+    "Fetch the receipt of a record or transaction, verify it against the genesis, and keep it.": (
+        "获取记录或交易的凭证，对照创世文件验证并保存。"
+    ),
+    "ID is a transaction's: prove how it ended, refusals too.": "标识为交易标识：证明其结果，包括拒绝。",
+    "Keep the receipt in this file; - is standard output.": "将凭证保存到该文件；- 表示标准输出。",
+    # submit
+    "Sign the records of a file and put them on chain.": "为文件中的记录签名并上链。",
+    (
+        "The whole input is checked before anything is sent. Run the same command again after any interruption: it "
+        "goes on where it stopped and submits nothing twice."
+    ): "发送前先检查全部输入。中断后重新运行同一命令即可从中断处继续，不会重复提交。",
+    "JSON or JSON Lines, one record a line; - is standard input.": "JSON 或 JSON Lines，每行一条记录；- 表示标准输入。",
+    "Records in a transaction; each transaction takes effect whole or not at all.": (
+        "每笔交易的记录数；每笔交易要么全部生效，要么全部不生效。"
+    ),
+    "Transactions on their way at once.": "同时在途的交易数。",
+    "Seconds to go on trying while no node answers.": "节点无应答时继续重试的秒数。",
+    "Go on with other records after a refusal.": "遇到拒绝后继续处理其他记录。",
+    "The journal; otherwise beside the input, as FILE.journal.": "提交日志；默认在输入文件旁，名为 FILE.journal。",
+    "Add one line of JSON for each record here.": "将每条记录的结果以一行 JSON 追加到该文件。",
+    "Check the whole input and send nothing.": "只检查全部输入，不发送。",
+    # chain
+    "Look at the chain; check or export a whole database.": "查看链；校验或导出整个数据库。",
+    "Show the network: departments, nodes, resources, limits, and how far the chain is.": (
+        "显示网络：部门、节点、资源、限额以及链的高度。"
+    ),
+    "Show a resource's fields: what a record in it must look like.": "显示资源的字段：其中的记录须符合的要求。",
+    "Needs no node, only the genesis file.": "不需要节点，只需创世文件。",
+    "The genesis file that you trust.": "您信任的创世文件。",
+    "Show a block; its certificate, transactions and results are checked against the genesis.": (
+        "显示区块；其证书、交易和结果均对照创世文件验证。"
+    ),
+    "Which block.": "哪个区块。",
+    "Show a transaction and how it ended, proved by its receipt.": "显示交易及其结果，并由凭证证明。",
+    "A transaction's id.": "交易标识。",
+    "Follow the chain block by block until Ctrl-C.": "逐块跟踪链，按 Ctrl-C 结束。",
+    "Every block is checked before it is shown; records are shown as the node tells them.": (
+        "每个区块先验证再显示；记录按节点的应答显示。"
+    ),
+    "Start with this block; 0 is the next new one.": "从该区块开始；0 表示下一个新区块。",
+    "Show each accepted record instead of each block.": "显示每条已接受的记录，而不是每个区块。",
+    "With --records: only this resource.": "与 --records 合用：仅显示该资源。",
+    "Stop after this many blocks; 0 is never.": "显示若干区块后停止；0 表示不停止。",
+    "Re-check a stopped node's whole database from the genesis.": "从创世文件起重新校验已停止节点的整个数据库。",
+    (
+        "Every signature, certificate, result, index and state entry is made again and compared. Takes about as much "
+        "disk again for the time of the check."
+    ): "重新生成并比对每个签名、证书、结果、索引和状态项。校验期间需要与数据库相当的额外磁盘空间。",
+    "A stopped node's directory, with its node.toml.": "已停止节点的目录，其中有 node.toml。",
+    "A database's directory; needs --genesis too.": "数据库目录；还需指定 --genesis。",
+    "Export blocks as JSON Lines.": "以 JSON Lines 导出区块。",
+    "From a stopped node's database (--home or --data), or otherwise from a running node.": (
+        "来自已停止节点的数据库（--home 或 --data），否则来自运行中的节点。"
+    ),
+    "The first block to export.": "导出的第一个区块。",
+    "The last block to export; otherwise the newest.": "导出的最后一个区块；默认为最新区块。",
+    "Write to this file instead of standard output.": "写入该文件而不是标准输出。",
+    # node
+    "Run a department's node and see how nodes are.": "运行部门节点，查看节点状态。",
+    "Run a node until it is stopped with SIGTERM or Ctrl-C.": "运行节点，直到 SIGTERM 或 Ctrl-C。",
+    "The node's directory, or its node.toml.": "节点目录，或其 node.toml。",
+    "Only check configuration, keys and database, and stop.": "只检查配置、密钥和数据库，然后退出。",
+    "Show where a node stands: height, view, peers, warnings.": "显示节点状态：高度、视图、对端、警告。",
+    "With --all, exit status 8 if a node does not answer.": "使用 --all 时，如有节点无应答则退出码为 8。",
+    "Ask every node of the profile, one line each.": "查询配置中的每个节点，各占一行。",
+    # network
+    "Make a consortium: keys, certificates, genesis, directories to start from.": (
+        "建立联盟：密钥、证书、创世文件和可直接启动的目录。"
+    ),
+    "Make a whole network for trials: everybody's keys in one directory, one ready-to-start directory per node.": (
+        "建立试用网络：全部密钥在同一目录中，每个节点一个可直接启动的目录。"
+    ),
+    "A new directory for the whole network.": "整个网络的新目录。",
+    "How many departments, all on this machine.": "部门数，全部在本机。",
+    "Nodes listen at the ports after this one.": "节点监听此端口之后的端口。",
+    "A plan file instead of a network on this machine.": "使用规划文件，而不是本机网络。",
+    "Encrypt keys with a passphrase: HUZHENG_PASSPHRASE, or asked for.": (
+        "用口令加密密钥：取自 HUZHENG_PASSPHRASE，或现场输入。"
+    ),
+    "How long TLS certificates are valid, in days.": "TLS 证书的有效天数。",
+    "Step 1, in each department: make its keys and the public member file to hand out.": (
+        "第一步，各部门：生成本部门密钥和可交出的公开成员文件。"
+    ),
+    "The plan, a TOML file that all departments agree on.": "各部门共同商定的规划文件（TOML）。",
+    "The department's id in the plan.": "部门在规划中的标识。",
+    "A new directory for the department's keys.": "存放部门密钥的新目录。",
+    "Step 2, by anyone: assemble the genesis from all member files.": "第二步，任何一方：用全部成员文件生成创世文件。",
+    "All departments compare the chain id before they install it.": "各部门安装前须核对链标识。",
+    "The member files of all departments.": "全部部门的成员文件。",
+    "Where to write the genesis file.": "创世文件的写入位置。",
+    "Step 3, in each department: put genesis and configuration beside its keys, ready to start.": (
+        "第三步，各部门：在密钥旁放入创世文件和配置，即可启动。"
+    ),
+    "The directory that `prepare` made.": "`prepare` 生成的目录。",
+    "The genesis that all agreed on.": "各方确认的创世文件。",
+    "Renew a TLS certificate or issue a new one.": "续期或签发 TLS 证书。",
+    "A running node takes it up without a restart.": "运行中的节点无需重启即可使用新证书。",
+    "The directory with the department's ca.crt and ca.key.": "存放部门 ca.crt 与 ca.key 的目录。",
+    "department:role:name, such as tax:clerk:clerk-2 or tax:replica:2.": (
+        "部门:角色:名称，例如 tax:clerk:clerk-2 或 tax:replica:2。"
+    ),
+    "The directory in which tls.crt and tls.key are replaced.": "替换 tls.crt 与 tls.key 的目录。",
+    # keys
+    "Signing keys: make and show them, register and revoke them on chain.": (
+        "签名密钥：生成、查看，以及在链上登记和吊销。"
+    ),
+    "Make a signing key.": "生成签名密钥。",
+    "It does nothing on chain until an admin key registers it with `huzheng keys add`.": (
+        "须由管理密钥用 `huzheng keys add` 登记后才能在链上使用。"
+    ),
+    "The new key file; an existing one is never replaced.": "新密钥文件；不会覆盖已有文件。",
+    "What it signs: records, key changes, or votes.": "用途：签署记录（system）、密钥变更（admin）或投票（consensus）。",
+    "Show what a key file is for and its public key.": "显示密钥文件的用途和公钥。",
+    "Never shows the secret, and needs no passphrase.": "不显示私钥，也不需要口令。",
+    "A key file.": "密钥文件。",
+    "Register a key of your department on chain, signed with the profile's admin key.": (
+        "在链上登记本部门的密钥，由配置中的管理密钥签名。"
+    ),
+    "64 hexadecimal digits, or the key's file.": "64 位十六进制数，或密钥文件。",
+    "What it may sign: records or key changes.": "可签署的内容：记录（system）或密钥变更（admin）。",
+    "End a key of your department for good, signed with the profile's admin key.": (
+        "永久吊销本部门的密钥，由配置中的管理密钥签名。"
+    ),
+    # sample-data
+    "Make synthetic property records, ready for `huzheng submit`.": "生成可直接用 `huzheng submit` 提交的模拟不动产记录。",
+    (
+        "Names and document numbers of the invented people go to a side file and never on chain, where a random id "
+        "stands for a person."
+    ): "虚构人员的姓名和证件号写入单独文件，绝不上链；链上以随机标识代表人员。",
+    "A directory for the files, one per department.": "文件所在目录，每个部门一个文件。",
+    "The same seed gives the same records.": "相同的种子生成相同的记录。",
+    "How many records.": "记录数。",
+    "Only this department's records.": "仅生成该部门的记录。",
+}
