@@ -31,8 +31,8 @@ from node.identity import Caller, Role
 from node.mempool import Mempool
 from node.metrics import Metrics
 from node.rate_limit import RateLimit
-from node.receipts import transaction_receipt
-from node.waiters import Final, FinalTransaction, Waiters
+from node.receipts import FinalTransaction, block_receipts, transaction_receipt
+from node.waiters import Final, Waiters
 
 GROUPS_AT_ONCE = 4
 """Groups of signature checks in the worker threads or queued for them; the rest waits its turn here."""
@@ -251,7 +251,7 @@ class Intake:
         self._mempool.remove(ids)
         awaited = self._waiters.among(ids)
         if awaited and not self._closed:
-            proving = asyncio.get_running_loop().run_in_executor(self._receipts, self._prove_all, awaited)
+            proving = asyncio.get_running_loop().run_in_executor(self._receipts, self._prove_all, block, awaited)
             proving.add_done_callback(partial(self._answer, awaited))
         for transaction_id in self._mempool.drop_expired(block.time_ms):
             self._waiters.fail(transaction_id, HuzhengError(Code.EXPIRED, "not ordered in time"))
@@ -259,10 +259,9 @@ class Intake:
         self._count_block(block)
         self._feed.publish(block.height)
 
-    def _prove_all(self, ids: Sequence[bytes]) -> list[FinalTransaction]:
-        """In the receipts' thread. A repeated transaction's place is that of its first result."""
-        places = ((transaction_id, self._store.transaction_place(transaction_id)) for transaction_id in ids)
-        return [self._prove(transaction_id, place) for transaction_id, place in places if place is not None]
+    def _prove_all(self, block: ExecutedBlock, ids: Sequence[bytes]) -> list[FinalTransaction]:
+        """In the receipts' thread."""
+        return list(block_receipts(self._genesis, self._store, block, frozenset(ids)))
 
     def _answer(self, awaited: Sequence[bytes], proving: asyncio.Future[list[FinalTransaction]]) -> None:
         failure = HuzhengError(Code.NOT_READY) if proving.cancelled() else proving.exception()

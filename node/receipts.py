@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.block import ExecutedBlock
 from ledger.genesis import Genesis
 from ledger.receipt import build_receipt
 from ledger.store import ChainReader, Place, RecordPlace
+
+# A transaction may end so although it had a first result, which stays its answer (docs/protocol.md X4).
+_LATER_REFUSALS = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTransaction:
+    """A transaction whose block is durable here with its certificate."""
+
+    id: bytes
+    place: Place
+    receipt: bytes
+    """Receipt without record, in strict form; it also proves a refusal."""
+
+
+def block_receipts(
+    genesis: Genesis, chain: ChainReader, block: ExecutedBlock, ids: Container[bytes]
+) -> Iterator[FinalTransaction]:
+    """The receipts of those of a stored block's transactions that are asked for, each for its first result."""
+    proofs = chain.verified_block(block.height).proofs
+    for index, transaction in enumerate(block.transactions):
+        if transaction.id not in ids:
+            continue
+        place = Place(block.height, index)
+        if block.codes[index] in _LATER_REFUSALS:
+            place = chain.transaction_place(transaction.id) or place
+        if place == Place(block.height, index):
+            message = pb.Transaction(body=transaction.body_raw, signature=transaction.signature)
+            receipt = build_receipt(genesis, proofs, index, message)
+        else:
+            receipt = transaction_receipt(genesis, chain, place)
+        yield FinalTransaction(transaction.id, place, receipt)
 
 
 def transaction_receipt(genesis: Genesis, chain: ChainReader, place: Place) -> bytes:
@@ -15,6 +53,8 @@ def transaction_receipt(genesis: Genesis, chain: ChainReader, place: Place) -> b
 
 def record_receipt(genesis: Genesis, chain: ChainReader, place: RecordPlace) -> bytes:
     """That the record at a place took effect."""
-    transaction = chain.verified_transaction(place.transaction_place).message
+    transaction = chain.verified_transaction(place.transaction_place)
     proofs = chain.verified_block(place.height).proofs
-    return build_receipt(genesis, proofs, place.transaction, transaction, place.record)
+    return build_receipt(
+        genesis, proofs, place.transaction, transaction.message, place.record, transaction.record_levels
+    )

@@ -5,23 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 
 from ledger.errors import Code, HuzhengError
-from ledger.store import Place
 from node.clock import monotonic_ms
-
-
-@dataclass(frozen=True, slots=True)
-class FinalTransaction:
-    """A transaction whose block is durable here with its certificate."""
-
-    id: bytes
-    place: Place
-    receipt: bytes
-    """Receipt without record, in strict form; it also proves a refusal."""
-
+from node.receipts import FinalTransaction
 
 Final = asyncio.Future[FinalTransaction]
 
