@@ -119,7 +119,7 @@ def version_key(resource: str, subject: str, version: int) -> bytes:
 
 
 def history_node_key(level: int, index: int) -> bytes:
-    """S4: value is the hash of a complete node of the tree over the block hashes."""
+    """S3: value is the hash of a complete node of the tree over the block hashes."""
     return HISTORY_NODE + _NODE.pack(level, index)
 
 

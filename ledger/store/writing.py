@@ -1,4 +1,4 @@
-"""What a block adds to the database: the one place that says which entries follow from it (docs/protocol.md S1-S4)."""
+"""What a block adds to the database: the one place that says which entries follow from it (docs/protocol.md S1 to S3)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""A chain is exported whole, in order, as what JSON can hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ledger.chain_export import export_blocks, export_records
+from ledger.errors import Code, HuzhengError
+from tests.builders import OBJECTION, objection_fields, unit_code
+from tests.chains import stored_chain
+
+
+def test_blocks_are_exported_with_all_that_is_in_them(tmp_path: Path) -> None:
+    consortium, chain, store = stored_chain(tmp_path / "db")
+    blocks = json.loads(json.dumps(list(export_blocks(store, consortium.genesis))))
+    assert [block["hash"] for block in blocks] == [block.block_hash.hex() for block in chain.blocks]
+    assert [block["sealed_by"] for block in blocks] == [[]] + [[1, 2, 3]] * 5
+    codes = [[transaction["code"] for transaction in block["transactions"]] for block in blocks]
+    assert codes == [
+        [],
+        ["ACCEPTED", "ACCEPTED"],
+        ["VERSION_CONFLICT", "REPEATED", "ACCEPTED"],
+        [],
+        ["EXPIRED", "ACCEPTED"],
+        [],
+    ]
+    operation = {"operation": "add_key", "role": "system", "public_key": consortium.signer("new").public_key.hex()}
+    assert blocks[2]["transactions"][2]["operations"] == [operation]
+    store.close()
+
+
+def test_fields_of_refused_records_are_left_out(tmp_path: Path) -> None:
+    consortium, _, store = stored_chain(tmp_path / "db")
+    _, refused, *_ = export_blocks(store, consortium.genesis, 1, 2)
+    (record,) = refused["transactions"][0]["records"]
+    assert (record["subject"], record["version"], record["fields"]) == (unit_code(1), 3, None)
+    store.close()
+
+
+def test_records_are_exported_if_they_took_effect(tmp_path: Path) -> None:
+    consortium, _, store = stored_chain(tmp_path / "db")
+    records = json.loads(json.dumps(list(export_records(store, consortium.genesis))))
+    places = [(record["height"], record["transaction_index"], record["record_index"]) for record in records]
+    assert places == [(1, 0, 0), (1, 1, 0), (1, 1, 1), (4, 1, 0)]
+    assert [record["action"] for record in records] == ["assert", "assert", "assert", "revoke"]
+    assert records[1]["record_id"] == consortium.record(2).id.hex()
+    assert (records[1]["resource"], records[1]["fields"]) == (OBJECTION, objection_fields(2))
+    assert records[3]["fields"] is None
+    store.close()
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 6), (-1, 2)])
+def test_heights_that_the_chain_does_not_have_are_not_found(tmp_path: Path, first: int, last: int) -> None:
+    consortium, _, store = stored_chain(tmp_path / "db")
+    with pytest.raises(HuzhengError) as raised:
+        list(export_blocks(store, consortium.genesis, first, last))
+    assert raised.value.code is Code.NOT_FOUND
+    store.close()
