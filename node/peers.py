@@ -15,6 +15,7 @@ import structlog
 from huzheng.v1 import consensus_pb2, replica_service_pb2, replica_service_pb2_grpc
 
 from ledger.crypto.types import ReplicaId
+from ledger.errors import Code, HuzhengError
 from node.clock import monotonic_ms, wall_clock_ms
 
 MAX_OUTBOX_BYTES = 64 * 1024 * 1024
@@ -99,6 +100,7 @@ class Link:
         self.outbox = Outbox()
         self.connected = False
         self.last_heard_ms = 0
+        self._ended = False
         self._handler = handler
         self._stream: asyncio.Task[None] | None = None
 
@@ -108,7 +110,8 @@ class Link:
             self.outbox.put(message)
 
     def end(self) -> None:
-        """Ends the stream, if one is up."""
+        """Ends the stream, if one is up, and takes no other."""
+        self._ended = True
         if self._stream is not None:
             self._stream.cancel()
 
@@ -117,20 +120,25 @@ class Link:
         incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]],
         write: Callable[[list[replica_service_pb2.PeerMessage]], Awaitable[None]],
     ) -> None:
-        """Carries one stream until it ends. A newer stream of the same peer replaces an older one."""
+        """Carries one stream until it ends. A newer stream of the same peer replaces an older one.
+
+        Raises HuzhengError(NOT_READY) when this node is stopping.
+        """
+        if self._ended:
+            raise HuzhengError(Code.NOT_READY, "the node is stopping")
         if self._stream is not None:
             self._stream.cancel()
             await asyncio.wait([self._stream])
-        task = asyncio.ensure_future(self._carry(incoming, write))
-        self._stream = task
+        task = self._stream = asyncio.ensure_future(self._carry(incoming, write))
         try:
-            await task
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
+            # Not `await task`: when the stream is ended from here the call has to return, not to look cancelled.
+            await asyncio.wait([task])
         finally:
+            task.cancel()
             if self._stream is task:
                 self._stream = None
+        if not task.cancelled():
+            task.result()
 
     async def _carry(
         self,
