@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,7 @@ from node.mempool import Mempool
 from node.metrics import Metrics
 from node.rate_limit import RateLimit
 from node.receipts import FinalTransaction, block_receipts, transaction_receipt
-from node.waiters import Final, Waiters
+from node.waiters import Final, Group, Waiters, fail, resolve
 
 GROUPS_AT_ONCE = 4
 """Groups of signature checks in the worker threads or queued for them; the rest waits its turn here."""
@@ -118,8 +118,7 @@ class Intake:
             raise
 
     async def _submit(self, raw: bytes, caller: Caller | None) -> Submission:
-        if self._closed:
-            raise HuzhengError(Code.NOT_READY, "the node is stopping")
+        self._require_open()
         self._require_size(raw)
         if caller is not None:
             caller.require(Role.SYSTEM)
@@ -129,6 +128,7 @@ class Intake:
             _require_department(pending, caller)
             return self._join(pending)
         examined = await self._examine(raw, caller)
+        self._require_open()
         _require_department(examined.transaction, caller)
         place = self._place(examined)
         if place is not None:
@@ -137,6 +137,10 @@ class Intake:
             return self._join(examined.transaction)
         self._require_acceptable(examined)
         return self._take_in(examined.transaction)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise HuzhengError(Code.NOT_READY, "the node is stopping")
 
     def _require_size(self, raw: bytes) -> None:
         limit = self._genesis.parameters.max_transaction_bytes
@@ -180,7 +184,9 @@ class Intake:
             raise HuzhengError(Code.UNKNOWN_KEY)
 
     def _join(self, transaction: WellFormedTransaction) -> Submission:
-        return Submission(transaction.id, self._waiters.add(transaction.id, transaction.department))
+        return Submission(
+            transaction.id, self._waiters.add(transaction.id, transaction.department, transaction.expires_ms)
+        )
 
     def _take_in(self, transaction: WellFormedTransaction) -> Submission:
         submission = self._join(transaction)
@@ -249,30 +255,30 @@ class Intake:
         self._stored_height = block.height
         ids = [transaction.id for transaction in block.transactions]
         self._mempool.remove(ids)
-        awaited = self._waiters.among(ids)
-        if awaited and not self._closed:
-            proving = asyncio.get_running_loop().run_in_executor(self._receipts, self._prove_all, block, awaited)
-            proving.add_done_callback(partial(self._answer, awaited))
-        for transaction_id in self._mempool.drop_expired(block.time_ms):
-            self._waiters.fail(transaction_id, HuzhengError(Code.EXPIRED, "not ordered in time"))
+        claimed = self._waiters.claim(ids)
+        if claimed:
+            proving = asyncio.get_running_loop().run_in_executor(self._receipts, self._prove_all, block, claimed)
+            proving.add_done_callback(partial(self._answer, claimed))
+        self._mempool.drop_expired(block.time_ms)
+        self._waiters.expire(block.time_ms, HuzhengError(Code.EXPIRED, "not ordered in time"))
         self._release_held()
         self._count_block(block)
         self._feed.publish(block.height)
 
-    def _prove_all(self, block: ExecutedBlock, ids: Sequence[bytes]) -> list[FinalTransaction]:
+    def _prove_all(self, block: ExecutedBlock, ids: Container[bytes]) -> list[FinalTransaction]:
         """In the receipts' thread."""
-        return list(block_receipts(self._genesis, self._store, block, frozenset(ids)))
+        return list(block_receipts(self._genesis, self._store, block, ids))
 
-    def _answer(self, awaited: Sequence[bytes], proving: asyncio.Future[list[FinalTransaction]]) -> None:
+    def _answer(self, claimed: Mapping[bytes, Group], proving: asyncio.Future[list[FinalTransaction]]) -> None:
         failure = HuzhengError(Code.NOT_READY) if proving.cancelled() else proving.exception()
         if failure is not None:
             log.error("no receipts", exc_info=failure)
             error = failure if isinstance(failure, HuzhengError) else HuzhengError(Code.INTERNAL)
-            for transaction_id in awaited:
-                self._waiters.fail(transaction_id, error)
+            for group in claimed.values():
+                fail(group, error)
             return
         for outcome in proving.result():
-            for waited_ms in self._waiters.resolve(outcome):
+            for waited_ms in resolve(claimed[outcome.id], outcome):
                 self._metrics.commit_seconds.observe(waited_ms / 1000)
 
     def _release_held(self) -> None:

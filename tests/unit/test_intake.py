@@ -387,16 +387,68 @@ def test_a_client_that_leaves_frees_its_place(tmp_path: Path) -> None:
 def test_waiters_are_bounded_for_each_department() -> None:
     async def scenario() -> None:
         waiters = Waiters(2)
-        waiters.add(b"1", "tax")
-        second = waiters.add(b"1", "tax")
+        waiters.add(b"1", "tax", 1)
+        second = waiters.add(b"1", "tax", 1)
         with pytest.raises(HuzhengError, match="OVERLOADED"):
-            waiters.add(b"2", "tax")
-        waiters.add(b"2", "housing")
+            waiters.add(b"2", "tax", 1)
+        waiters.add(b"2", "housing", 1)
         second.cancel()
         await asyncio.sleep(0)
-        waiters.add(b"2", "tax")
+        waiters.add(b"2", "tax", 1)
 
     asyncio.run(scenario())
+
+
+def test_waiters_that_came_and_went_cost_nothing() -> None:
+    async def scenario() -> None:
+        waiters = Waiters(10)
+        for number in range(5_000):
+            waiters.add(number.to_bytes(2, "big"), "tax", 10**12).cancel()
+            await asyncio.sleep(0)
+        assert len(waiters) == 0
+        assert len(waiters._expiries) < 2_000
+        assert waiters._waiting == {}
+
+    asyncio.run(scenario())
+
+
+def test_an_expiry_never_overtakes_a_receipt_that_is_being_made(tmp_path: Path) -> None:
+    async def scenario(node: OneReplica) -> None:
+        last = await node.intake.submit(one(1, expires_ms=node.now_ms + 1), PLANNING)
+        node.seal()
+        node.now_ms += 1
+        node.seal(one(2))
+        assert (await ended(last)).accepted
+
+    play(tmp_path, scenario)
+
+
+def test_those_who_wait_hear_of_the_expiry_even_if_the_transaction_was_dropped(tmp_path: Path) -> None:
+    async def scenario(node: OneReplica) -> None:
+        dropped = await node.intake.submit(one(1, expires_ms=node.now_ms + 1), PLANNING)
+        node.mempool.remove([dropped.transaction_id])
+        node.now_ms += 1
+        node.seal(one(2))
+        with pytest.raises(HuzhengError, match="EXPIRED"):
+            await dropped.final
+
+    play(tmp_path, scenario)
+
+
+def test_an_error_in_making_receipts_is_told_to_those_who_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("disk")
+
+    async def scenario(node: OneReplica) -> None:
+        submission = await node.intake.submit(one(1), PLANNING)
+        with monkeypatch.context() as patch:
+            patch.setattr("node.intake.block_receipts", broken)
+            node.seal()
+            with pytest.raises(HuzhengError, match="INTERNAL"):
+                await submission.final
+        assert (await ended(await node.intake.submit(one(1), PLANNING))).accepted
+
+    play(tmp_path, scenario)
 
 
 def test_a_node_that_stops_tells_those_who_wait(tmp_path: Path) -> None:
