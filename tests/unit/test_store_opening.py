@@ -111,17 +111,28 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
 def test_a_directory_without_permission_is_refused(closed: Path) -> None:
-    pid = os.fork()
-    if pid == 0:
-        os.setuid(65534)
-        codes = []
-        for path in (closed, closed.parent / "new"):
-            try:
-                ChainStore.open(path, Consortium().genesis)
-            except HuzhengError as error:
-                codes.append(error.code)
-        os._exit(0 if codes == [Code.STORE_ACCESS] * 2 else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    program = """
+import os, sys
+from pathlib import Path
+from ledger.errors import HuzhengError
+from ledger.store import ChainStore
+from tests.builders import Consortium
+genesis = Consortium().genesis
+os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        ChainStore.open(Path(path), genesis)
+    except HuzhengError as error:
+        print(error.code)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program, closed, closed.parent / "new"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+    )
+    assert result.stdout.split() == ["STORE_ACCESS", "STORE_ACCESS"]
 
 
 def test_a_mount_point_with_lost_and_found_is_empty_enough(tmp_path: Path) -> None:
