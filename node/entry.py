@@ -15,7 +15,6 @@ LAST_ADMIN_KEY, UNKNOWN_KEY of an operation and REPEATED are for execution to ju
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from huzheng.v1 import catalogue_pb2
@@ -115,18 +114,17 @@ def refuse_personal_data(genesis: Genesis, transaction: WellFormedTransaction) -
         HuzhengError: PERSONAL_DATA; the detail names the field.
     """
     for index, item in enumerate(transaction.records):
-        if _MANY_DIGITS.search(item.raw) or _MANY_DIGITS.search(item.payload):
-            resource = genesis.catalogue.get(item.record.resource)
-            if resource is not None:
-                _look_closer(resource, item, index)
+        resource = genesis.catalogue.get(item.record.resource)
+        if resource is None:
+            continue
+        if resource.subject.type == catalogue_pb2.FIELD_TYPE_TEXT and find_personal_data(item.record.subject):
+            raise HuzhengError(Code.PERSONAL_DATA, f"record {index}, subject")
+        if _MANY_DIGITS.search(item.payload):
+            _look_closer(resource, item, index)
 
 
 def _look_closer(resource: CompiledResource, item: RecordInTransaction, index: int) -> None:
-    texts: Mapping[int, str] = {
-        field.number: field.name for field in resource.fields if field.type == catalogue_pb2.FIELD_TYPE_TEXT
-    }
-    if resource.subject.type == catalogue_pb2.FIELD_TYPE_TEXT and find_personal_data(item.record.subject):
-        raise HuzhengError(Code.PERSONAL_DATA, f"record {index}, subject")
+    texts = {field.number: field.name for field in resource.fields if field.type == catalogue_pb2.FIELD_TYPE_TEXT}
     try:
         fields = strict.read(pb.Payload, item.payload).fields
     except HuzhengError:
