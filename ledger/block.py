@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from huzheng.v1 import block_pb2, transaction_pb2
 
-from ledger.crypto.types import Height
+from ledger.crypto import Height, strict
 from ledger.merkle import Frontier, Node
 from ledger.transaction import WellFormedTransaction
 
@@ -48,6 +48,4 @@ class ExecutedBlock:
 
 def read_header(raw: bytes) -> block_pb2.BlockHeader:
     """A header in strict form. Raises HuzhengError(NOT_STRICT)."""
-    from ledger.crypto import strict
-
     return strict.read(block_pb2.BlockHeader, raw)

@@ -46,7 +46,9 @@ def build_record(
         raise HuzhengError(Code.UNKNOWN_RESOURCE)
     if not definition.subject_fits(subject):
         raise HuzhengError(Code.BAD_SUBJECT, f"{resource}: must be {definition.subject.expected}")
-    payload = b"" if values is None else encode_payload(definition, values, salt or secrets.token_bytes(SALT_BYTES))
+    payload = b""
+    if values is not None:
+        payload = encode_payload(definition, values, secrets.token_bytes(SALT_BYTES) if salt is None else salt)
     record = pb.Record(
         resource=resource,
         subject=subject,
@@ -77,7 +79,7 @@ def build_transaction(
             chain_id=genesis.chain_id,
             department=department,
             public_key=signer.public_key,
-            nonce=nonce or secrets.token_bytes(NONCE_BYTES),
+            nonce=secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce,
             expires_ms=expires_ms,
             records_root=merkle.root(suite, [record.id for record in records]) if records else b"",
             record_count=len(records),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from huzheng.v1 import block_pb2, genesis_pb2, state_pb2
@@ -16,6 +16,7 @@ from ledger.genesis import PROTOCOL_VERSION, Genesis
 from ledger.state import (
     SEEN_PREFIX,
     Overlay,
+    RegisteredKey,
     StateReader,
     admin_keys_key,
     catalogue_key,
@@ -54,9 +55,7 @@ class Outcome:
         return self.code == pb.RESULT_CODE_ACCEPTED
 
 
-def execute(
-    genesis: Genesis, state: StateReader, parent: Tip, epoch: Epoch, batch: WellFormedBatch
-) -> ExecutedBlock:
+def execute(genesis: Genesis, state: StateReader, parent: Tip, epoch: Epoch, batch: WellFormedBatch) -> ExecutedBlock:
     """The block that a batch makes on top of its parent, whose state is `state`."""
     time_ms = parent.time_ms if batch.proposer == 0 else max(parent.time_ms, batch.proposed_ms)
     overlay = Overlay(state)
@@ -158,8 +157,7 @@ def _initial_state(genesis: Genesis) -> dict[bytes, bytes | None]:
     for department in genesis.departments.values():
         admins = 0
         for key in department.keys:
-            value = state_pb2.KeyState(department=department.id, role=key.role)
-            state[signing_key_key(key.public_key)] = strict.write(value)
+            state[signing_key_key(key.public_key)] = RegisteredKey(department.id, key.role).encode()
             admins += key.role == genesis_pb2.KEY_ROLE_ADMIN
         state[admin_keys_key(department.id)] = admins.to_bytes(4, "big")
     return state
@@ -228,8 +226,7 @@ def _add_key(genesis: Genesis, state: Overlay, department: str, key: genesis_pb2
     votes = any(member.public_key == key.public_key for member in genesis.membership.members)
     if votes or read_key(state, key.public_key) is not None:
         raise _Refused(pb.RESULT_CODE_KEY_EXISTS, index)
-    value = state_pb2.KeyState(department=department, role=key.role)
-    state.set(signing_key_key(key.public_key), strict.write(value))
+    state.set(signing_key_key(key.public_key), RegisteredKey(department, key.role).encode())
     if key.role == genesis_pb2.KEY_ROLE_ADMIN:
         _count_admin_keys(state, department, 1)
 
@@ -242,8 +239,7 @@ def _revoke_key(state: Overlay, department: str, public_key: bytes, index: int) 
         raise _Refused(pb.RESULT_CODE_REVOKED_KEY, index)
     if key.role == genesis_pb2.KEY_ROLE_ADMIN and _count_admin_keys(state, department, -1) == 0:
         raise _Refused(pb.RESULT_CODE_LAST_ADMIN_KEY, index)
-    key.revoked = True
-    state.set(signing_key_key(public_key), strict.write(key))
+    state.set(signing_key_key(public_key), replace(key, revoked=True).encode())
 
 
 def _count_admin_keys(state: Overlay, department: str, change: int) -> int:

@@ -1,4 +1,4 @@
-"""The genesis: what a consortium agrees on before its first block, and the block that follows from it (docs/protocol.md section 2 and 8)."""
+"""The genesis: what a consortium agrees on before its first block, and the block that follows from it (docs/protocol.md I1 and section 8)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from huzheng.v1 import catalogue_pb2, genesis_pb2
 from ledger.catalogue import CompiledResource
 from ledger.crypto import SIMULATION, Domain, Epoch, Member, Membership, ReplicaId, Suite, strict, suite_named
 from ledger.errors import Code, HuzhengError
+from ledger.fields.codes import is_social_credit_code
+from ledger.fields.values import is_plain_text
 
 PROTOCOL_VERSION = 1
 MAX_GENESIS_BYTES = 4 * 1024 * 1024
+MAX_REPLICAS = 256
+MAX_NAME_BYTES = 512
+MAX_TIME_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 _DEPARTMENT_ID = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
 
 
@@ -96,6 +102,9 @@ class Genesis:
         if message.protocol_version != PROTOCOL_VERSION:
             raise _bad(f"protocol version {message.protocol_version}, this software knows {PROTOCOL_VERSION}")
         suite = suite_named(message.suite, allow_simulation=allow_simulation)
+        _check_name("name", message.name)
+        if message.time_ms > MAX_TIME_MS:
+            raise _bad("time_ms is after the year 9999")
         parameters = _read_parameters(message.parameters)
         departments = _read_departments(message.departments)
         chain_id = suite.digest(Domain.GENESIS, raw)
@@ -119,6 +128,11 @@ def _bad(detail: str) -> HuzhengError:
     return HuzhengError(Code.BAD_GENESIS, detail)
 
 
+def _check_name(what: str, name: str) -> None:
+    if not is_plain_text(name) or len(name.encode()) > MAX_NAME_BYTES:
+        raise _bad(f"{what} is not printable text of 1 to {MAX_NAME_BYTES} bytes")
+
+
 def _read_parameters(message: genesis_pb2.Parameters) -> Parameters:
     parameters = Parameters(**{field.name: getattr(message, field.name) for field in fields(Parameters)})
     for name, (low, high) in BOUNDS.items():
@@ -139,9 +153,14 @@ def _read_departments(messages: Sequence[genesis_pb2.Department]) -> dict[str, D
     for message in messages:
         if not _DEPARTMENT_ID.fullmatch(message.id):
             raise _bad("departments: an id that is not [a-z][a-z0-9-]{1,31}")
-        _require_ascending(f"departments.{message.id}.keys", [key.public_key for key in message.keys])
+        where = f"departments.{message.id}"
+        _check_name(f"{where}.name_zh", message.name_zh)
+        _check_name(f"{where}.name_en", message.name_en)
+        if message.credit_code and not is_social_credit_code(message.credit_code):
+            raise _bad(f"{where}.credit_code is not a unified social credit code")
+        _require_ascending(f"{where}.keys", [key.public_key for key in message.keys])
         if not any(key.role == genesis_pb2.KEY_ROLE_ADMIN for key in message.keys):
-            raise _bad(f"departments.{message.id}: no admin key")
+            raise _bad(f"{where}: no admin key")
         departments[message.id] = Department(
             message.id,
             message.credit_code,
@@ -161,6 +180,8 @@ def _read_membership(
     _require_ascending("replicas", [message.id for message in messages])
     if messages[0].id < 1:
         raise _bad("replicas: ids start at 1")
+    if len(messages) > MAX_REPLICAS:
+        raise _bad(f"more than {MAX_REPLICAS} replicas")
     for message in messages:
         if message.department not in departments:
             raise _bad(f"replicas.{message.id}: no such department")
@@ -222,7 +243,9 @@ def build_genesis(
         time_ms=time_ms,
         protocol_version=PROTOCOL_VERSION,
         suite=suite,
-        parameters=genesis_pb2.Parameters(**{field.name: getattr(parameters, field.name) for field in fields(parameters)}),
+        parameters=genesis_pb2.Parameters(
+            **{field.name: getattr(parameters, field.name) for field in fields(parameters)}
+        ),
         departments=ordered,
         replicas=sorted(replicas, key=lambda replica: replica.id),
         catalogue=sorted(catalogue, key=lambda resource: resource.name),

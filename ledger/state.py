@@ -5,9 +5,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
-from huzheng.v1 import state_pb2
+from huzheng.v1 import genesis_pb2, state_pb2
 
 from ledger.block import ExecutedBlock
 from ledger.crypto import strict
@@ -62,10 +64,30 @@ def read_head(state: StateReader, resource: str, subject: str) -> state_pb2.Head
     return None if raw is None else strict.read(state_pb2.Head, raw)
 
 
-def read_key(state: StateReader, public_key: bytes) -> state_pb2.KeyState | None:
+@dataclass(frozen=True, slots=True)
+class RegisteredKey:
+    """What is known of a department's key; a `KeyState`, read."""
+
+    department: str
+    role: genesis_pb2.KeyRole.ValueType
+    revoked: bool = False
+
+    def encode(self) -> bytes:
+        """The `KeyState` in strict form."""
+        return strict.write(state_pb2.KeyState(department=self.department, role=self.role, revoked=self.revoked))
+
+
+def read_key(state: StateReader, public_key: bytes) -> RegisteredKey | None:
     """What is known of a key, or None."""
     raw = state.get(signing_key_key(public_key))
-    return None if raw is None else strict.read(state_pb2.KeyState, raw)
+    return None if raw is None else _decode_key(raw)
+
+
+@lru_cache(maxsize=1024)
+def _decode_key(raw: bytes) -> RegisteredKey:
+    # Every transaction asks, and there are but a few different values.
+    message = strict.read(state_pb2.KeyState, raw)
+    return RegisteredKey(message.department, message.role, message.revoked)
 
 
 class Overlay:

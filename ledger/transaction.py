@@ -13,12 +13,10 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger import merkle
 from ledger.crypto import HASH_BYTES, Domain, ReplicaId, Suite, strict
 from ledger.errors import Code, HuzhengError
-from ledger.genesis import Genesis, Parameters
+from ledger.genesis import MAX_TIME_MS, Genesis, Parameters
 
 NONCE_BYTES = 16
 MAX_OPERATIONS = 16
-BATCH_OVERHEAD_BYTES = 24
-"""What a batch costs besides its transactions: the proposer and the time, and each transaction's tag and length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ Known = Callable[[bytes], WellFormedTransaction | None]
 
 
 def check_transaction(raw: bytes, genesis: Genesis) -> WellFormedTransaction:
-    """Reads a transaction and checks T3.
+    """Reads a transaction and checks T3: first what is cheap, then the signature, then what the signature covers.
 
     Raises:
         HuzhengError: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, MALFORMED_TRANSACTION, BAD_SIGNATURE.
@@ -78,21 +76,19 @@ def check_transaction(raw: bytes, genesis: Genesis) -> WellFormedTransaction:
     if len(raw) > parameters.max_transaction_bytes:
         raise HuzhengError(Code.TOO_LARGE, f"a transaction may have {parameters.max_transaction_bytes} bytes")
     transaction = strict.read(pb.Transaction, raw)
-    body_raw = transaction.body
+    body_raw, signature = transaction.body, transaction.signature
     body = strict.read(pb.TransactionBody, body_raw)
     _check_body(body, genesis)
     _check_counts(transaction, body, parameters)
-    records = tuple(
-        _check_record(record, payload, suite, parameters)
-        for record, payload in zip(transaction.records, transaction.payloads, strict=True)
-    )
-    root = merkle.root(suite, [record.id for record in records]) if records else b""
-    if root != body.records_root:
-        raise _malformed("records_root is not the root over the records")
-    if not suite.verify(Domain.SIGN_TRANSACTION, body.public_key, body_raw, transaction.signature):
+    if not suite.verify(Domain.SIGN_TRANSACTION, body.public_key, body_raw, signature):
         raise HuzhengError(Code.BAD_SIGNATURE, "transaction")
-    identifier = suite.digest(Domain.TRANSACTION, body_raw)
-    return WellFormedTransaction(identifier, raw, body_raw, body, transaction.signature, records)
+    raw_records = list(transaction.records)
+    ids = _check_root(raw_records, body, suite)
+    records = tuple(
+        _check_record(identifier, record, payload, suite, parameters)
+        for identifier, record, payload in zip(ids, raw_records, transaction.payloads, strict=True)
+    )
+    return WellFormedTransaction(suite.digest(Domain.TRANSACTION, body_raw), raw, body_raw, body, signature, records)
 
 
 def _check_body(body: pb.TransactionBody, genesis: Genesis) -> None:
@@ -116,7 +112,19 @@ def _check_counts(transaction: pb.Transaction, body: pb.TransactionBody, paramet
         raise HuzhengError(Code.TOO_LARGE, f"a transaction may have {parameters.max_transaction_records} records")
 
 
-def _check_record(raw: bytes, payload: bytes, suite: Suite, parameters: Parameters) -> RecordInTransaction:
+def _check_root(raw_records: Sequence[bytes], body: pb.TransactionBody, suite: Suite) -> list[bytes]:
+    ids = [suite.digest(Domain.RECORD, raw) for raw in raw_records]
+    if (merkle.root(suite, ids) if ids else b"") != body.records_root:
+        raise _malformed("records_root is not the root over the records")
+    # Of two equal leaves each could be proved at the place of the other.
+    if len(set(ids)) != len(ids):
+        raise _malformed("a record twice")
+    return ids
+
+
+def _check_record(
+    identifier: bytes, raw: bytes, payload: bytes, suite: Suite, parameters: Parameters
+) -> RecordInTransaction:
     record = strict.read(pb.Record, raw)
     if len(payload) > parameters.max_payload_bytes:
         raise HuzhengError(Code.TOO_LARGE, f"a payload may have {parameters.max_payload_bytes} bytes")
@@ -129,7 +137,7 @@ def _check_record(raw: bytes, payload: bytes, suite: Suite, parameters: Paramete
             raise _malformed("a revoking record has a version from 2 on and no payload")
     elif record.action != pb.RECORD_ACTION_ASSERT:
         raise _malformed("action")
-    return RecordInTransaction(suite.digest(Domain.RECORD, raw), raw, record, payload)
+    return RecordInTransaction(identifier, raw, record, payload)
 
 
 def _malformed(detail: str) -> HuzhengError:
@@ -150,6 +158,8 @@ def check_batch(raw: bytes, genesis: Genesis, known: Known) -> WellFormedBatch:
     batch = strict.read(pb.Batch, raw)
     if batch.proposer < 1:
         raise HuzhengError(Code.BAD_BATCH, "no proposer")
+    if batch.proposed_ms > MAX_TIME_MS:
+        raise HuzhengError(Code.BAD_BATCH, "a time after the year 9999")
     if len(batch.transactions) > parameters.max_batch_transactions:
         raise HuzhengError(Code.BAD_BATCH, "too many transactions")
     transactions = tuple(known(item) or check_transaction(item, genesis) for item in batch.transactions)
