@@ -27,6 +27,7 @@ MAX_BACKLOG = 2_000
 RECONNECT_MIN_MS = 100
 RECONNECT_MAX_MS = 1_000
 CLOCK_INTERVAL_S = 5.0
+TELL_UNREACHABLE_MS = 60_000
 
 log = structlog.get_logger("peers")
 
@@ -101,6 +102,7 @@ class Link:
         self.connected = False
         self.last_heard_ms = 0
         self._ended = False
+        self._told_unreachable_ms: int | None = None
         self._handler = handler
         self._stream: asyncio.Task[None] | None = None
 
@@ -108,6 +110,13 @@ class Link:
         """Sends when connected; otherwise drops: the peer will say what it lacks when it is back."""
         if self.connected:
             self.outbox.put(message)
+
+    def tell_unreachable(self, status: grpc.StatusCode, reason: str | None) -> None:
+        """Logs why the peer can't be reached, but not at each attempt."""
+        now_ms = monotonic_ms()
+        if self._told_unreachable_ms is None or now_ms - self._told_unreachable_ms >= TELL_UNREACHABLE_MS:
+            self._told_unreachable_ms = now_ms
+            log.warning("peer unreachable", peer=self.peer.replica, status=status.name, reason=reason)
 
     def end(self) -> None:
         """Ends the stream, if one is up, and takes no other."""
@@ -147,6 +156,7 @@ class Link:
     ) -> None:
         self.outbox.clear()
         self.connected = True
+        self._told_unreachable_ms = None
         log.info("peer connected", peer=self.peer.replica)
         tasks = [
             asyncio.ensure_future(work)
@@ -238,7 +248,7 @@ class Peers:
             try:
                 await self._carry_call(link)
             except grpc.aio.AioRpcError as error:
-                log.info("peer unreachable", peer=link.peer.replica, status=error.code().name, reason=error.details())
+                link.tell_unreachable(error.code(), error.details())
             except Exception as error:
                 # One peer's failure, whatever it is, must not end the dialling of that peer.
                 log.error("link failed", peer=link.peer.replica, exc_info=error)
@@ -255,8 +265,7 @@ class Peers:
             call = stub.Connect()  # type: ignore[call-arg]
             await call.initial_metadata()
             if call.done():
-                status, reason = await call.code(), await call.details()
-                log.info("peer unreachable", peer=link.peer.replica, status=status.name, reason=reason)
+                link.tell_unreachable(await call.code(), await call.details())
                 return
 
             async def write(messages: list[replica_service_pb2.PeerMessage]) -> None:

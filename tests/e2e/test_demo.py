@@ -1,0 +1,23 @@
+"""The demo that the README promises, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from scripts.local.demo import Demo, Story
+
+
+@pytest.mark.timeout(300)
+def test_four_departments_share_a_chain(tmp_path: Path) -> None:
+    told = io.StringIO()
+    Demo(tmp_path, Story(Console(file=told, width=200))).run()
+    story = told.getvalue()
+    assert story.count("VALID: this record is on the chain") == 3
+    assert "exit status 4" in story
+    assert "police is back and has caught up" in story
+    assert story.count(": verified") == 4
+    assert "all four agree" in story
