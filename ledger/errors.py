@@ -196,8 +196,8 @@ TEXTS: dict[Code, Text] = {
     Code.DIVERGED: Text(
         "A quorum of replicas certified another block than this replica executed: its database or software is at fault.",
         "法定数量的节点认证了与本节点不同的区块：本节点的数据库或软件存在问题。",
-        "Stop the node, keep its data directory for inspection, and start it with an empty one: it fetches the chain from its peers.",
-        "请停止节点，保留数据目录备查，并以空目录重新启动：节点将从其他节点同步。",
+        "Do as for a damaged database: move the data directory away (keep it for inspection) and start again. If it comes back, the software is at fault: report it.",
+        "请按数据库损坏处理：移走数据目录（保留备查）后重新启动。若再次出现，则为软件缺陷，请报告。",
     ),
     Code.REPLICA_BUG: Text(
         "The replica found itself in a state that must not be, and stopped voting.",
@@ -214,8 +214,8 @@ TEXTS: dict[Code, Text] = {
     Code.VOTE_LOG_CORRUPT: Text(
         "The vote log is damaged: this replica no longer knows what it has signed.",
         "投票日志已损坏：本节点无法确认曾签署的内容。",
-        "Do not vote with this key again; keep the database for inspection and replace the replica's key.",
-        "请勿再用该密钥投票；保留数据库备查，并更换节点密钥。",
+        "Do as for a damaged database: move the data directory away (keep it) and start again, on no more nodes at a time than may fail.",
+        "请按数据库损坏处理：移走（但保留）数据目录后重新启动；同时处理的节点数不得超过可容忍的故障数。",
     ),
     Code.BAD_GENESIS: Text(
         "The genesis file is not valid.",
@@ -376,9 +376,10 @@ TEXTS: dict[Code, Text] = {
     Code.STORE_CORRUPT: Text(
         "The database is damaged.",
         "数据库已损坏。",
-        "Stop the node, move its data directory away (keep it) and start again: the chain is fetched from "
-        "the other nodes. Its votes are lost with it, so have the replica's key replaced before it votes.",
-        "请停止节点，移走（但保留）其数据目录后重新启动：链数据会从其他节点获取。投票记录随之丢失，投票前须更换节点密钥。",
+        "Stop the node, move its data directory away (keep it) and start again: the chain is fetched from the other nodes. "
+        "It has forgotten its votes, so never do this on more nodes at a time than may fail (one of four).",
+        "请停止节点，移走（但保留）其数据目录后重新启动：链数据会从其他节点获取。该节点已不记得曾投的票，"
+        "因此同时这样处理的节点数不得超过可容忍的故障数（四个节点中为一个）。",
     ),
     Code.STORE_ROLLED_BACK: Text(
         "The database has lost writes that were durable before.",
