@@ -627,7 +627,7 @@ Global___WatchRecordsRequest: _TypeAlias = WatchRecordsRequest  # noqa: Y015
 
 @_typing.final
 class WatchRecordsResponse(_message.Message):
-    """The accepted records of one block that match."""
+    """Accepted records of one block that match. A block with many comes in several messages of the same height."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
