@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +21,8 @@ def with_client(session: Session, work: Callable[[LedgerClient], Awaitable[R]]) 
     Raises:
         HuzhengError: of the profile, of TLS files, of calls; an unreachable node with the reason found by looking closer.
     """
+    import asyncio
+
     from node.client import LedgerClient
 
     profile = session.profile()

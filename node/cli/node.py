@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +33,8 @@ def start(
     ] = False,
 ) -> None:
     """Run a node until it is stopped with SIGTERM or Ctrl-C."""
+    import asyncio
+
     from node.config import load_config
     from node.daemon import open_node, run
 
@@ -168,6 +169,8 @@ def _show_all(session: Session) -> None:
 
 
 async def _ask_all(client: LedgerClient, timeout_s: float) -> list[tuple[str, pb.GetStatusResponse | str]]:
+    import asyncio
+
     async def ask(number: int) -> pb.GetStatusResponse | str:
         async with client.only(number, timeout_s=min(timeout_s, 5.0)) as one:
             try:

@@ -115,11 +115,11 @@ class Output:
 
     def _console(self, *, stderr: bool = False) -> Console:
         if stderr not in self._consoles:
-            from rich.console import Console
+            from node.cli.consoles import PipeConsole
 
             terminal = (sys.stderr if stderr else sys.stdout).isatty()
             width = None if terminal or os.environ.get("COLUMNS") else PLAIN_WIDTH
-            self._consoles[stderr] = Console(stderr=stderr, width=width)
+            self._consoles[stderr] = PipeConsole(stderr=stderr, width=width)
         return self._consoles[stderr]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import sys
@@ -142,6 +141,8 @@ def _check_only(session: Session, plan: Plan) -> None:
 
 
 async def _submit(session: Session, client: LedgerClient, plan: Plan) -> Outcome:
+    import asyncio
+
     from node.cli.submission.journal import Journal
     from node.cli.submission.planning import Planner, survey
     from node.cli.submission.reading import InputCheck

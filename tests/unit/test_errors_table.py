@@ -23,7 +23,7 @@ from node.errors import (
 
 def rpc_failure(code: grpc.StatusCode, details: str = "", raw: bytes | None = None) -> grpc.aio.AioRpcError:
     trailing = grpc.aio.Metadata(*(((STATUS_DETAILS_KEY, raw),) if raw is not None else ()))
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details=details)
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details=details, debug_error_string="")
 
 
 @pytest.mark.parametrize("code", list(Code))

@@ -11,7 +11,6 @@ import base64
 import fcntl
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -120,11 +119,14 @@ class Journal:
         if self._file is None:
             return
         data = self._file.read()
-        # A crash may have left half a line; nothing that it would have said has happened yet.
-        whole = data[: data.rstrip(b"\0").rfind(b"\n") + 1]
-        lines = list(_parsed(whole, path))
-        if len(whole) != len(data):
-            self._file.truncate(len(whole))
+        lines, length = _parsed(data)
+        if not lines and data.strip(b"\0\n "):
+            raise HuzhengError(Code.JOURNAL_MISMATCH, f"{path} is not a journal")
+        # A crash may have left half a line at the end; nothing that it would have said has happened yet.
+        if b"{" in data[length:] and any(map(_read_line, data[length:].splitlines())):
+            raise HuzhengError(Code.JOURNAL_MISMATCH, f"{path} is damaged")
+        if length != len(data):
+            self._file.truncate(length)
         if not lines:
             self._append(head, durable=True)
             return
@@ -151,12 +153,22 @@ class Journal:
         self.entries[entry.transaction_id] = entry
 
 
-def _parsed(data: bytes, path: Path) -> Iterator[dict[str, Any]]:
-    for line in data.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise HuzhengError(Code.JOURNAL_MISMATCH, f"{path} is not a journal")
-        yield value
+def _parsed(data: bytes) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines from the start that can be read, and the length of those lines."""
+    lines: list[dict[str, Any]] = []
+    length = 0
+    for raw in data.splitlines(keepends=True):
+        line = _read_line(raw) if raw.endswith(b"\n") else None
+        if line is None:
+            break
+        lines.append(line)
+        length += len(raw)
+    return lines, length
+
+
+def _read_line(raw: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
