@@ -54,6 +54,8 @@ log = structlog.get_logger("replica")
 FORWARD_AGAIN_MS = 5_000
 """Transactions still pending are handed to the primary again this often."""
 MAX_FORWARD_BYTES = 2 * 1024 * 1024
+BATCH_FRAME_BYTES = 64
+"""More than a batch's proposer and time take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,21 +189,30 @@ class Runtime:
             raise HuzhengError(Code.REPLICA_BUG, str(error)) from error
 
     def _propose(self) -> None:
-        parameters = self._genesis.parameters
         now_ms = monotonic_ms()
         while self.problem is None and self.core.wants_batch(
             self._mempool.pending_count, self._mempool.pending_bytes, now_ms
         ):
-            taken = self._mempool.take(parameters.max_batch_bytes - 64, parameters.max_batch_transactions)
-            self._step(ProposeBatch(self._make_batch(taken)), now_ms)
+            batch = self._make_batch()
+            if batch is None and not self.core.wants_batch(0, 0, now_ms):
+                return
+            self._step(ProposeBatch(batch or encode_batch(self._replica, self._clock.now_ms(), [])), now_ms)
 
-    def _make_batch(self, taken: list[WellFormedTransaction]) -> bytes:
-        """T4: a transaction whose expiry this clock finds too far away would spoil the whole batch; it is left to be sent again."""
+    def _make_batch(self) -> bytes | None:
+        """A batch of what waits; None when nothing that waits may go into one now.
+
+        T4: a transaction whose expiry this clock finds too far away would spoil the whole batch, so it waits.
+        """
+        parameters = self._genesis.parameters
         proposed_ms = self._clock.now_ms()
-        latest_ms = proposed_ms + self._genesis.parameters.max_lifetime_ms
-        self._mempool.remove([transaction.id for transaction in taken if transaction.expires_ms > latest_ms])
-        fitting = [transaction.raw for transaction in taken if transaction.expires_ms <= latest_ms]
-        return encode_batch(self._replica, proposed_ms, fitting)
+        taken = self._mempool.take(
+            parameters.max_batch_bytes - BATCH_FRAME_BYTES,
+            parameters.max_batch_transactions,
+            latest_expiry_ms=proposed_ms + parameters.max_lifetime_ms,
+        )
+        if not taken:
+            return None
+        return encode_batch(self._replica, proposed_ms, [transaction.raw for transaction in taken])
 
     def _forward(self) -> None:
         if self.core.is_primary:
