@@ -17,6 +17,7 @@ import pytest
 from node.cli.main import run
 from node.config import load_config
 from node.daemon import Daemon, open_node
+from node.logs import set_up_logs
 from node.network import Network, init_network
 from node.network_plan import local_plan
 
@@ -71,6 +72,7 @@ def make_network(directory: Path, departments: int = 1) -> Network:
 @contextmanager
 def running_node(directory: Path) -> Iterator[None]:
     """A whole node in a thread, with TLS, consensus and database."""
+    set_up_logs("json", "critical")
     opened = open_node(load_config(directory / "node.toml"))
     started = threading.Event()
     loop = asyncio.new_event_loop()
