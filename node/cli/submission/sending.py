@@ -92,13 +92,18 @@ class Sender:
         journal: Journal,
         options: Options,
         on_settled: Callable[[Settled], None],
+        clock: Callable[[], float] = time,
     ) -> None:
-        """`on_settled` is told of every transaction that ended, before the journal is: what it writes is never lost."""
+        """`on_settled` is told of every transaction that ended, before the journal is: what it writes is never lost.
+
+        `clock`: seconds since 1970, for expiries.
+        """
         self._client = client
         self._planner = planner
         self._journal = journal
         self._options = options
         self._on_settled = on_settled
+        self._clock = clock
         self._heads: dict[About, Head] = {}
         self._busy: dict[About, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,7 +160,7 @@ class Sender:
                 self.tally.refused.append(Refused(group[0].position, group[-1].position, error))
                 return self._options.keep_going
             count = self._planner.fitting(built)
-            signed = self._planner.sign(group[:count], built[:count], int(time() * 1000))
+            signed = self._planner.sign(group[:count], built[:count], int(self._clock() * 1000))
             self._journal.signed(signed.entry)
             self._signed_at[signed.entry.transaction_id] = monotonic()
             await self._start(signed)
