@@ -94,6 +94,7 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Making records": "生成记录",
     "Submitting": "提交中",
     "Stopped.": "已停止。",
+    "Stopped. Run the same command again: it goes on where it stopped.": "已停止。重新运行同一命令即可从中断处继续。",
     "Connection lost; connecting again.": "连接中断，正在重新连接。",
     # Receipts and records
     "VALID: this record is on the chain.": "验证通过：该记录已上链。",
@@ -115,6 +116,7 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     ),
     "Verified against chain {id}….": "已对照链 {id}… 验证。",
     "All {n} verified against chain {id}….": "{n} 条均已对照链 {id}… 验证。",
+    "Nothing is in force: the newest statement was withdrawn.": "现无有效登记：最新一条已被撤销。",
     "Not verified: this is the node's word.": "未经验证：仅为该节点的应答。",
     "There are more: raise --limit or narrow down with --prefix.": "还有更多：请增大 --limit 或用 --prefix 缩小范围。",
     # Transactions

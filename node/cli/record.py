@@ -46,6 +46,9 @@ def get(session: Session, about: AboutArgument, version: VersionOption = 0, veri
         session.out.json(located_to_dict(genesis, located) | {"verified": verify})
         return
     session.out.pairs("", located_pairs(session.out, genesis, located))
+    view = located_to_dict(genesis, located)
+    if view["current"] and view["action"] == "revoke":
+        session.out.line(session.t("Nothing is in force: the newest statement was withdrawn."), "bold yellow")
     if verify:
         text = session.t(
             "Verified against chain {id}…; that it is the newest is this node's word.", id=short(genesis.chain_id)

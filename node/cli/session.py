@@ -74,6 +74,8 @@ class Session:
     profile_path: Path | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
     language_given: bool = False
+    # What Ctrl-C leaves to say.
+    when_stopped: str = ""
     _profile: ClientProfile | None = field(default=None, repr=False)
 
     @property
@@ -168,7 +170,7 @@ def _run(function: Callable[..., None], session: Session, values: dict[str, Any]
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Ended(128 + signal.SIGPIPE) from None
     except KeyboardInterrupt:
-        session.out.note(session.t("Stopped."))
+        session.out.note(session.when_stopped or session.t("Stopped."), "yellow")
         raise Ended(ExitStatus.INTERRUPTED) from None
 
 

@@ -75,6 +75,7 @@ def submit(
     if dry_run:
         _check_only(session, chosen)
         return
+    session.when_stopped = session.t("Stopped. Run the same command again: it goes on where it stopped.")
     outcome = with_client(session, lambda client: _submit(session, client, chosen))
     _report(session, outcome)
 
