@@ -54,6 +54,8 @@ log = structlog.get_logger("replica")
 FORWARD_AGAIN_MS = 5_000
 """Transactions still pending are handed to the primary again this often."""
 MAX_FORWARD_BYTES = 2 * 1024 * 1024
+FORWARDS_AT_ONCE = 4
+"""Groups of a peer's forwarded transactions being checked; more are not read from it."""
 BATCH_FRAME_BYTES = 64
 """More than a batch's proposer and time take."""
 
@@ -95,6 +97,7 @@ class Runtime:
         self._wake = asyncio.Event()
         self._backlog: Counter[ReplicaId] = Counter()
         self._drained = asyncio.Event()
+        self._admitting: dict[ReplicaId, asyncio.Semaphore] = {}
         self._checked: dict[int, WellFormedBatch] = {}
         self._to_forward: list[bytes] = []
         self._forwarded_ms = monotonic_ms()
@@ -130,14 +133,23 @@ class Runtime:
         if which == "clock":
             self._clock.heard(peer, message.clock.clock_ms)
         elif which == "forwarded":
-            await self.intake.admit_forwarded(message.forwarded.transactions)
-            self._wake.set()
+            room = self._admitting.setdefault(peer, asyncio.Semaphore(FORWARDS_AT_ONCE))
+            await room.acquire()
+            self._spawn(self._admit(message.forwarded, room))
         elif which is not None:
             self._backlog[peer] += 1
             self.post(_as_event(peer, message))
             while self._backlog[peer] > MAX_BACKLOG and not self._stopping:
                 self._drained.clear()
                 await self._drained.wait()
+
+    async def _admit(self, forwarded: replica_service_pb2.ForwardedTransactions, room: asyncio.Semaphore) -> None:
+        """Apart from the peer's stream, so that votes don't wait for signature checks."""
+        try:
+            await self.intake.admit_forwarded(forwarded.transactions)
+        finally:
+            room.release()
+        self._wake.set()
 
     # --- the loop ---
 
