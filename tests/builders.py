@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from huzheng.v1 import genesis_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.block import ExecutedBlock, Tip
 from ledger.building import BuiltRecord, build_record, build_transaction
-from ledger.crypto import SIMULATION, Epoch, ReplicaId, Signer, Suite, build_certificate, seal_message
+from ledger.crypto import SIMULATION, Epoch, ReplicaId, Signer, Suite, build_certificate, seal_message, strict
 from ledger.crypto.domains import Domain
 from ledger.execution import execute, genesis_block
 from ledger.genesis import Genesis, Parameters, build_genesis
-from ledger.transaction import check_batch, encode_batch
+from ledger.transaction import WellFormedBatch, check_batch, encode_batch
 from node.catalogue_file import default_catalogue
 
 DEPARTMENTS = ("housing", "planning", "police", "tax")
@@ -99,6 +100,17 @@ class Consortium:
         salt = number.to_bytes(8, "big") + version.to_bytes(8, "big")
         return build_record(self.genesis, OBJECTION, unit_code(number), version, replaces, values, salt=salt)
 
+    def odd_record(self, payload: bytes | None = None, **fields: Any) -> BuiltRecord:
+        """The first record with other fields or another payload, to whose digest it is made to fit. Nothing is checked."""
+        record = pb.Record.FromString(self.record(1).raw)
+        if payload is None:
+            payload = self.record(1).payload
+        record.payload_digest = self.suite.digest(Domain.PAYLOAD, payload)
+        for name, value in fields.items():
+            setattr(record, name, value)
+        raw = strict.write(record)
+        return BuiltRecord(self.suite.digest(Domain.RECORD, raw), raw, payload)
+
     def transaction(
         self,
         records: Sequence[BuiltRecord] = (),
@@ -173,9 +185,11 @@ class Chain:
         return self._add(b"")
 
     def _add(self, raw: bytes) -> ExecutedBlock:
-        genesis = self.consortium.genesis
-        batch = check_batch(raw, genesis, lambda _: None)
-        block = execute(genesis, self.state, self.tip, Epoch(0), batch)
+        return self.add_batch(check_batch(raw, self.consortium.genesis, lambda _: None))
+
+    def add_batch(self, batch: WellFormedBatch) -> ExecutedBlock:
+        """Executes a batch."""
+        block = execute(self.consortium.genesis, self.state, self.tip, Epoch(0), batch)
         self.blocks.append(block)
         self.state.apply(block)
         return block

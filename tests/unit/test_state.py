@@ -1,0 +1,120 @@
+"""The state with changes that are not stored yet reads as if they were (docs/protocol.md X1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from huzheng.v1 import genesis_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.block import ExecutedBlock
+from ledger.errors import Code, HuzhengError
+from ledger.state import (
+    Overlay,
+    PendingState,
+    RegisteredKey,
+    admin_keys_key,
+    catalogue_key,
+    head_key,
+    read_head,
+    read_key,
+    seen_key,
+    signing_key_key,
+)
+from tests.builders import MemoryState
+
+KEYS = st.binary(min_size=1, max_size=2)
+CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=2), max_size=8)
+
+
+@dataclass
+class Block:
+    """As much of an executed block as a pending state looks at."""
+
+    height: int
+    changes: dict[bytes, bytes | None] = field(default_factory=dict)
+
+
+def apply(state: dict[bytes, bytes], changes: dict[bytes, bytes | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            state.pop(key, None)
+        else:
+            state[key] = value
+
+
+@given(st.dictionaries(KEYS, st.binary(max_size=2)), st.lists(CHANGES, max_size=4), KEYS, KEYS)
+def test_an_overlay_reads_as_if_its_changes_were_stored(
+    base: dict[bytes, bytes], layers: list[dict[bytes, bytes | None]], start: bytes, stop: bytes
+) -> None:
+    stored, expected = MemoryState(base), MemoryState(base)
+    overlay = Overlay(stored)
+    for changes in layers:
+        above = Overlay(overlay)
+        for key, value in changes.items():
+            above.set(key, value)
+        apply(expected, changes)
+        for key in {*base, *changes}:
+            assert above.get(key) == expected.get(key)
+        assert list(above.scan(start, stop)) == list(expected.scan(start, stop))
+        overlay.absorb(above)
+    assert list(overlay.scan(b"", b"\xff" * 3)) == sorted(expected.items())
+    assert stored == base
+
+
+@given(st.dictionaries(KEYS, st.binary(max_size=2)), st.lists(CHANGES | st.none(), max_size=12), KEYS, KEYS)
+def test_pending_blocks_read_as_if_they_were_stored_and_may_be_stored_in_turn(
+    base: dict[bytes, bytes], steps: list[dict[bytes, bytes | None] | None], start: bytes, stop: bytes
+) -> None:
+    """A step is a new block with its changes, or None: the oldest pending block is stored."""
+    stored, expected = MemoryState(base), MemoryState(base)
+    state, waiting, height = PendingState(stored), list[Block](), 0
+    for changes in steps:
+        if changes is not None:
+            height += 1
+            waiting.append(Block(height, changes))
+            state.push(cast(ExecutedBlock, waiting[-1]))
+            apply(expected, changes)
+        elif waiting:
+            block = waiting.pop(0)
+            apply(stored, block.changes)
+            state.pop_stored(cast(ExecutedBlock, block).height)
+        for key in {*base, *(changes or {})}:
+            assert state.get(key) == expected.get(key)
+        assert list(state.scan(start, stop)) == list(expected.scan(start, stop))
+
+
+def test_blocks_are_stored_in_their_order() -> None:
+    state = PendingState(MemoryState())
+    for height in (5, 6):
+        state.push(cast(ExecutedBlock, Block(height)))
+    with pytest.raises(ValueError):
+        state.pop_stored(cast(ExecutedBlock, Block(6)).height)
+
+
+def test_keys_of_the_state_are_what_the_rule_says() -> None:
+    assert head_key("a.b", "主题") == b"ha.b\0" + "主题".encode()
+    assert signing_key_key(b"\1" * 32) == b"k" + b"\1" * 32
+    assert seen_key(258, b"\2" * 32) == b"i\0\0\0\0\0\0\1\2" + b"\2" * 32
+    assert catalogue_key("a.b") == b"ca.b"
+    assert admin_keys_key("tax") == b"ntax"
+
+
+def test_a_registered_key_reads_as_it_was_written() -> None:
+    for role in (genesis_pb2.KEY_ROLE_SYSTEM, genesis_pb2.KEY_ROLE_ADMIN):
+        for revoked in (False, True):
+            key = RegisteredKey("tax", role, revoked)
+            assert read_key(MemoryState({signing_key_key(b"k"): key.encode()}), b"k") == key
+    assert read_key(MemoryState(), b"k") is None
+    assert read_head(MemoryState(), "a.b", "c") is None
+
+
+def test_an_entry_that_cannot_be_read_is_an_error_and_never_no_entry() -> None:
+    state = MemoryState({head_key("a.b", "c"): b"\xff", signing_key_key(b"k"): b"\xff"})
+    for read in (lambda: read_head(state, "a.b", "c"), lambda: read_key(state, b"k")):
+        with pytest.raises(HuzhengError) as caught:
+            read()
+        assert caught.value.code == Code.NOT_STRICT
