@@ -25,7 +25,7 @@ STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
 
 class ExitStatus(IntEnum):
-    """Exit statuses of `huzheng`; documented in docs/cli.md and never given another meaning."""
+    """Exit statuses of `huzheng`; documented in docs/operations.md and never given another meaning."""
 
     OK = 0
     INTERNAL = 1
