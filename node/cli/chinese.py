@@ -133,6 +133,9 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "{n} records accepted in {k} transactions, {s:.1f} s. Every receipt was verified.": (
         "{n} 条记录已上链，共 {k} 笔交易，用时 {s:.1f} 秒。所有凭证均已验证。"
     ),
+    "{n} of {total} records are on chain. Run the same command again: it goes on where it stopped.": (
+        "{total} 条记录中已有 {n} 条上链。重新运行同一命令即可从中断处继续。"
+    ),
     "Nothing left to submit.": "没有需要提交的记录。",
     "Records {first} to {last} refused:": "第 {first} 至 {last} 条记录被拒绝：",
     "Correct the input and run the same command again: what is on chain is not submitted twice.": (

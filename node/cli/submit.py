@@ -188,11 +188,23 @@ async def _send(
         outcome = Outcome(found, sender, plan.journal_path)
         try:
             await sender.run(source)
+        except HuzhengError:
+            done = accepted + sender.tally.accepted
+            session.out.note(_how_far(session, done, found.count), "yellow")
+            raise
         finally:
             if results is not None:
                 results.close()
             outcome.seconds = monotonic() - started
     return outcome
+
+
+def _how_far(session: Session, done: int, total: int) -> str:
+    return session.t(
+        "{n} of {total} records are on chain. Run the same command again: it goes on where it stopped.",
+        n=done,
+        total=total,
+    )
 
 
 def _open_results(path: Path | None) -> io.TextIOBase | None:

@@ -311,6 +311,10 @@ def test_a_stopped_database_is_checked_and_exported_like_a_running_node(huzheng:
     assert huzheng("chain", "verify", "--home", home, "-g", other.genesis).status == 9
     unreachable = huzheng("node", "status", *system)
     assert (unreachable.status, "nothing listens there" in unreachable.err) == (8, True)
+    write_lines(path, [line(number) for number in fresh(2)])
+    journal = tmp_path / "another.journal"
+    stopped = huzheng("submit", path, *system, "--patience", 0, "--journal", journal)
+    assert (stopped.status, "0 of 2 records are on chain" in stopped.err) == (8, True)
 
 
 def test_sample_data_is_accepted_as_it_is(huzheng: CommandLine, system: tuple[str, Path], tmp_path: Path) -> None:
