@@ -26,11 +26,9 @@ from ledger.state import (
     seen_key,
     signing_key_key,
 )
-from ledger.transaction import RecordInTransaction, WellFormedBatch, WellFormedTransaction
+from ledger.transaction import INCONCLUSIVE, RecordInTransaction, WellFormedBatch, WellFormedTransaction
 
 NO_HASH = bytes(32)
-_NOT_SEEN = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
-"""Refusals that leave the transaction's id out of the seen ids (X4)."""
 
 
 class _Refused(Exception):
@@ -185,7 +183,7 @@ def _execute_one(genesis: Genesis, overlay: Overlay, transaction: WellFormedTran
         outcome = Outcome(refused.code, refused.index)
     else:
         overlay.absorb(effects)
-    if outcome.code not in _NOT_SEEN:
+    if outcome.code not in INCONCLUSIVE:
         overlay.set(seen_key(transaction.expires_ms, transaction.id), b"")
     return outcome
 

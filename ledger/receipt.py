@@ -18,10 +18,10 @@ from ledger.catalogue import decode_payload
 from ledger.crypto import Domain, Height, strict, verify_certificate
 from ledger.errors import Code, HuzhengError, refusal
 from ledger.genesis import PROTOCOL_VERSION, Genesis
+from ledger.transaction import INCONCLUSIVE
 
-MAX_PATH = 64
-"""Hashes in an audit path; trees of 2⁶⁴ leaves do not exist."""
 RECEIPT_OVERHEAD_BYTES = 64 * 1024
+"""More than all of a receipt besides what is in its transaction: header, result, certificate, audit paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ProvenRecord:
     replaces: bytes
     revokes: bool
     values: dict[str, str]
-    """Public fields by name; empty where the record revokes."""
+    """Public fields by name; empty where the record revokes or was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,11 @@ class Verdict:
     """Replicas whose seals make the certificate."""
     transaction_id: bytes
     department: str
+    """In whose name it was submitted. That the key was the department's is proven unless it was refused as UNKNOWN_KEY
+    or not conclusively."""
     code: pb.ResultCode.ValueType
     index: int
+    """The position of the record or operation that was refused."""
     record: ProvenRecord | None
 
     @property
@@ -67,6 +70,11 @@ class Verdict:
         return None if self.accepted else refusal(self.code)
 
     @property
+    def conclusive(self) -> bool:
+        """Whether no other block ends the same transaction otherwise. A repeat is refused although its first was accepted."""
+        return self.code not in INCONCLUSIVE
+
+    @property
     def record_id(self) -> bytes | None:
         """The proven record's id."""
         return None if self.record is None else self.record.id
@@ -78,6 +86,7 @@ class Verdict:
             "valid": True,
             "accepted": self.accepted,
             "refusal": self.refusal,
+            "conclusive": self.conclusive,
             "chain_id": self.chain_id.hex(),
             "height": self.height,
             "block_hash": self.block_hash.hex(),
@@ -167,18 +176,17 @@ def verify_receipt(raw: bytes, genesis: Genesis) -> Verdict:
     """What the receipt proves, trusting the genesis alone (R1 to R7).
 
     Raises:
-        HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, EPOCH_UNKNOWN, BAD_CERTIFICATE,
-            BAD_SIGNATURE, BAD_PROOF.
+        HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
+            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF.
     """
     if len(raw) > genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES:
         raise HuzhengError(Code.TOO_LARGE, "receipt")
     receipt = strict.read(block_pb2.Receipt, raw)
-    if max(len(receipt.transaction_path), len(receipt.result_path), len(receipt.record.path)) > MAX_PATH:
-        raise HuzhengError(Code.BAD_PROOF, "an audit path is too long")
     header, block_hash = _verify_header(receipt, genesis)
     body, identifier = _verify_transaction(receipt, header, genesis)
     result = _verify_result(receipt, header, identifier, genesis)
-    record = _verify_record(receipt.record, body, genesis) if receipt.HasField("record") else None
+    accepted = result.code == pb.RESULT_CODE_ACCEPTED
+    record = _verify_record(receipt.record, body, genesis, accepted) if receipt.HasField("record") else None
     certificate = strict.read(block_pb2.Certificate, receipt.certificate)
     return Verdict(
         chain_id=genesis.chain_id,
@@ -244,7 +252,9 @@ def _verify_path(
         raise HuzhengError(Code.BAD_PROOF, "an audit path does not lead to the block's root")
 
 
-def _verify_record(proof: block_pb2.RecordProof, body: pb.TransactionBody, genesis: Genesis) -> ProvenRecord:
+def _verify_record(
+    proof: block_pb2.RecordProof, body: pb.TransactionBody, genesis: Genesis, accepted: bool
+) -> ProvenRecord:
     suite = genesis.suite
     identifier = suite.digest(Domain.RECORD, proof.record)
     root = merkle.root_from_path(suite, identifier, proof.index, body.record_count, proof.path)
@@ -254,6 +264,11 @@ def _verify_record(proof: block_pb2.RecordProof, body: pb.TransactionBody, genes
     if suite.digest(Domain.PAYLOAD, proof.payload) != record.payload_digest:
         raise HuzhengError(Code.BAD_PROOF, "the payload is not the one the record commits to")
     revokes = record.action == pb.RECORD_ACTION_REVOKE
-    resource = genesis.catalogue.get(record.resource)
-    values = {} if revokes or resource is None else decode_payload(resource, proof.payload)
+    values: dict[str, str] = {}
+    # What a refused record holds was perhaps never checked.
+    if accepted and not revokes:
+        resource = genesis.catalogue.get(record.resource)
+        if resource is None:
+            raise HuzhengError(Code.BAD_PROOF, "a resource that the genesis does not have")
+        values = decode_payload(resource, proof.payload)
     return ProvenRecord(identifier, record.resource, record.subject, record.version, record.replaces, revokes, values)

@@ -18,6 +18,9 @@ from ledger.genesis import MAX_TIME_MS, Genesis, Parameters
 NONCE_BYTES = 16
 MAX_OPERATIONS = 16
 
+INCONCLUSIVE = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
+"""Refusals that say nothing of how the same transaction ended in another block (X4)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordInTransaction:

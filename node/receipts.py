@@ -11,9 +11,7 @@ from ledger.block import ExecutedBlock
 from ledger.genesis import Genesis
 from ledger.receipt import build_receipt
 from ledger.store import ChainReader, Place, RecordPlace
-
-# A transaction may end so although it had a first result, which stays its answer (docs/protocol.md X4).
-_LATER_REFUSALS = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
+from ledger.transaction import INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,8 @@ def block_receipts(
         if transaction.id not in ids:
             continue
         place = Place(block.height, index)
-        if block.codes[index] in _LATER_REFUSALS:
+        if block.codes[index] in INCONCLUSIVE:
+            # It may have had a first result, which stays its answer (docs/protocol.md X4).
             place = chain.transaction_place(transaction.id) or place
         if place == Place(block.height, index):
             message = pb.Transaction(body=transaction.body_raw, signature=transaction.signature)

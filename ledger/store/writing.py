@@ -9,9 +9,7 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import strict
 from ledger.store import layout
 from ledger.store.engine import Batch, Reader
-
-_INDEXED_ONCE = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
-"""Refusals that do not hide an earlier result of the same transaction (X4)."""
+from ledger.transaction import INCONCLUSIVE
 
 
 def put_block(
@@ -56,7 +54,7 @@ def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock) -> int:
     record_count = 0
     for index, (transaction, code) in enumerate(zip(block.transactions, block.codes, strict=True)):
         key = layout.transaction_id_key(transaction.id)
-        if code not in _INDEXED_ONCE or reader.get(key) is None:
+        if code not in INCONCLUSIVE or reader.get(key) is None:
             batch.put(key, layout.encode_place(block.height, index))
         if code != pb.RESULT_CODE_ACCEPTED:
             continue

@@ -22,6 +22,7 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Genesis": "创世文件",
     "Hash": "哈希",
     "Height": "高度",
+    "In the name of": "提交名义",
     "Kind": "用途",
     "Last heard": "最近通信",
     "Lines": "行数",
@@ -179,5 +180,8 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Missing: {what}.": "缺少：{what}。",
     "There is no option {what}.": "没有选项 {what}。",
     "{what} does not accept this value: {why}": "{what} 不接受该值：{why}",
+    "The same transaction may have been accepted in another block: ask a node for its first result.": (
+        "同一交易可能已在其他区块中被接受：请向节点查询其首次结果。"
+    ),
     "The command line is not understood: {why}": "无法理解命令行：{why}",
 }

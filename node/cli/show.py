@@ -67,13 +67,16 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict) -> None:
     if record is not None:
         pairs += [
             (t("Resource"), resource_title(genesis, record.resource, language)),
-            (t("Subject"), record.subject),
+            (t("Subject"), printable(record.subject)),
             (t("Version"), f"{record.version}, {t('revokes') if record.revokes else t('asserts')}"),
             *((field_title(genesis, record.resource, name, language), value) for name, value in record.values.items()),
             (t("Record id"), record.id.hex()),
         ]
     pairs += [
-        (t("Registered by"), department_name(genesis, verdict.department, language)),
+        (
+            t("Registered by") if verdict.accepted else t("In the name of"),
+            department_name(genesis, verdict.department, language),
+        ),
         (t("Time"), local_time(verdict.time_ms)),
         (t("Block"), f"{verdict.height}, {short(verdict.block_hash)}…"),
         (t("Transaction"), verdict.transaction_id.hex()),
@@ -81,6 +84,8 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict) -> None:
         (t("Trusting"), f"{genesis.name}, {t('chain')} {verdict.chain_id.hex()}"),
     ]
     out.pairs("", pairs)
+    if not verdict.conclusive:
+        out.note(t("The same transaction may have been accepted in another block: ask a node for its first result."))
     if record is not None and verdict.accepted:
         out.note(t("A receipt proves what was registered then; it can't show whether a newer version exists."))
 
