@@ -196,7 +196,8 @@ TEXTS: dict[Code, Text] = {
     Code.DIVERGED: Text(
         "A quorum of replicas certified another block than this replica executed: its database or software is at fault.",
         "法定数量的节点认证了与本节点不同的区块：本节点的数据库或软件存在问题。",
-        "Do as for a damaged database: move the data directory away (keep it for inspection) and start again. If it comes back, the software is at fault: report it.",
+        "Do as for a damaged database: move the data directory away (keep it for inspection) and start again. "
+        "If it comes back, the software is at fault: report it.",
         "请按数据库损坏处理：移走数据目录（保留备查）后重新启动。若再次出现，则为软件缺陷，请报告。",
     ),
     Code.REPLICA_BUG: Text(

@@ -321,7 +321,7 @@ class Cluster:
     # --- checks that know nothing of the core ---
 
     def check_block(self, machine: Machine, height: Height) -> None:
-        batch, block_hash, certificate = machine.disk.blocks[height - 1]
+        _, block_hash, certificate = machine.disk.blocks[height - 1]
         verify_certificate(self.suite, self.membership, certificate, height, block_hash)
         if height <= len(self.agreed):
             assert self.agreed[height - 1] == block_hash, f"replica {machine.id} disagrees at height {height}"

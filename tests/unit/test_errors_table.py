@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 import grpc.aio
 import pytest
-
 from huzheng.v1 import ledger_service_pb2 as pb
+
 from ledger.errors import TEXTS, Code, HuzhengError
 from node.errors import (
     OUTCOMES,
