@@ -141,11 +141,13 @@ def test_a_name_is_counted_in_bytes() -> None:
 
 def test_an_oversized_file_is_refused_before_it_is_read() -> None:
     message = example.genesis_message()
-    message.departments[0].ca_certificate = bytes(MAX_GENESIS_BYTES - len(example.GENESIS) - 8)
+    message.departments[0].ca_certificate = bytes(MAX_GENESIS_BYTES)
+    too_much = len(example.write(message)) - 4 * 1024 * 1024
+    message.departments[0].ca_certificate = bytes(MAX_GENESIS_BYTES - too_much)
     raw = example.write(message)
-    assert MAX_GENESIS_BYTES - 8 < len(raw) <= MAX_GENESIS_BYTES
+    assert len(raw) == 4 * 1024 * 1024
     assert Genesis.read(raw).raw == raw
-    message.departments[0].ca_certificate += bytes(8)
+    message.departments[0].ca_certificate += bytes(1)
     assert refusal(message).detail == "too large"
 
 

@@ -65,10 +65,10 @@ def _about_departments() -> dict[str, tuple[str, _Corrupt]]:
         "no departments": ("BAD_GENESIS", lambda g: g.ClearField("departments")),
         "departments out of order": ("BAD_GENESIS", lambda g: _swap(g.departments)),
         "department twice": ("BAD_GENESIS", lambda g: _set(g.departments[1], id="alpha")),
-        "department id in capitals": ("BAD_GENESIS", lambda g: _set(g.departments[0], id="Alpha")),
-        "department id of one letter": ("BAD_GENESIS", lambda g: _set(g.departments[0], id="a")),
-        "department id of 33 letters": ("BAD_GENESIS", lambda g: _set(g.departments[0], id="a" * 33)),
-        "department id with a line break": ("BAD_GENESIS", lambda g: _set(g.departments[0], id="alpha\n")),
+        "department id in capitals": ("BAD_GENESIS", lambda g: _rename(g, "Alpha")),
+        "department id of one letter": ("BAD_GENESIS", lambda g: _rename(g, "a")),
+        "department id of 33 letters": ("BAD_GENESIS", lambda g: _rename(g, "a" * 33)),
+        "department id with a line break": ("BAD_GENESIS", lambda g: _rename(g, "alpha\n")),
         "department without Chinese name": ("BAD_GENESIS", lambda g: g.departments[0].ClearField("name_zh")),
         "department's name with an escape": ("BAD_GENESIS", lambda g: _set(g.departments[0], name_en="\x1b[2J")),
         "department's credit code wrong": (
@@ -102,6 +102,14 @@ def _about_departments() -> dict[str, tuple[str, _Corrupt]]:
             lambda g: _set(g.departments[0].keys[-1], public_key=b"\xff" * 32),
         ),
     }
+
+
+def _rename(genesis: genesis_pb2.Genesis, name: str) -> None:
+    """Calls alpha otherwise wherever it is named."""
+    genesis.departments[0].id = name
+    for owned in (*genesis.replicas, *genesis.catalogue):
+        if owned.department == "alpha":
+            owned.department = name
 
 
 def _share_a_key(genesis: genesis_pb2.Genesis) -> None:
