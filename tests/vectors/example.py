@@ -27,9 +27,14 @@ DEED_FIELDS = ((1, "sale"), (2, "88.80"), (3, "2020-02-29"))
 OTHER = sha256(b"other").digest()
 
 
+def seed(name: str) -> bytes:
+    """The seed of a key follows from its name."""
+    return sha256(name.encode()).digest()
+
+
 def signer(name: str) -> Signer:
-    """The signer whose seed is the hash of its name."""
-    return ED25519_SHA256.signer(sha256(name.encode()).digest())
+    """The signer with the key of this name."""
+    return ED25519_SHA256.signer(seed(name))
 
 
 def write(message: Message) -> bytes:

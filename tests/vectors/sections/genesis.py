@@ -107,9 +107,10 @@ def _about_departments() -> dict[str, tuple[str, _Corrupt]]:
 def _rename(genesis: genesis_pb2.Genesis, name: str) -> None:
     """Calls alpha otherwise wherever it is named."""
     genesis.departments[0].id = name
-    for owned in (*genesis.replicas, *genesis.catalogue):
-        if owned.department == "alpha":
-            owned.department = name
+    genesis.catalogue[0].department = name
+    for replica in genesis.replicas:
+        if replica.department == "alpha":
+            replica.department = name
 
 
 def _share_a_key(genesis: genesis_pb2.Genesis) -> None:
