@@ -1,0 +1,37 @@
+"""Blocks come out as the golden vectors say, to the byte (docs/protocol.md section 4)."""
+
+from __future__ import annotations
+
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.crypto import Epoch
+from ledger.execution import execute, genesis_block
+from ledger.genesis import Genesis
+from ledger.transaction import check_batch
+from tests.builders import MemoryState
+from tests.vectors import load
+
+VECTORS = load("blocks.json")
+
+
+def test_the_chain_comes_out_to_the_byte() -> None:
+    genesis, state = Genesis.read(bytes.fromhex(VECTORS["genesis"])), MemoryState()
+    block = genesis_block(genesis)
+    state.apply(block)
+    for case in VECTORS["blocks"]:
+        batch = check_batch(bytes.fromhex(case["batch"]), genesis, lambda _: None)
+        block = execute(genesis, state, block.tip, Epoch(0), batch)
+        state.apply(block)
+        results = [pb.TransactionResult.FromString(raw) for raw in block.results]
+        ends = [(pb.ResultCode.Name(result.code).removeprefix("RESULT_CODE_"), result.index) for result in results]
+        assert ends == [(end["code"], end["index"]) for end in case["ends"]], case["name"]
+        assert [raw.hex() for raw in block.results] == case["results"]
+        changes = {key.hex(): value if value is None else value.hex() for key, value in block.changes.items()}
+        assert changes == case["changes"], case["name"]
+        assert (block.header.hex(), block.block_hash.hex()) == (case["header"], case["block_hash"])
+
+
+def test_every_result_code_that_can_be_on_chain_is_there() -> None:
+    found = {f"RESULT_CODE_{end['code']}" for case in VECTORS["blocks"] for end in case["ends"]}
+    # No batch that is well formed has a transaction with too long a lifetime (T4).
+    assert set(pb.ResultCode.keys()) - found == {"RESULT_CODE_UNSPECIFIED", "RESULT_CODE_LIFETIME_TOO_LONG"}
