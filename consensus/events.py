@@ -84,6 +84,11 @@ class BlockStored:
 class FetchEnded:
     """The fetch asked for is over, having reached what it could."""
 
+    helper: ReplicaId | None = None
+    """The peer that brought blocks; those asked before it, or all if there is none, brought nothing."""
+    complete: bool = True
+    """Whether the helper sent all it had."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeerConnected:
@@ -199,6 +204,8 @@ class Ready:
     fetch: FetchBlocks | None = None
     evidence: list[Equivocation] = field(default_factory=list)
     """Keep for ever."""
+    faulty: dict[ReplicaId, str] = field(default_factory=dict)
+    """Peers that sent what no correct replica sends, and why: hear them no more for a while."""
     diverged: Diverged | None = None
     trace: list[Trace] = field(default_factory=list)
     """For logs; acted on by nobody."""

@@ -44,6 +44,7 @@ from consensus.votes import (
     COMMIT,
     PRE_PREPARE,
     PREPARE,
+    SEAL,
     Authenticator,
     Claim,
     EnvelopeSigner,
@@ -59,6 +60,8 @@ from ledger.crypto.types import Height, ReplicaId, Seq, View
 STATUS_BUSY_MS = 250
 """How often a replica with an old open slot, or behind its peers, says where it stands."""
 STATUS_IDLE_MS = 2_000
+ANSWER_INTERVAL_MS = 100
+"""A peer's status is answered this often; correct replicas don't send more, and an answer may be large."""
 
 
 class InvariantViolation(Exception):
@@ -101,6 +104,7 @@ class Replica:
         self._last_proposal_ms = now_ms
         self._next_status_ms = now_ms
         self._catch_up = CatchUp(stored, now_ms)
+        self._answered_ms: dict[ReplicaId, int] = {}
         self._halted = False
         self._ready = Ready()
         self._now_ms = now_ms
@@ -147,8 +151,8 @@ class Replica:
 
     @property
     def network_height(self) -> Height:
-        """The highest height that any peer said it has stored."""
-        return max(self._stored, self._catch_up.best_peer_height)
+        """The highest height that more peers than can be faulty say they have stored."""
+        return max(self._stored, self._catch_up.vouched_height(self._config.membership.f))
 
     def peer_height(self, replica: ReplicaId) -> Height:
         """The height a peer last said it has stored; 0 if it has not said."""
@@ -212,35 +216,46 @@ class Replica:
 
     def _on_proposal(self, event: ProposalReceived) -> None:
         """A pre-prepare with its batch (C4): of this view, by its primary, in the window, the first for its slot, digest and signature right."""
+        if event.sender in self._ready.faulty:
+            return
         claim = self._authenticator.read(event.pre_prepare)
         if claim is None or not isinstance(claim.content, Vote):
             self._ignore(event.sender, "malformed proposal")
             return
         vote = claim.content
-        reason = self._reason_to_ignore_proposal(vote, event.batch)
+        reason = self._reason_to_ignore_proposal(vote)
         if reason is not None:
             self._ignore(event.sender, reason)
             return
-        if self._authenticator.verify(claim) is None:
-            self._ignore(event.sender, "bad signature")
+        fault = self._fault_in_proposal(claim, vote, event.batch)
+        if fault is not None:
+            self._blame(event.sender, fault)
             return
         slot = self._open(vote.sequence)
         if slot.pre_prepare is not None:
-            self._keep_evidence(slot.pre_prepare, vote)
+            self._keep_evidence(slot, slot.pre_prepare, vote)
             return
         slot.pre_prepare = vote
         slot.batch = event.batch
         self._check(slot)
 
-    def _reason_to_ignore_proposal(self, vote: Vote, batch: bytes) -> str | None:
+    def _reason_to_ignore_proposal(self, vote: Vote) -> str | None:
         if vote.kind != PRE_PREPARE or vote.replica != self.primary or self.is_primary:
             return "proposal not by a primary to a backup"
         reason = self._reason_outside(vote.view, vote.sequence)
         if reason is not None:
             return reason
         slot = self._slots.get(vote.sequence)
-        if slot is not None and slot.pre_prepare is not None and slot.pre_prepare.batch_digest == vote.batch_digest:
+        if slot is None or slot.pre_prepare is None:
+            return None
+        if slot.pre_prepare.batch_digest == vote.batch_digest:
             return "proposal known"
+        return _reason_if_proven(slot, vote.kind, vote.replica)
+
+    def _fault_in_proposal(self, claim: Claim, vote: Vote, batch: bytes) -> str | None:
+        """What no correct replica sends, be it its own or passed on."""
+        if self._authenticator.verify(claim) is None:
+            return "bad signature"
         if len(batch) > self._config.max_batch_bytes:
             return "batch too large"
         if self._config.suite.digest(Domain.BATCH, batch) != vote.batch_digest:
@@ -285,6 +300,8 @@ class Replica:
 
     def _on_envelope(self, event: EnvelopeReceived) -> None:
         """A PREPARE, COMMIT or seal: parsed cheaply first, verified only if it can still matter (C2)."""
+        if event.sender in self._ready.faulty:
+            return
         claim = self._authenticator.read(event.envelope)
         if claim is None:
             self._ignore(event.sender, "malformed message")
@@ -300,12 +317,12 @@ class Replica:
             self._ignore(sender, reason)
             return
         if self._authenticator.verify(claim) is None:
-            self._ignore(sender, "bad signature")
+            self._blame(sender, "bad signature")
             return
         slot = self._open(vote.sequence)
         known = slot.votes(vote.kind).get(vote.replica)
         if known is not None:
-            self._keep_evidence(known, vote)
+            self._keep_evidence(slot, known, vote)
             return
         slot.votes(vote.kind)[vote.replica] = vote
         self._advance(slot)
@@ -323,7 +340,9 @@ class Replica:
             return None
         known = slot.votes(vote.kind).get(vote.replica)
         if known is not None:
-            return "vote known" if known.batch_digest == vote.batch_digest else None
+            if known.batch_digest == vote.batch_digest:
+                return "vote known"
+            return _reason_if_proven(slot, vote.kind, vote.replica)
         return "vote no longer needed" if (slot.prepared if vote.kind == PREPARE else slot.committed) else None
 
     def _advance(self, slot: Slot) -> None:
@@ -372,12 +391,12 @@ class Replica:
             self._ignore(sender, reason)
             return
         if self._authenticator.verify(claim) is None:
-            self._ignore(sender, "bad signature")
+            self._blame(sender, "bad signature")
             return
         slot = self._open(Seq(seal.height))
         known = slot.seals.get(seal.replica)
         if known is not None:
-            self._keep_evidence(known, seal)
+            self._keep_evidence(slot, known, seal)
             return
         slot.seals[seal.replica] = seal
         self._certify()
@@ -392,7 +411,9 @@ class Replica:
             return None
         known = slot.seals.get(seal.replica)
         if known is not None:
-            return "seal known" if known.block_hash == seal.block_hash else None
+            if known.block_hash == seal.block_hash:
+                return "seal known"
+            return _reason_if_proven(slot, SEAL, seal.replica)
         return "seal no longer needed" if slot.certified else None
 
     def _certify(self) -> None:
@@ -445,6 +466,10 @@ class Replica:
             return
         self._catch_up.heard(event.sender, Height(status.stored_height))
         self._fetch_if_behind()
+        if self._now_ms - self._answered_ms.get(event.sender, -ANSWER_INTERVAL_MS) < ANSWER_INTERVAL_MS:
+            self._ignore(event.sender, "status too soon")
+            return
+        self._answered_ms[event.sender] = self._now_ms
         if status.stored_height < self._stored:
             self._send(event.sender, self._status_message())
         if status.view != self.view:
@@ -455,8 +480,8 @@ class Replica:
     def _on_peer_connected(self, event: PeerConnected) -> None:
         self._send(event.replica, self._status_message())
 
-    def _on_fetch_ended(self, _event: FetchEnded) -> None:
-        self._catch_up.ended(self._now_ms)
+    def _on_fetch_ended(self, event: FetchEnded) -> None:
+        self._catch_up.ended(event, self._now_ms)
         self._fetch_if_behind()
 
     def _on_time_passed(self, _event: TimePassed) -> None:
@@ -538,13 +563,21 @@ class Replica:
     def _send_all(self, payload: PeerPayload) -> None:
         self._ready.sends.append(Send(None, payload))
 
-    def _keep_evidence(self, first: Vote | SealVote, second: Vote | SealVote) -> None:
-        sequence = first.sequence if isinstance(first, Vote) else Seq(first.height)
-        self._ready.evidence.append(Equivocation(first.replica, sequence, first.envelope, second.envelope))
-        self._trace("equivocation", replica=first.replica, sequence=sequence)
+    def _keep_evidence(self, slot: Slot, first: Vote | SealVote, second: Vote | SealVote) -> None:
+        slot.equivocators.add((first.envelope.kind, first.replica))
+        self._ready.evidence.append(Equivocation(first.replica, slot.sequence, first.envelope, second.envelope))
+        self._trace("equivocation", replica=first.replica, sequence=slot.sequence)
+
+    def _blame(self, sender: ReplicaId, reason: str) -> None:
+        self._ready.faulty.setdefault(sender, reason)
+        self._trace("faulty", sender=sender, reason=reason)
 
     def _ignore(self, sender: ReplicaId, reason: str) -> None:
         self._trace("ignored", sender=sender, reason=reason)
 
     def _trace(self, event: str, **fields: Any) -> None:
         self._ready.trace.append(Trace(event, fields))
+
+
+def _reason_if_proven(slot: Slot, kind: int, replica: ReplicaId) -> str | None:
+    return "equivocation known" if (kind, replica) in slot.equivocators else None

@@ -39,6 +39,8 @@ class Slot:
     block_hash: bytes | None = None
     """Set once this replica has executed the block."""
     certified: bool = False
+    equivocators: set[tuple[int, ReplicaId]] = field(default_factory=set)
+    """Whose second, different message of a kind is known: one proof is enough."""
 
     def votes(self, kind: int) -> dict[ReplicaId, Vote]:
         """The PREPAREs or COMMITs seen."""

@@ -196,11 +196,11 @@ class Machine:
             blocks = peer.disk.blocks[start : start + 8] if peer.up else []
             if not blocks:
                 continue
-            self.cluster.later(5, self, partial(self.apply, blocks, start))
+            self.cluster.later(5, self, partial(self.apply, peer_id, blocks, start))
             return
         self.cluster.later(5, self, lambda: self.feed(FetchEnded()))
 
-    def apply(self, blocks: list[tuple[bytes, bytes, bytes]], start: int) -> None:
+    def apply(self, peer: ReplicaId, blocks: list[tuple[bytes, bytes, bytes]], start: int) -> None:
         for offset, (batch, block_hash, certificate) in enumerate(blocks):
             height = Height(start + offset + 1)
             if height <= len(self.disk.blocks) or not self.up:
@@ -211,7 +211,7 @@ class Machine:
                 self.executed_batches.append(batch)
             assert self.executed[height - 1] == block_hash
             self.append(batch, block_hash, certificate)
-        self.feed(FetchEnded())
+        self.feed(FetchEnded(peer, complete=False))
 
     def maybe_crash(self) -> None:
         cluster = self.cluster
