@@ -23,9 +23,14 @@ def monotonic_ms() -> int:
 
 
 class NetworkClock:
-    """This machine's clock, corrected by the median offset of all replicas heard from."""
+    """This machine's clock, corrected by the median offset of all replicas heard from.
 
-    def __init__(self) -> None:
+    While so few are heard that f liars could be half of them, it is not corrected: without a quorum nothing is decided anyway.
+    """
+
+    def __init__(self, max_faulty: int) -> None:
+        """`max_faulty`: f of the membership."""
+        self._enough = 2 * max_faulty + 1
         self._offsets_ms: dict[ReplicaId, int] = {}
 
     def heard(self, replica: ReplicaId, clock_ms: int) -> None:
@@ -39,7 +44,8 @@ class NetworkClock:
     @property
     def offset_ms(self) -> int:
         """How far the network's clocks are ahead of this one: the median over all replicas, this one's 0 included."""
-        return median_low([0, *self._offsets_ms.values()])
+        offsets_ms = [0, *self._offsets_ms.values()]
+        return median_low(offsets_ms) if len(offsets_ms) >= self._enough else 0
 
     def now_ms(self) -> int:
         """The network's time."""

@@ -109,7 +109,7 @@ class Daemon:
         self._opened = opened
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-        clock = NetworkClock()
+        clock = NetworkClock(genesis.membership.f)
         limits = config.limits
         mempool = Mempool(limits.pending_transactions_per_department, limits.pending_bytes_per_department)
         self.metrics = Metrics()

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 import grpc
 import structlog
-from huzheng.v1 import replica_service_pb2, replica_service_pb2_grpc
 
-from consensus.events import FetchBlocks
-from ledger.crypto.types import ReplicaId
+from consensus.events import FetchBlocks, FetchEnded
+from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
+from node.clock import monotonic_ms
+from node.peer_messages import read_block
 
 BLOCKS_A_CALL = 256
-CALL_TIMEOUT_S = 60.0
+STALL_S = 10.0
+"""A peer that sends no block for this long loses its turn."""
+TURN_MS = 20_000
+"""After this another peer has its turn: one that sends slowly on purpose must not keep this replica behind."""
 
-Stub = Callable[[ReplicaId], "replica_service_pb2_grpc.ReplicaServiceAsyncStub"]
+Call = Callable[[ReplicaId, Height, int], AsyncGenerator[bytes, None]]
+"""Calls FetchBlocks of a peer, from a height on, at most so many; yields its answers unread."""
 Apply = Callable[[bytes], Awaitable[bool]]
 
 log = structlog.get_logger("fetch")
@@ -29,33 +36,52 @@ class BlockFetcher:
         self._store = store
         self._apply = apply
 
-    async def fetch(self, request: FetchBlocks, stub: Stub) -> None:
-        """Fetches from each peer in turn until one has brought something and has no more.
+    async def fetch(self, request: FetchBlocks, call: Call) -> FetchEnded:
+        """Fetches from each peer in turn until one has brought something.
 
-        Raises HuzhengError(DIVERGED, STORE_…) when going on makes no sense; a peer's lies only end its turn.
+        Raises HuzhengError(DIVERGED, STORE_…) when going on makes no sense; whatever a peer sends only ends its turn.
         """
         for peer in request.peers:
             before = self._store.tip.height
+            complete = False
             try:
-                while await self._fetch_some(peer, stub(peer)):
-                    pass
+                complete = await self._take_turn(peer, call)
             except grpc.aio.AioRpcError as error:
                 log.info("fetch failed", peer=peer, status=error.code().name)
+            except TimeoutError:
+                log.info("fetch failed", peer=peer, status="no block in time")
             except HuzhengError as error:
                 if error.code is Code.DIVERGED or error.code.startswith("STORE_"):
                     raise
                 log.warning("peer sent a bad block", peer=peer, code=error.code, detail=error.detail)
+            except Exception as error:
+                # Whatever a peer sends, it must not end this replica's voting.
+                log.error("fetch failed", peer=peer, exc_info=error)
             if self._store.tip.height > before:
                 log.info("blocks fetched", peer=peer, count=self._store.tip.height - before)
-                return
+                return FetchEnded(peer, complete)
+        return FetchEnded()
 
-    async def _fetch_some(self, peer: ReplicaId, stub: replica_service_pb2_grpc.ReplicaServiceAsyncStub) -> bool:
-        start = self._store.tip.height + 1
-        request = replica_service_pb2.FetchBlocksRequest(from_height=start, count=BLOCKS_A_CALL)
-        received = 0
-        async for response in stub.FetchBlocks(request, timeout=CALL_TIMEOUT_S):
-            received += 1
-            await self._apply(response.block)
-            if received == BLOCKS_A_CALL:
-                break
-        return received == BLOCKS_A_CALL and self._store.tip.height >= start
+    async def _take_turn(self, peer: ReplicaId, call: Call) -> bool:
+        """Whether the peer sent all it had."""
+        ends_ms = monotonic_ms() + TURN_MS
+        while monotonic_ms() < ends_ms:
+            start = Height(self._store.tip.height + 1)
+            async with aclosing(call(peer, start, BLOCKS_A_CALL)) as answers:
+                received = await self._fetch_some(answers, ends_ms)
+            if received < BLOCKS_A_CALL and monotonic_ms() < ends_ms:
+                return True
+            if self._store.tip.height < start:
+                return False
+        return False
+
+    async def _fetch_some(self, answers: AsyncGenerator[bytes, None], ends_ms: int) -> int:
+        for received in range(BLOCKS_A_CALL):
+            if monotonic_ms() >= ends_ms:
+                return received
+            async with asyncio.timeout(STALL_S):
+                raw = await anext(answers, None)
+            if raw is None:
+                return received
+            await self._apply(read_block(raw))
+        return BLOCKS_A_CALL

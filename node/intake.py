@@ -37,6 +37,10 @@ from node.waiters import Final, Group, Waiters, fail, resolve
 GROUPS_AT_ONCE = 4
 """Groups of signature checks in the worker threads or queued for them; the rest waits its turn here."""
 MAX_WAITERS_PER_DEPARTMENT = 20_000
+NOT_WELL_FORMED = frozenset(
+    {Code.TOO_LARGE, Code.NOT_STRICT, Code.MALFORMED_TRANSACTION, Code.WRONG_CHAIN, Code.BAD_SIGNATURE}
+)
+"""What `check_transaction` says of bytes that no correct replica hands on."""
 _PEERS = "*peers"
 """The peers' turn among the departments; no department's id has a star."""
 
@@ -99,7 +103,7 @@ class Intake:
         self._waiters = Waiters(MAX_WAITERS_PER_DEPARTMENT)
         self._held = HeldTransactions()
         self._stored_height = store.tip.height
-        self._closed = False
+        self._closed: HuzhengError | None = None
 
     # --- clients ---
 
@@ -139,8 +143,8 @@ class Intake:
         return self._take_in(examined.transaction)
 
     def _require_open(self) -> None:
-        if self._closed:
-            raise HuzhengError(Code.NOT_READY, "the node is stopping")
+        if self._closed is not None:
+            raise HuzhengError(self._closed.code, self._closed.detail)
 
     def _require_size(self, raw: bytes) -> None:
         limit = self._genesis.parameters.max_transaction_bytes
@@ -211,17 +215,34 @@ class Intake:
     # --- peers ---
 
     async def admit_forwarded(self, raws: Sequence[bytes]) -> None:
-        """Takes in what a peer handed on; what is bad, known or too much is dropped and counted."""
-        limit = self._genesis.parameters.max_transaction_bytes
-        new = [raw for raw in raws if len(raw) <= limit and self._mempool.verified(raw) is None]
+        """Takes in what a peer handed on; what is known, late or too much is dropped and counted.
+
+        Raises:
+            HuzhengError: NOT_WELL_FORMED, and then the rest is dropped; STORE_CORRUPT.
+        """
+        new = [raw for raw in raws if self._mempool.verified(raw) is None]
         for start in range(0, len(new), MAX_GROUP_ITEMS):
             group = new[start : start + MAX_GROUP_ITEMS]
-            for outcome in await self._checks.run(_PEERS, group, self._examine_forwarded):
-                self._count_check(outcome)
-                try:
-                    self._admit(outcome)
-                except HuzhengError as error:
-                    self._metrics.forwarded_refused.labels(str(error.code)).inc()
+            try:
+                outcomes = await self._checks.run(_PEERS, group, self._examine_forwarded)
+            except HuzhengError as error:
+                # Too much waits, or the node stops.
+                self._metrics.forwarded_refused.labels(str(error.code)).inc(len(new) - start)
+                return
+            faults = [self._admit_or_count(outcome) for outcome in outcomes]
+            for fault in filter(None, faults):
+                raise fault
+
+    def _admit_or_count(self, outcome: _Examined | Exception) -> Exception | None:
+        """What should not have come from a correct replica, or happened here."""
+        self._count_check(outcome)
+        try:
+            self._admit(outcome)
+        except HuzhengError as error:
+            self._metrics.forwarded_refused.labels(str(error.code)).inc()
+        except Exception as error:
+            return error
+        return outcome if isinstance(outcome, Exception) else None
 
     def _examine_forwarded(self, raw: bytes) -> _Examined:
         """In a worker thread. The entry node has judged the rest; only whose it is matters to the department's share."""
@@ -307,10 +328,14 @@ class Intake:
 
     # --- the end ---
 
+    def refuse(self, reason: str) -> None:
+        """Takes nothing in any more; who still waits is told so. Another node may know how a transaction ends."""
+        self._closed = HuzhengError(Code.NOT_READY, reason)
+        self._waiters.fail_all(self._closed)
+
     def close(self) -> None:
-        """Takes nothing in any more, and reads the database no more; who still waits is told to ask another node."""
-        self._closed = True
-        self._waiters.fail_all(HuzhengError(Code.NOT_READY, "the node is stopping"))
+        """As `refuse`, and reads the database no more."""
+        self.refuse("the node is stopping")
         # Waits for one proof at most; the database must not be closed under it.
         self._receipts.shutdown(wait=True, cancel_futures=True)
 

@@ -6,27 +6,38 @@ A link only carries: what is lost on it, or dropped because a peer reads too slo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import grpc
 import structlog
-from huzheng.v1 import consensus_pb2, replica_service_pb2, replica_service_pb2_grpc
+from huzheng.v1 import consensus_pb2, replica_service_pb2
 
-from ledger.crypto.types import ReplicaId
+from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from node.clock import monotonic_ms, wall_clock_ms
+from node.peer_messages import MAX_GROUP_MESSAGES, read_group
 
 MAX_OUTBOX_BYTES = 64 * 1024 * 1024
 """Per peer; beyond it messages are dropped, never kept."""
 MAX_GROUP_BYTES = 4 * 1024 * 1024
 """Messages are sent together until their group is this large."""
-MAX_BACKLOG = 2_000
-"""Messages of one peer not yet processed; beyond it nothing more is read from it."""
+MESSAGE_OVERHEAD_BYTES = 512
+"""What a message takes in memory besides its bytes."""
+MAX_BACKLOG_BYTES = 16 * 1024 * 1024
+"""Of one peer's messages not yet processed; beyond it nothing more is read from it."""
 RECONNECT_MIN_MS = 100
 RECONNECT_MAX_MS = 1_000
+SHORT_LIVED_MS = 1_000
+"""A peer whose streams live no longer than this is let in less and less often, down to every `RECONNECT_MAX_MS` / 2."""
+FAULT_MIN_MS = 1_000
+FAULT_MAX_MS = 8_000
+"""A peer that sent what no correct replica sends stays without a link this long, longer each time."""
+FORGIVEN_MS = 60_000
 CLOCK_INTERVAL_S = 5.0
+CONNECT = "/huzheng.v1.ReplicaService/Connect"
+FETCH_BLOCKS = "/huzheng.v1.ReplicaService/FetchBlocks"
 TELL_UNREACHABLE_MS = 60_000
 
 log = structlog.get_logger("peers")
@@ -65,7 +76,7 @@ class Outbox:
 
     def put(self, message: replica_service_pb2.PeerMessage) -> None:
         """Adds a message, or drops it when the peer reads too slowly."""
-        size = message.ByteSize()
+        size = _size(message)
         if self._bytes + size > MAX_OUTBOX_BYTES:
             self.dropped += 1
             return
@@ -83,14 +94,44 @@ class Outbox:
         """All that waits, up to one group; waits for the first."""
         await self._filled.wait()
         count, size = 0, 0
-        while count < len(self._messages) and (count == 0 or size < MAX_GROUP_BYTES):
-            size += self._messages[count].ByteSize()
+        while count < min(len(self._messages), MAX_GROUP_MESSAGES) and (count == 0 or size < MAX_GROUP_BYTES):
+            size += _size(self._messages[count])
             count += 1
         taken, self._messages = self._messages[:count], self._messages[count:]
         self._bytes -= size
         if not self._messages:
             self._filled.clear()
         return taken
+
+
+def _size(message: replica_service_pb2.PeerMessage) -> int:
+    return message.ByteSize() + MESSAGE_OVERHEAD_BYTES
+
+
+class Admission:
+    """When a peer may have a stream: at once, unless its streams don't last or it was at fault."""
+
+    def __init__(self) -> None:
+        self.not_before_ms = 0
+        self._pause_ms = RECONNECT_MIN_MS // 2
+        self._fault_pause_ms = FAULT_MIN_MS
+        self._fault_ms: int | None = None
+
+    def opened(self, now_ms: int) -> None:
+        """A stream begins; the next one not before a short while from now."""
+        self.not_before_ms = max(self.not_before_ms, now_ms + self._pause_ms)
+
+    def closed(self, lived_ms: int) -> None:
+        """A stream is over."""
+        longer = min(2 * self._pause_ms, RECONNECT_MAX_MS // 2)
+        self._pause_ms = longer if lived_ms < SHORT_LIVED_MS else RECONNECT_MIN_MS // 2
+
+    def fault(self, now_ms: int) -> None:
+        """The peer did what no correct replica does."""
+        forgiven = self._fault_ms is None or now_ms - self._fault_ms > FORGIVEN_MS
+        self._fault_pause_ms = FAULT_MIN_MS if forgiven else min(2 * self._fault_pause_ms, FAULT_MAX_MS)
+        self._fault_ms = now_ms
+        self.not_before_ms = max(self.not_before_ms, now_ms + self._fault_pause_ms)
 
 
 class Link:
@@ -103,6 +144,8 @@ class Link:
         self.last_heard_ms = 0
         self._ended = False
         self._told_unreachable_ms: int | None = None
+        self._fault: HuzhengError | None = None
+        self._admission = Admission()
         self._handler = handler
         self._stream: asyncio.Task[None] | None = None
 
@@ -124,6 +167,21 @@ class Link:
         if self._stream is not None:
             self._stream.cancel()
 
+    def fault(self, error: HuzhengError) -> None:
+        """The peer sent what no correct replica sends: ends its stream, and takes no other for a while."""
+        if self._fault is not None:
+            return
+        log.warning("peer at fault", peer=self.peer.replica, code=error.code, detail=error.detail)
+        self._admission.fault(monotonic_ms())
+        if self._stream is not None:
+            self._fault = error
+            self._stream.cancel()
+
+    @property
+    def wait_ms(self) -> int:
+        """For so long the peer gets no stream."""
+        return max(0, self._admission.not_before_ms - monotonic_ms())
+
     async def run(
         self,
         incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]],
@@ -131,13 +189,21 @@ class Link:
     ) -> None:
         """Carries one stream until it ends. A newer stream of the same peer replaces an older one.
 
-        Raises HuzhengError(NOT_READY) when this node is stopping.
+        Raises:
+            HuzhengError: NOT_READY when this node is stopping; OVERLOADED when the peer connects too often or was at fault;
+                INVALID_REQUEST and the like when it is at fault now.
         """
         if self._ended:
             raise HuzhengError(Code.NOT_READY, "the node is stopping")
-        if self._stream is not None:
+        if self.wait_ms:
+            raise HuzhengError(Code.OVERLOADED, "too many streams, or a fault a moment ago")
+        started_ms = monotonic_ms()
+        self._admission.opened(started_ms)
+        # Several may come at once, and each waits for the one before.
+        while self._stream is not None:
             self._stream.cancel()
             await asyncio.wait([self._stream])
+        self._fault = None
         task = self._stream = asyncio.ensure_future(self._carry(incoming, write))
         try:
             # Not `await task`: when the stream is ended from here the call has to return, not to look cancelled.
@@ -146,8 +212,12 @@ class Link:
             task.cancel()
             if self._stream is task:
                 self._stream = None
+            self._admission.closed(monotonic_ms() - started_ms)
+        fault = self._fault
         if not task.cancelled():
             task.result()
+        if fault is not None:
+            raise fault
 
     async def _carry(
         self,
@@ -167,6 +237,9 @@ class Link:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+        except HuzhengError as error:
+            self.fault(error)
+            raise
         finally:
             self.connected = False
             for task in tasks:
@@ -232,14 +305,21 @@ class Peers:
         for link in self.links.values():
             link.send(message)
 
-    def stub(self, replica: ReplicaId) -> replica_service_pb2_grpc.ReplicaServiceAsyncStub:
-        """To call a peer's ReplicaService."""
+    def fault(self, replica: ReplicaId, error: HuzhengError) -> None:
+        """A peer sent what no correct replica sends."""
+        self.links[replica].fault(error)
+
+    async def fetch_blocks(self, replica: ReplicaId, from_height: Height, count: int) -> AsyncGenerator[bytes, None]:
+        """Calls a peer's FetchBlocks. Yields answers as they came: gRPC's own reading does not tell when it fails."""
         if replica not in self._channels:
             self._channels[replica] = self._open_channel(self.links[replica].peer)
-        stub: replica_service_pb2_grpc.ReplicaServiceAsyncStub = replica_service_pb2_grpc.ReplicaServiceStub(
-            self._channels[replica]
-        )
-        return stub
+        request = replica_service_pb2.FetchBlocksRequest(from_height=from_height, count=count)
+        call = self._channels[replica].unary_stream(FETCH_BLOCKS, None, None)(request.SerializeToString())
+        try:
+            async for raw in call:
+                yield raw
+        finally:
+            call.cancel()
 
     async def _dial(self, link: Link) -> None:
         pause_ms = RECONNECT_MIN_MS
@@ -249,29 +329,28 @@ class Peers:
                 await self._carry_call(link)
             except grpc.aio.AioRpcError as error:
                 link.tell_unreachable(error.code(), error.details())
+            except HuzhengError as error:
+                log.debug("link ended", peer=link.peer.replica, code=error.code)
             except Exception as error:
                 # One peer's failure, whatever it is, must not end the dialling of that peer.
                 log.error("link failed", peer=link.peer.replica, exc_info=error)
             lived_ms = monotonic_ms() - started_ms
             pause_ms = RECONNECT_MIN_MS if lived_ms > RECONNECT_MAX_MS else min(2 * pause_ms, RECONNECT_MAX_MS)
-            await asyncio.sleep(pause_ms / 1000)
+            await asyncio.sleep(max(pause_ms, link.wait_ms) / 1000)
 
     async def _carry_call(self, link: Link) -> None:
         channel = self._open_channel(link.peer)
         try:
-            stub: replica_service_pb2_grpc.ReplicaServiceAsyncStub = replica_service_pb2_grpc.ReplicaServiceStub(
-                channel
-            )
-            call = stub.Connect()  # type: ignore[call-arg]
+            call = channel.stream_stream(CONNECT, None, None)()  # type: ignore[call-arg]
             await call.initial_metadata()
             if call.done():
                 link.tell_unreachable(await call.code(), await call.details())
                 return
 
             async def write(messages: list[replica_service_pb2.PeerMessage]) -> None:
-                await call.write(replica_service_pb2.ConnectRequest(messages=messages))
+                await call.write(replica_service_pb2.ConnectRequest(messages=messages).SerializeToString())
 
-            await link.run((response.messages async for response in call), write)
+            await link.run((read_group(raw) async for raw in call), write)
         finally:
             await channel.close(None)
 

@@ -44,17 +44,18 @@ from ledger.store import ChainStore
 from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_batch, encode_batch
 from node.clock import NetworkClock, monotonic_ms
 from node.fetch import BlockFetcher
-from node.intake import Intake
+from node.intake import NOT_WELL_FORMED, Intake
 from node.ledger_worker import LedgerWorker
 from node.mempool import Mempool
-from node.peers import MAX_BACKLOG, Peers, wrap
+from node.peer_messages import MAX_FORWARDED
+from node.peers import MAX_BACKLOG_BYTES, MESSAGE_OVERHEAD_BYTES, Peers, wrap
 
 log = structlog.get_logger("replica")
 
 FORWARD_AGAIN_MS = 5_000
 """Transactions still pending are handed to the primary again this often."""
 MAX_FORWARD_BYTES = 2 * 1024 * 1024
-FORWARDS_AT_ONCE = 4
+FORWARDS_AT_ONCE = 2
 """Groups of a peer's forwarded transactions being checked; more are not read from it."""
 BATCH_FRAME_BYTES = 64
 """More than a batch's proposer and time take."""
@@ -135,18 +136,27 @@ class Runtime:
         elif which == "forwarded":
             room = self._admitting.setdefault(peer, asyncio.Semaphore(FORWARDS_AT_ONCE))
             await room.acquire()
-            self._spawn(self._admit(message.forwarded, room))
+            self._spawn(self._admit(peer, message.forwarded, room))
         elif which is not None:
-            self._backlog[peer] += 1
-            self.post(_as_event(peer, message))
-            while self._backlog[peer] > MAX_BACKLOG and not self._stopping:
+            event = _as_event(peer, message)
+            self._backlog[peer] += _weight(event)
+            self.post(event)
+            while self._backlog[peer] > MAX_BACKLOG_BYTES and not self._stopping:
                 self._drained.clear()
                 await self._drained.wait()
 
-    async def _admit(self, forwarded: replica_service_pb2.ForwardedTransactions, room: asyncio.Semaphore) -> None:
+    async def _admit(
+        self, peer: ReplicaId, forwarded: replica_service_pb2.ForwardedTransactions, room: asyncio.Semaphore
+    ) -> None:
         """Apart from the peer's stream, so that votes don't wait for signature checks."""
         try:
             await self.intake.admit_forwarded(forwarded.transactions)
+        except Exception as error:
+            if isinstance(error, HuzhengError) and error.code in NOT_WELL_FORMED:
+                self.peers.fault(peer, error)
+            else:
+                # What a peer hands on must not end this replica's voting.
+                log.error("forwarded transactions dropped", peer=peer, exc_info=error)
         finally:
             room.release()
         self._wake.set()
@@ -188,7 +198,7 @@ class Runtime:
         while self._events:
             event = self._events.popleft()
             if isinstance(event, EnvelopeReceived | ProposalReceived | StatusReceived):
-                self._backlog[event.sender] -= 1
+                self._backlog[event.sender] -= _weight(event)
             self._step(event, now_ms)
         self._drained.set()
         if now_ms >= self.core.next_deadline():
@@ -239,7 +249,7 @@ class Runtime:
         for raw in self._to_forward:
             group.append(raw)
             size += len(raw)
-            if size >= MAX_FORWARD_BYTES:
+            if size >= MAX_FORWARD_BYTES or len(group) >= MAX_FORWARDED:
                 self._send_forward(group)
                 group, size = [], 0
         if group:
@@ -285,6 +295,8 @@ class Runtime:
             log.debug(trace.event, **trace.fields)
         for proof in ready.evidence:
             log.error("equivocation", replica=proof.replica, sequence=proof.sequence)
+        for replica, reason in ready.faulty.items():
+            self.peers.fault(replica, HuzhengError(Code.INVALID_REQUEST, reason))
         if ready.diverged is not None:
             self._give_up(HuzhengError(Code.DIVERGED, f"height {ready.diverged.height}"))
 
@@ -293,6 +305,8 @@ class Runtime:
         if self.problem is None:
             self.problem = error
             log.critical("replica stopped voting", code=error.code, detail=error.detail, hint=error.hint())
+            # No block will come here any more, so nobody should wait for one.
+            self.intake.refuse(f"it stopped voting: {error.code}")
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -313,10 +327,14 @@ class Runtime:
 
     async def _check(self, check: CheckBatch) -> None:
         loop = asyncio.get_running_loop()
+        known = self._checked.get(check.sequence)
         try:
-            batch = await loop.run_in_executor(
-                self._workers, check_batch, check.batch, self._genesis, self._mempool.verified
-            )
+            if known is not None and known.raw == check.batch:
+                batch = known
+            else:
+                batch = await loop.run_in_executor(
+                    self._workers, check_batch, check.batch, self._genesis, self._mempool.verified
+                )
         except HuzhengError as error:
             log.warning("invalid batch", primary=check.proposer, code=error.code, detail=error.detail)
             verdict = BatchVerdict.INVALID
@@ -352,10 +370,11 @@ class Runtime:
             self._stored(block, certified.certificate)
 
     async def _fetch(self, request: FetchBlocks) -> None:
+        ended = FetchEnded()
         try:
-            await self._fetcher.fetch(request, self.peers.stub)
+            ended = await self._fetcher.fetch(request, self.peers.fetch_blocks)
         finally:
-            self.post(FetchEnded())
+            self.post(ended)
 
     async def _apply_fetched(self, fetched: bytes) -> bool:
         """Stores one fetched block; False when it was there already. Raises HuzhengError when it does not prove itself."""
@@ -373,7 +392,14 @@ class Runtime:
         self._on_stored(block, certificate)
 
 
-def _as_event(peer: ReplicaId, message: replica_service_pb2.PeerMessage) -> Event:
+def _weight(event: EnvelopeReceived | ProposalReceived | StatusReceived) -> int:
+    """What an event takes in memory, roughly."""
+    return (len(event.batch) if isinstance(event, ProposalReceived) else 0) + 8 * MESSAGE_OVERHEAD_BYTES
+
+
+def _as_event(
+    peer: ReplicaId, message: replica_service_pb2.PeerMessage
+) -> EnvelopeReceived | ProposalReceived | StatusReceived:
     which = message.WhichOneof("message")
     if which == "proposal":
         return ProposalReceived(peer, message.proposal.pre_prepare, message.proposal.batch)

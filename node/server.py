@@ -11,7 +11,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
-from huzheng.v1 import ledger_service_pb2, ledger_service_pb2_grpc, replica_service_pb2, replica_service_pb2_grpc
+from huzheng.v1 import ledger_service_pb2, ledger_service_pb2_grpc, replica_service_pb2
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
@@ -71,7 +71,7 @@ def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, serv
         maximum_concurrent_rpcs=limits.concurrent_calls,
     )
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, server)
-    replica_service_pb2_grpc.add_ReplicaServiceServicer_to_server(services.replica, server)
+    services.replica.add_to(server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
     names = (
         _service_name(ledger_service_pb2, "LedgerService"),

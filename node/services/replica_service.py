@@ -3,38 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
-from huzheng.v1 import replica_service_pb2, replica_service_pb2_grpc
+import grpc
+import grpc.aio
+from huzheng.v1 import replica_service_pb2
 
 from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
+from node.peer_messages import read_group
 from node.peers import Peers
 
 if TYPE_CHECKING:
-    import grpc.aio
-
     # Generic in the stubs only.
     Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_BLOCKS_A_CALL = 1_024
+MAX_FETCHES = 2
+"""Of one peer at a time, each with a block in memory; a correct peer makes one, and may not have heard of its last one's end."""
 
 IdentifyReplica = Callable[[], ReplicaId]
 
 
-class ReplicaService(replica_service_pb2_grpc.ReplicaServiceServicer):
-    """Replica to replica."""
+class ReplicaService:
+    """Replica to replica. Takes messages unread, so that they are looked at before protobuf makes objects of them."""
 
     def __init__(self, store: ChainStore, peers: Peers, identify: IdentifyReplica) -> None:
         self._store = store
         self._peers = peers
         self._identify = identify
+        self._fetching: Counter[ReplicaId] = Counter()
 
-    async def Connect(  # type: ignore[override]
-        self, request_iterator: AsyncIterator[replica_service_pb2.ConnectRequest], context: Context
-    ) -> None:
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serves the methods of huzheng.v1.ReplicaService."""
+        handlers = {
+            "Connect": grpc.stream_stream_rpc_method_handler(
+                self.Connect, None, replica_service_pb2.ConnectResponse.SerializeToString
+            ),
+            "FetchBlocks": grpc.unary_stream_rpc_method_handler(
+                self.FetchBlocks,
+                replica_service_pb2.FetchBlocksRequest.FromString,
+                replica_service_pb2.FetchBlocksResponse.SerializeToString,
+            ),
+        }
+        name = str(replica_service_pb2.DESCRIPTOR.services_by_name["ReplicaService"].full_name)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+
+    async def Connect(self, request_iterator: AsyncIterator[bytes], context: Context) -> None:
         """The stream of a peer with a lower id."""
         link = self._peers.links.get(self._identify())
         if link is None:
@@ -44,16 +62,26 @@ class ReplicaService(replica_service_pb2_grpc.ReplicaServiceServicer):
         async def write(messages: list[replica_service_pb2.PeerMessage]) -> None:
             await context.write(replica_service_pb2.ConnectResponse(messages=messages))
 
-        await link.run((request.messages async for request in request_iterator), write)
+        await link.run((read_group(request) async for request in request_iterator), write)
 
     async def FetchBlocks(
         self, request: replica_service_pb2.FetchBlocksRequest, context: Context
     ) -> AsyncIterator[replica_service_pb2.FetchBlocksResponse]:
         """Stored blocks from a height on."""
+        replica = self._identify()
+        if self._fetching[replica] >= MAX_FETCHES:
+            raise HuzhengError(Code.OVERLOADED, f"more than {MAX_FETCHES} fetches at once")
+        self._fetching[replica] += 1
+        try:
+            async for block in self._blocks(request):
+                yield replica_service_pb2.FetchBlocksResponse(block=block)
+        finally:
+            self._fetching[replica] -= 1
+
+    async def _blocks(self, request: replica_service_pb2.FetchBlocksRequest) -> AsyncIterator[bytes]:
         count = min(request.count, MAX_BLOCKS_A_CALL)
         first = max(request.from_height, 1)
         for height in range(first, first + count):
             if height > self._store.tip.height:
                 return
-            block = await asyncio.to_thread(self._store.block, Height(height))
-            yield replica_service_pb2.FetchBlocksResponse(block=block)
+            yield await asyncio.to_thread(self._store.block, Height(height))

@@ -14,8 +14,9 @@ from ledger.building import build_record
 from ledger.errors import Code, HuzhengError
 from ledger.fields.codes import citizen_id_check
 from ledger.receipt import Verdict, verify_receipt
+from node import grouping
 from node.identity import Caller, Role
-from node.intake import Submission
+from node.intake import NOT_WELL_FORMED, Submission
 from node.waiters import Waiters
 from tests.builders import Consortium, objection_fields, unit_code
 from tests.sequencer import OneReplica, until
@@ -487,13 +488,37 @@ def test_what_peers_should_not_have_handed_on_is_dropped_and_counted(tmp_path: P
 
     async def scenario(node: OneReplica) -> None:
         limit = CONSORTIUM.genesis.parameters.max_transaction_bytes
-        await node.intake.admit_forwarded(
-            [b"junk", bytes(limit + 1), forged.SerializeToString(), one(2, expires_ms=node.now_ms), one(3)]
-        )
+        with pytest.raises(HuzhengError) as fault:
+            await node.intake.admit_forwarded(
+                [b"junk", bytes(limit + 1), forged.SerializeToString(), one(2, expires_ms=node.now_ms), one(3)]
+            )
+        assert fault.value.code in NOT_WELL_FORMED
         assert len(node.mempool) == 1
         assert node.count("huzheng_forwarded_refused", code="NOT_STRICT") == 1
         assert node.count("huzheng_forwarded_refused", code="BAD_SIGNATURE") == 1
         assert node.count("huzheng_forwarded_refused", code="EXPIRED") == 1
+
+    play(tmp_path, scenario)
+
+
+def test_too_much_handed_on_is_dropped_and_is_nobodys_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "MAX_WAITING_JOBS", 0)
+
+    async def scenario(node: OneReplica) -> None:
+        await node.intake.admit_forwarded([one(1), one(2)])
+        assert node.count("huzheng_forwarded_refused", code="OVERLOADED") == 2
+
+    play(tmp_path, scenario)
+
+
+def test_a_node_that_stopped_voting_lets_nobody_wait(tmp_path: Path) -> None:
+    async def scenario(node: OneReplica) -> None:
+        submission = await node.intake.submit(one(1), None)
+        node.intake.refuse("it stopped voting")
+        with pytest.raises(HuzhengError, match="NOT_READY"):
+            await submission.final
+        with pytest.raises(HuzhengError, match="it stopped voting"):
+            await node.intake.submit(one(2), None)
 
     play(tmp_path, scenario)
 

@@ -1,0 +1,103 @@
+"""What replicas send one another, read with care: a few bytes must not become much memory or work.
+
+Protobuf makes an object of every two-byte message, so the parts are counted before they are parsed. Whoever sends more than
+a correct replica ever does loses its link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from google.protobuf.message import DecodeError
+from huzheng.v1 import replica_service_pb2
+
+from ledger.errors import Code, HuzhengError
+
+MAX_GROUP_MESSAGES = 1_024
+MAX_FORWARDED = 1_024
+"""Transactions in one message."""
+MAX_STATUS_SLOTS = 1_024
+"""The largest watermark window (docs/protocol.md section 8)."""
+MAX_SMALL_BYTES = 32 * 1024
+"""Messages other than proposals and forwarded transactions; a status with the most slots takes less."""
+
+_TAG_REPEATED = 0x0A
+_TAG_PROPOSAL = 0x0A
+_TAG_FORWARDED = 0x22
+_MAX_VARINT_BYTES = 5
+
+
+def read_group(raw: bytes) -> list[replica_service_pb2.PeerMessage]:
+    """The messages of a ConnectRequest or ConnectResponse, which have the same form.
+
+    Raises:
+        HuzhengError: INVALID_REQUEST for what no correct replica sends.
+    """
+    return [_read_message(part) for part in _parts(raw, MAX_GROUP_MESSAGES)]
+
+
+def read_block(raw: bytes) -> bytes:
+    """The block in a FetchBlocksResponse.
+
+    Raises:
+        HuzhengError: INVALID_REQUEST.
+    """
+    try:
+        return replica_service_pb2.FetchBlocksResponse.FromString(raw).block
+    except DecodeError:
+        raise _unreadable() from None
+
+
+def _read_message(raw: bytes) -> replica_service_pb2.PeerMessage:
+    if raw[:1] == bytes([_TAG_FORWARDED]):
+        for _ in _parts(_only_field(raw), MAX_FORWARDED):
+            pass
+    elif len(raw) > MAX_SMALL_BYTES:
+        if raw[0] != _TAG_PROPOSAL:
+            raise HuzhengError(Code.INVALID_REQUEST, "too large for its kind")
+        _only_field(raw)
+    try:
+        message = replica_service_pb2.PeerMessage.FromString(raw)
+    except (DecodeError, RecursionError):
+        raise _unreadable() from None
+    if len(message.status.slots) > MAX_STATUS_SLOTS:
+        raise HuzhengError(Code.INVALID_REQUEST, "a status of too many slots")
+    return message
+
+
+def _parts(raw: bytes, limit: int) -> Iterator[bytes]:
+    """The elements of a message that has nothing but a repeated field 1."""
+    position = 0
+    count = 0
+    while position < len(raw):
+        if raw[position] != _TAG_REPEATED:
+            raise _unreadable()
+        start, position = _span(raw, position + 1)
+        count += 1
+        if count > limit:
+            raise HuzhengError(Code.INVALID_REQUEST, f"more than {limit} in one message")
+        yield raw[start:position]
+
+
+def _only_field(raw: bytes) -> bytes:
+    start, stop = _span(raw, 1)
+    if stop != len(raw):
+        raise _unreadable()
+    return raw[start:stop]
+
+
+def _span(raw: bytes, position: int) -> tuple[int, int]:
+    """Where the bytes that a length announces start and stop."""
+    length = 0
+    for index, byte in enumerate(raw[position : position + _MAX_VARINT_BYTES]):
+        length |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            start = position + index + 1
+            if start + length > len(raw):
+                raise _unreadable()
+            return start, start + length
+    raise _unreadable()
+
+
+def _unreadable() -> HuzhengError:
+    return HuzhengError(Code.INVALID_REQUEST, "not a message between replicas")
