@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from huzheng.v1 import block_pb2
@@ -17,7 +17,7 @@ from ledger import merkle
 from ledger.catalogue import decode_payload
 from ledger.crypto import Domain, Height, strict, verify_certificate
 from ledger.errors import Code, HuzhengError, refusal
-from ledger.genesis import PROTOCOL_VERSION, Genesis
+from ledger.genesis import MAX_TIME_MS, PROTOCOL_VERSION, Genesis
 from ledger.transaction import INCONCLUSIVE
 
 RECEIPT_OVERHEAD_BYTES = 64 * 1024
@@ -90,7 +90,7 @@ class Verdict:
             "chain_id": self.chain_id.hex(),
             "height": self.height,
             "block_hash": self.block_hash.hex(),
-            "time": datetime.fromtimestamp(self.time_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+            "time": _iso_time(self.time_ms),
             "epoch": self.epoch,
             "sealed_by": list(self.sealed_by),
             "transaction_id": self.transaction_id.hex(),
@@ -107,6 +107,13 @@ class Verdict:
                 "fields": record.values,
             },
         }
+
+
+def _iso_time(time_ms: int) -> str | None:
+    """ISO 8601 in UTC, to the millisecond; None after the year 9999."""
+    if time_ms > MAX_TIME_MS:
+        return None
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +184,7 @@ def verify_receipt(raw: bytes, genesis: Genesis) -> Verdict:
 
     Raises:
         HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
-            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF.
+            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD.
     """
     if len(raw) > genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES:
         raise HuzhengError(Code.TOO_LARGE, "receipt")

@@ -143,7 +143,7 @@ def _plan() -> Iterator[tuple[str, list[Ended], int, int]]:
         yield f"records from case {start}", records[start : start + 4], 5, NOW_MS + 2_000
     yield "no transactions; seen ids expire", [], 5, NOW_MS + 5_000
     yield "most seen ids expire, as many as a block may drop", [], 1, example.EXPIRES_MS
-    yield "the others expire, in the null batch", [], 0, 0
+    yield "more of them expire, in the null batch", [], 0, 0
 
 
 @cache
