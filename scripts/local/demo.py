@@ -194,7 +194,10 @@ def tell_what_next(network: LocalNetwork, console: Console) -> None:
         ("huzheng chain tail", "new blocks as they come"),
         ("huzheng record list property.seizure", "what is seized"),
         (f"huzheng verify {network.directory.parent}/*.receipt -g {network.genesis}", "verify offline"),
-        (f"kill {' '.join(str(node.process.pid) for node in network.nodes.values() if node.process)}", "stop the daemons"),
+        (
+            f"kill {' '.join(str(node.process.pid) for node in network.nodes.values() if node.process)}",
+            "stop the daemons",
+        ),
     ):
         table.add_row(command, f"[dim]{purpose}[/dim]")
     console.print(table)
