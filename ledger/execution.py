@@ -170,15 +170,15 @@ def _drop_expired(overlay: Overlay, time_ms: int, limit: int) -> None:
 
 def _execute_one(genesis: Genesis, overlay: Overlay, transaction: WellFormedTransaction, time_ms: int) -> Outcome:
     """X3: all of a transaction takes effect, or none."""
-    effects = Overlay(overlay)
+    effects, department = Overlay(overlay), transaction.department
     outcome = Outcome(pb.RESULT_CODE_ACCEPTED, 0)
     try:
         _check_admissible(genesis, overlay, transaction, time_ms)
         _check_signer(overlay, transaction)
         for index, operation in enumerate(transaction.body.operations):
-            _apply_operation(genesis, effects, transaction.department, operation, index)
+            _apply_operation(genesis, effects, department, operation, index)
         for index, record in enumerate(transaction.records):
-            _apply_record(genesis, effects, transaction.department, record, index)
+            _apply_record(genesis, effects, department, record, index)
     except _Refused as refused:
         outcome = Outcome(refused.code, refused.index)
     else:
@@ -249,25 +249,27 @@ def _count_admin_keys(state: Overlay, department: str, change: int) -> int:
 def _apply_record(genesis: Genesis, state: Overlay, department: str, item: RecordInTransaction, index: int) -> None:
     """X5."""
     record = item.record
-    resource = genesis.catalogue.get(record.resource)
+    # Every access to a field of a message makes a new value.
+    name, subject, version = record.resource, record.subject, record.version
+    resource = genesis.catalogue.get(name)
     if resource is None:
         raise _Refused(pb.RESULT_CODE_UNKNOWN_RESOURCE, index)
     if resource.department != department:
         raise _Refused(pb.RESULT_CODE_NOT_OWNER, index)
     if record.schema_version != resource.schema_version:
         raise _Refused(pb.RESULT_CODE_SCHEMA_MISMATCH, index)
-    if not resource.subject_fits(record.subject):
+    if not resource.subject_fits(subject):
         raise _Refused(pb.RESULT_CODE_BAD_SUBJECT, index)
     asserts = record.action == pb.RECORD_ACTION_ASSERT
     if asserts:
         code = resource.check_payload(item.payload)
         if code != pb.RESULT_CODE_ACCEPTED:
             raise _Refused(code, index)
-    head = read_head(state, record.resource, record.subject)
-    version, replaces = (0, b"") if head is None else (head.version, head.record_id)
-    if record.version != version + 1 or record.replaces != replaces:
+    head = read_head(state, name, subject)
+    newest, newest_id = (0, b"") if head is None else (head.version, head.record_id)
+    if version != newest + 1 or record.replaces != newest_id:
         raise _Refused(pb.RESULT_CODE_VERSION_CONFLICT, index)
     if not asserts and (head is None or head.action != pb.RECORD_ACTION_ASSERT):
         raise _Refused(pb.RESULT_CODE_NOTHING_TO_REVOKE, index)
-    new = state_pb2.Head(version=record.version, record_id=item.id, action=record.action)
-    state.set(head_key(record.resource, record.subject), strict.write(new))
+    new = state_pb2.Head(version=version, record_id=item.id, action=record.action)
+    state.set(head_key(name, subject), strict.write(new))
