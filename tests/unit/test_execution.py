@@ -14,7 +14,7 @@ from huzheng.v1 import block_pb2, genesis_pb2, state_pb2
 from ledger.block import ExecutedBlock
 from ledger.building import BuiltRecord
 from ledger.crypto import ED25519_SHA256, Domain, Epoch, ReplicaId, Signer
-from ledger.execution import execute, precheck
+from ledger.execution import batch_of_block, execute, precheck
 from ledger.genesis import Parameters
 from ledger.state import SEEN_PREFIX, admin_keys_key
 from ledger.transaction import WellFormedBatch, check_transaction
@@ -205,6 +205,11 @@ def test_block_time_never_runs_backwards_and_the_null_block_has_its_parent_s(
     assert {header_of(block).proposer for block in blocks} == {3}
     null = header_of(chain.add_null())
     assert (null.time_ms, null.proposer, null.transaction_count) == (START_MS + 6, 0, 0)
+
+
+def test_a_header_without_proposer_cannot_set_the_clock_forward(chain: Chain, consortium: Consortium) -> None:
+    header = block_pb2.BlockHeader(proposer=0, time_ms=chain.tip.time_ms + 1)
+    assert chain.add_batch(batch_of_block(header, ())).time_ms == START_MS
 
 
 def test_the_latest_time_there_is_can_be_executed(chain: Chain, consortium: Consortium) -> None:

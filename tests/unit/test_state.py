@@ -87,6 +87,18 @@ def test_pending_blocks_read_as_if_they_were_stored_and_may_be_stored_in_turn(
         assert list(state.scan(start, stop)) == list(expected.scan(start, stop))
 
 
+def test_a_scan_begins_with_its_first_key_and_ends_before_its_last() -> None:
+    stored = MemoryState({b"a": b"", b"c": b""})
+    changes: dict[bytes, bytes | None] = {b"b": b"", b"d": b""}
+    overlay, pending = Overlay(stored), PendingState(stored)
+    for key, value in changes.items():
+        overlay.set(key, value)
+    pending.push(cast(ExecutedBlock, Block(1, changes)))
+    for state in (overlay, pending):
+        for start, stop, keys in ((b"a", b"c", b"ab"), (b"b", b"d", b"bc"), (b"d", b"d", b"")):
+            assert b"".join(key for key, _ in state.scan(start, stop)) == keys
+
+
 def test_blocks_are_stored_in_their_order() -> None:
     state = PendingState(MemoryState())
     for height in (5, 6):
