@@ -34,7 +34,7 @@ from node.metrics import Metrics
 from node.peers import Peer, Peers
 from node.queries import Queries
 from node.runtime import Parts, Runtime
-from node.server import Services, build_server, listen, max_message_bytes
+from node.server import Services, build_server, listen, max_message_bytes, raise_file_limit
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
@@ -224,6 +224,7 @@ class Daemon:
 async def run(config: NodeConfig) -> None:
     """Runs a node until SIGTERM or SIGINT. Raises HuzhengError when it can't start or go on."""
     set_up_logs(config.log.format, config.log.level)
+    raise_file_limit()
     opened = open_node(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

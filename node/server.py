@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import resource
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,10 @@ _KEEPALIVE_MS = 20_000
 _KEEPALIVE_TIMEOUT_MS = 10_000
 _MIN_PING_INTERVAL_MS = 10_000
 _MAX_IDLE_MS = 15 * 60_000
+_HANDSHAKE_TIMEOUT_MS = 10_000
+_MAX_CONNECTIONS = 4_096
+_OTHER_FILES = 512
+"""For the database, logs, links to peers and monitoring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,21 @@ def max_message_bytes(parameters: Parameters) -> int:
     return MAX_GROUP_BYTES + parameters.max_batch_bytes + _MESSAGE_OVERHEAD_BYTES
 
 
+def raise_file_limit() -> None:
+    """Lets this process open as many files as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def max_connections() -> int:
+    """How many connections leave enough files for the database."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MAX_CONNECTIONS
+    return max(_MAX_CONNECTIONS // 64, min(_MAX_CONNECTIONS, soft - _OTHER_FILES))
+
+
 def server_options(limits: LimitsSection, parameters: Parameters) -> list[tuple[str, int]]:
     """gRPC channel arguments. What is sent is bounded by what is asked for, so only what comes in has a limit."""
     return [
@@ -58,6 +79,9 @@ def server_options(limits: LimitsSection, parameters: Parameters) -> list[tuple[
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
         ("grpc.http2.max_ping_strikes", 3),
         ("grpc.max_connection_idle_ms", _MAX_IDLE_MS),
+        # Whoever connects and says nothing must not use up the files that the database needs.
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_TIMEOUT_MS),
+        ("grpc.max_allowed_incoming_connections", max_connections()),
         # Otherwise two nodes could listen on one port, each getting some of the calls.
         ("grpc.so_reuseport", 0),
     ]
