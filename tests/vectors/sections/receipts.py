@@ -223,7 +223,10 @@ def _about_the_transaction() -> _Cases:
     flipped = [bytes([path[0][0] ^ 1]) + path[0][1:], *path[1:]]
     foreign = example.transaction(FIRST, chain_id=OTHER)
     unknown = write(signed(write(body([FIRST])) + b"\x48\x01", [FIRST]))
+    alone = _receipt(_sealed(example.transaction(FIRST)), 0, 0)
     cases = {
+        "index 1 where there is one transaction": _changed(alone, transaction_index=1),
+        "record index 1 where there is one record": _changed(alone, record_index=1),
         "index one less": _changed(good, transaction_index=0),
         "index one more": _changed(good, transaction_index=2),
         "index of the mirrored place": _changed(good, transaction_index=2, transaction_path=path[::-1]),
