@@ -49,7 +49,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> No
 
 def free_ports(count: int) -> int:
     """A port from which on `count` ports are free on loopback, and the same number above `HTTP_PORT_OFFSET`."""
-    for base in range(20_000 + os.getpid() % 100 * 200, 60_000, 200):
+    # Below 32,768, from where Linux gives ports to outgoing connections: one of those could take a port found free here.
+    for attempt in range(60):
+        base = 20_000 + (os.getpid() + attempt) % 60 * 200
         with contextlib.ExitStack() as stack:
             try:
                 for port in [
