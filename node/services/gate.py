@@ -2,6 +2,9 @@
 
 Behind it a method decodes nothing, checks no role and raises `HuzhengError`; whatever else escapes it becomes INTERNAL
 with an incident number, and no more than that reaches the caller.
+
+Every method is registered as one that takes a stream, which on the wire is the same: gRPC then calls it before the first
+message is there, and who may not call, or calls too much, makes the node receive nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import inspect
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +38,14 @@ else:
     _Interceptor = grpc.aio.ServerInterceptor
 
 Decode = Callable[[bytes], Any]
+_Incoming = Callable[["_Share", Decode, AsyncIterator[bytes]], AbstractAsyncContextManager[Any]]
+
+MAX_RECEIVING = 8
+"""Single messages of one department's clients, or its replica, being received at a time; each may have megabytes."""
+RECEIVE_TIMEOUT_S = 15.0
+"""For a call's only message to be there, once the call is made."""
+MAX_INCOMING_STREAMS = 32
+"""Calls of one department's clients, or its replica, that send a stream."""
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 
@@ -53,6 +64,10 @@ def report_incident(method: str, failure: Exception) -> HuzhengError:
     return HuzhengError(Code.INTERNAL, f"incident {incident}")
 
 
+_Share = tuple[str, bool]
+"""A department, and whether it is its replica that calls."""
+
+
 class Gate(_Interceptor):
     """Wraps each method of each service once."""
 
@@ -61,7 +76,9 @@ class Gate(_Interceptor):
         self._callers = callers
         self._metrics = metrics
         self._max_calls = max(1, concurrent_calls // 4)
-        self._in_hand: Counter[tuple[str, bool]] = Counter()
+        self._in_hand: Counter[_Share] = Counter()
+        self._streams: Counter[_Share] = Counter()
+        self._receiving: dict[_Share, asyncio.Semaphore] = {}
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
@@ -79,7 +96,7 @@ class Gate(_Interceptor):
         return handler
 
     @asynccontextmanager
-    async def _serving(self, method: str, context: Context) -> AsyncIterator[None]:
+    async def _serving(self, method: str, context: Context) -> AsyncIterator[_Share]:
         started_ms = monotonic_ms()
         outcome = "OK"
         self._metrics.calls_in_hand.inc()
@@ -92,7 +109,7 @@ class Gate(_Interceptor):
             self._in_hand[share] += 1
             _caller.set(caller)
             try:
-                yield
+                yield share
             finally:
                 self._in_hand[share] -= 1
         except HuzhengError as error:
@@ -115,24 +132,46 @@ class Gate(_Interceptor):
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         decode = handler.request_deserializer or bytes
         make, behaviour = _MAKERS[handler.request_streaming, handler.response_streaming](handler)
-        incoming = _decode_all if handler.request_streaming else _decode_one
+        incoming = self._incoming_all if handler.request_streaming else self._incoming_one
         wrapped = self._wrap_behaviour(method, behaviour, decode, incoming)
         guarded: grpc.RpcMethodHandler[Any, Any] = make(wrapped, None, handler.response_serializer)
         return guarded
 
     def _wrap_behaviour(
-        self, method: str, behaviour: Callable[..., Any], decode: Decode, incoming: Callable[[Decode, Any], Any]
+        self, method: str, behaviour: Callable[..., Any], decode: Decode, incoming: _Incoming
     ) -> Callable[..., Any]:
-        async def answer(request: Any, context: Context) -> Any:
-            async with self._serving(method, context):
-                return await behaviour(incoming(decode, request), context)
+        async def answer(requests: AsyncIterator[bytes], context: Context) -> Any:
+            async with self._serving(method, context) as share, incoming(share, decode, requests) as request:
+                return await behaviour(request, context)
 
-        async def answer_stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._serving(method, context):
-                async for response in behaviour(incoming(decode, request), context):
+        async def answer_stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+            async with self._serving(method, context) as share, incoming(share, decode, requests) as request:
+                async for response in behaviour(request, context):
                     yield response
 
         return answer_stream if inspect.isasyncgenfunction(behaviour) else answer
+
+    @asynccontextmanager
+    async def _incoming_one(self, share: _Share, decode: Decode, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        room = self._receiving.setdefault(share, asyncio.Semaphore(MAX_RECEIVING))
+        try:
+            async with asyncio.timeout(RECEIVE_TIMEOUT_S), room:
+                raw = await anext(aiter(requests), None)
+        except TimeoutError:
+            raise HuzhengError(Code.TIMED_OUT, "the call's message did not come") from None
+        if raw is None:
+            raise HuzhengError(Code.INVALID_REQUEST, "a call without a message")
+        yield _decode_one(decode, raw)
+
+    @asynccontextmanager
+    async def _incoming_all(self, share: _Share, decode: Decode, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        if self._streams[share] >= MAX_INCOMING_STREAMS:
+            raise HuzhengError(Code.OVERLOADED, "too many streams of the department at once")
+        self._streams[share] += 1
+        try:
+            yield _decode_all(decode, requests)
+        finally:
+            self._streams[share] -= 1
 
 
 def _decode_one(decode: Decode, raw: bytes) -> Any:
@@ -148,8 +187,8 @@ async def _decode_all(decode: Decode, requests: AsyncIterator[bytes]) -> AsyncIt
 
 
 _MAKERS: dict[tuple[bool, bool], Callable[[Any], tuple[Callable[..., Any], Callable[..., Any]]]] = {
-    (False, False): lambda handler: (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
-    (False, True): lambda handler: (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
+    (False, False): lambda handler: (grpc.stream_unary_rpc_method_handler, handler.unary_unary),
+    (False, True): lambda handler: (grpc.stream_stream_rpc_method_handler, handler.unary_stream),
     (True, False): lambda handler: (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
     (True, True): lambda handler: (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
 }
