@@ -12,6 +12,7 @@ from typing import Any
 
 from huzheng.v1 import consensus_pb2
 
+from consensus.admission import Admission
 from consensus.batching import BatchingPolicy
 from consensus.catch_up import CatchUp
 from consensus.events import (
@@ -36,15 +37,14 @@ from consensus.events import (
     TimePassed,
     Trace,
 )
-from consensus.retransmission import RESEND_AFTER_MS, describe, missing_at_peer
+from consensus.restoring import restore_window
+from consensus.retransmission import describe, missing_at_peer
 from consensus.safety import SafetyRules
 from consensus.slot import Proposal, Slot
-from consensus.vote_log import Accepted, LogEntry, Prepared, read_vote_log
+from consensus.vote_log import LogEntry, read_vote_log
 from consensus.votes import (
     COMMIT,
-    PRE_PREPARE,
     PREPARE,
-    SEAL,
     Authenticator,
     Claim,
     EnvelopeSigner,
@@ -52,13 +52,14 @@ from consensus.votes import (
     SealVote,
     Vote,
 )
+from consensus.window import Window
 from ledger.crypto.domains import Domain
 from ledger.crypto.membership import Membership, build_certificate
 from ledger.crypto.suite import Signer, Suite
 from ledger.crypto.types import Height, ReplicaId, Seq, View
 
 STATUS_BUSY_MS = 250
-"""How often a replica with an old open slot, or behind its peers, says where it stands."""
+"""How often a replica with an open slot, or behind its peers, says where it stands."""
 STATUS_IDLE_MS = 2_000
 ANSWER_INTERVAL_MS = 100
 """A peer's status is answered this often; correct replicas don't send more, and an answer may be large."""
@@ -95,12 +96,11 @@ class Replica:
         restored = read_vote_log(votes, self._authenticator)
         signer = EnvelopeSigner(config.signer, config.replica, membership.chain_id, membership.epoch)
         self._safety = SafetyRules(signer, membership.q, stored, restored)
-        self._slots: dict[Seq, Slot] = {}
-        self._stored = stored
+        self._window = Window(stored, config.watermark_window)
+        self._admission = Admission(config.replica, membership, self._window)
         self._certified = stored
         self._executed = stored
         self._decided = stored
-        self._next_sequence = Seq(stored + 1)
         self._last_proposal_ms = now_ms
         self._next_status_ms = now_ms
         self._catch_up = CatchUp(stored, now_ms)
@@ -120,7 +120,10 @@ class Replica:
             PeerConnected: self._on_peer_connected,
             TimePassed: self._on_time_passed,
         }
-        self._restore_slots(restored.accepted, restored.prepared, restored.seals)
+        restore_window(self._window, restored, config.replica, now_ms)
+        self._next_sequence = self._first_unproposed()
+        for slot in self._window:
+            self._advance(slot)
 
     # --- what the node asks ---
 
@@ -147,12 +150,12 @@ class Replica:
     @property
     def stored(self) -> Height:
         """The last height known to be durable with its certificate."""
-        return self._stored
+        return self._window.stored
 
     @property
     def network_height(self) -> Height:
         """The highest height that more peers than can be faulty say they have stored."""
-        return max(self._stored, self._catch_up.vouched_height(self._config.membership.f))
+        return max(self.stored, self._catch_up.vouched_height(self._config.membership.f))
 
     def peer_height(self, replica: ReplicaId) -> Height:
         """The height a peer last said it has stored; 0 if it has not said."""
@@ -160,14 +163,14 @@ class Replica:
 
     def wants_batch(self, pending_transactions: int, pending_bytes: int, now_ms: int) -> bool:
         """Whether the node should make a batch now and step `ProposeBatch` (C3)."""
-        if not self.is_primary or self._halted or self._next_sequence > self._high_watermark:
+        if not self.is_primary or self._halted or self._next_sequence > self._window.high:
             return False
         idle_ms = now_ms - self._last_proposal_ms
         return self._config.batching.wants_batch(self._in_flight, pending_transactions, pending_bytes, idle_ms)
 
     def next_deadline(self) -> int:
         """When `TimePassed` is due, in the milliseconds of `now`."""
-        if self.is_primary and self._in_flight == 0 and self._next_sequence <= self._high_watermark:
+        if self.is_primary and self._in_flight == 0 and self._next_sequence <= self._window.high:
             return min(self._next_status_ms, self._last_proposal_ms + self._config.batching.heartbeat_ms)
         return self._next_status_ms
 
@@ -187,20 +190,20 @@ class Replica:
 
     def check_invariants(self) -> None:
         """Raises InvariantViolation when the replica contradicts itself. O(1)."""
-        if not self._stored <= self._certified <= self._executed <= self._decided <= self._high_watermark:
+        if not self.stored <= self._certified <= self._executed <= self._decided <= self._window.high:
             raise InvariantViolation(
-                f"stored {self._stored}, certified {self._certified}, executed {self._executed}, decided {self._decided}"
+                f"stored {self.stored}, certified {self._certified}, executed {self._executed}, decided {self._decided}"
             )
-        if len(self._slots) > self._config.watermark_window:
-            raise InvariantViolation(f"{len(self._slots)} slots in a window of {self._config.watermark_window}")
-        if self._next_sequence <= self._stored:
-            raise InvariantViolation(f"next sequence {self._next_sequence} at or below stored {self._stored}")
+        if len(self._window) > self._window.size:
+            raise InvariantViolation(f"{len(self._window)} slots in a window of {self._window.size}")
+        if self._next_sequence <= self.stored:
+            raise InvariantViolation(f"next sequence {self._next_sequence} at or below stored {self.stored}")
 
     # --- proposals ---
 
     def _on_propose(self, event: ProposeBatch) -> None:
         """The primary's own batch (C3): only as primary, within the watermarks."""
-        if not self.is_primary or self._next_sequence > self._high_watermark:
+        if not self.is_primary or self._next_sequence > self._window.high:
             self._trace("proposal dropped", reason="not primary or window full")
             return
         sequence = self._next_sequence
@@ -211,7 +214,7 @@ class Replica:
         slot.pre_prepare = self._safety.propose(self.view, sequence, digest, event.batch)
         slot.batch = event.batch
         slot.proposal = Proposal.ACCEPTED
-        self._send_all(self._proposal_message(slot.pre_prepare, event.batch))
+        self._send_all(consensus_pb2.Proposal(pre_prepare=slot.pre_prepare.envelope, batch=event.batch))
         self._advance(slot)
 
     def _on_proposal(self, event: ProposalReceived) -> None:
@@ -223,7 +226,7 @@ class Replica:
             self._ignore(event.sender, "malformed proposal")
             return
         vote = claim.content
-        reason = self._reason_to_ignore_proposal(vote)
+        reason = self._admission.reason_to_ignore_proposal(vote, self.view)
         if reason is not None:
             self._ignore(event.sender, reason)
             return
@@ -238,19 +241,6 @@ class Replica:
         slot.pre_prepare = vote
         slot.batch = event.batch
         self._check(slot)
-
-    def _reason_to_ignore_proposal(self, vote: Vote) -> str | None:
-        if vote.kind != PRE_PREPARE or vote.replica != self.primary or self.is_primary:
-            return "proposal not by a primary to a backup"
-        reason = self._reason_outside(vote.view, vote.sequence)
-        if reason is not None:
-            return reason
-        slot = self._slots.get(vote.sequence)
-        if slot is None or slot.pre_prepare is None:
-            return None
-        if slot.pre_prepare.batch_digest == vote.batch_digest:
-            return "proposal known"
-        return _reason_if_proven(slot, vote.kind, vote.replica)
 
     def _fault_in_proposal(self, claim: Claim, vote: Vote, batch: bytes) -> str | None:
         """What no correct replica sends, be it its own or passed on."""
@@ -272,7 +262,7 @@ class Replica:
 
     def _on_batch_checked(self, event: BatchChecked) -> None:
         """The ledger's verdict on a batch (C5)."""
-        slot = self._slots.get(event.sequence)
+        slot = self._window.get(event.sequence)
         if slot is None or slot.pre_prepare is None or slot.pre_prepare.batch_digest != event.batch_digest:
             return
         if slot.proposal is not Proposal.CHECKING:
@@ -312,7 +302,7 @@ class Replica:
 
     def _on_vote(self, sender: ReplicaId, claim: Claim, vote: Vote) -> None:
         """A PREPARE or COMMIT (C6): of this view, in the window, of another replica, not known, signature right."""
-        reason = self._reason_to_ignore_vote(vote)
+        reason = self._admission.reason_to_ignore_vote(vote, self.view)
         if reason is not None:
             self._ignore(sender, reason)
             return
@@ -326,24 +316,6 @@ class Replica:
             return
         slot.votes(vote.kind)[vote.replica] = vote
         self._advance(slot)
-
-    def _reason_to_ignore_vote(self, vote: Vote) -> str | None:
-        if vote.kind not in (PREPARE, COMMIT) or vote.replica == self._config.replica:
-            return "own vote, or a pre-prepare without its batch"
-        if vote.kind == PREPARE and vote.replica == self.primary:
-            return "prepare by the primary"
-        reason = self._reason_outside(vote.view, vote.sequence)
-        if reason is not None:
-            return reason
-        slot = self._slots.get(vote.sequence)
-        if slot is None:
-            return None
-        known = slot.votes(vote.kind).get(vote.replica)
-        if known is not None:
-            if known.batch_digest == vote.batch_digest:
-                return "vote known"
-            return _reason_if_proven(slot, vote.kind, vote.replica)
-        return "vote no longer needed" if (slot.prepared if vote.kind == PREPARE else slot.committed) else None
 
     def _advance(self, slot: Slot) -> None:
         """Accepted → prepared → committed, as far as the votes allow (C5 to C7)."""
@@ -364,7 +336,7 @@ class Replica:
             self._decide()
 
     def _decide(self) -> None:
-        while (slot := self._slots.get(Seq(self._decided + 1))) is not None and slot.committed:
+        while (slot := self._window.get(self._decided + 1)) is not None and slot.committed:
             self._decided = Height(slot.sequence)
             self._ready.decided.append(Decided(self._decided, slot.batch))
 
@@ -374,10 +346,10 @@ class Replica:
         """The block is executed: seal it (C8)."""
         if event.height <= self._executed:
             return
-        if event.height != self._executed + 1 or event.height > self._decided:
+        slot = self._window.get(event.height)
+        if slot is None or event.height != self._executed + 1 or event.height > self._decided:
             raise InvariantViolation(f"executed {event.height} after {self._executed}, decided {self._decided}")
         self._executed = event.height
-        slot = self._slots[Seq(event.height)]
         slot.block_hash = event.block_hash
         seal = self._safety.seal(event.height, event.block_hash)
         slot.seals[self._config.replica] = seal
@@ -386,7 +358,7 @@ class Replica:
 
     def _on_seal(self, sender: ReplicaId, claim: Claim, seal: SealVote) -> None:
         """Another replica's seal (C8): in the window, not known, signature right."""
-        reason = self._reason_to_ignore_seal(seal)
+        reason = self._admission.reason_to_ignore_seal(seal)
         if reason is not None:
             self._ignore(sender, reason)
             return
@@ -401,24 +373,9 @@ class Replica:
         slot.seals[seal.replica] = seal
         self._certify()
 
-    def _reason_to_ignore_seal(self, seal: SealVote) -> str | None:
-        if seal.replica == self._config.replica:
-            return "own seal"
-        if not self._stored < seal.height <= self._high_watermark:
-            return "outside the window"
-        slot = self._slots.get(Seq(seal.height))
-        if slot is None:
-            return None
-        known = slot.seals.get(seal.replica)
-        if known is not None:
-            if known.block_hash == seal.block_hash:
-                return "seal known"
-            return _reason_if_proven(slot, SEAL, seal.replica)
-        return "seal no longer needed" if slot.certified else None
-
     def _certify(self) -> None:
         """Hands out certificates in order of height (C9)."""
-        while (slot := self._slots.get(Seq(self._certified + 1))) is not None and slot.block_hash is not None:
+        while (slot := self._window.get(self._certified + 1)) is not None and slot.block_hash is not None:
             seals = slot.seals_for(slot.block_hash)
             if len(seals) < self._config.membership.q:
                 self._look_for_divergence(slot)
@@ -443,15 +400,13 @@ class Replica:
 
     def _on_stored(self, event: BlockStored) -> None:
         """A block is durable with its certificate: it is the stable checkpoint, and the log below it goes (C10)."""
-        if event.height <= self._stored:
+        if event.height <= self.stored:
             return
-        self._stored = event.height
+        self._window.advance(event.height)
         self._certified = max(self._certified, event.height)
         self._executed = max(self._executed, event.height)
         self._decided = max(self._decided, event.height)
         self._next_sequence = Seq(max(self._next_sequence, event.height + 1))
-        for sequence in [sequence for sequence in self._slots if sequence <= event.height]:
-            del self._slots[sequence]
         self._safety.trim(event.height)
         self._catch_up.stored(event.height, self._now_ms)
         self._decide()
@@ -470,11 +425,11 @@ class Replica:
             self._ignore(event.sender, "status too soon")
             return
         self._answered_ms[event.sender] = self._now_ms
-        if status.stored_height < self._stored:
+        if status.stored_height < self.stored:
             self._send(event.sender, self._status_message())
         if status.view != self.view:
             return
-        for payload in missing_at_peer(status, self._slots, self._config.replica, self.is_primary, self._now_ms):
+        for payload in missing_at_peer(status, self._window, self._config.replica, self.is_primary, self._now_ms):
             self._send(event.sender, payload)
 
     def _on_peer_connected(self, event: PeerConnected) -> None:
@@ -488,14 +443,12 @@ class Replica:
         if self._now_ms < self._next_status_ms:
             return
         self._fetch_if_behind()
-        for sequence in sorted(self._slots):
-            if self._slots[sequence].proposal is Proposal.EARLY:
-                self._check(self._slots[sequence])
+        for slot in self._window:
+            if slot.proposal is Proposal.EARLY:
+                self._check(slot)
         self._send_all(self._status_message())
-        busy = self._catch_up.is_behind or any(
-            self._now_ms - slot.opened_ms >= RESEND_AFTER_MS for slot in self._slots.values()
-        )
-        self._next_status_ms = self._now_ms + (STATUS_BUSY_MS if busy or self._slots else STATUS_IDLE_MS)
+        busy = len(self._window) > 0 or self._catch_up.is_behind
+        self._next_status_ms = self._now_ms + (STATUS_BUSY_MS if busy else STATUS_IDLE_MS)
 
     def _fetch_if_behind(self) -> None:
         request = self._catch_up.next_fetch(self._now_ms)
@@ -505,57 +458,22 @@ class Replica:
     # --- small things ---
 
     @property
-    def _high_watermark(self) -> int:
-        return self._stored + self._config.watermark_window
-
-    @property
     def _in_flight(self) -> int:
         return self._next_sequence - 1 - self._certified
 
-    def _reason_outside(self, view: View, sequence: Seq) -> str | None:
-        if view != self.view:
-            return "other view"
-        if not self._stored < sequence <= self._high_watermark:
-            return "outside the window"
-        return None
+    def _first_unproposed(self) -> Seq:
+        own = [s.sequence for s in self._window if s.pre_prepare and s.pre_prepare.replica == self._config.replica]
+        return Seq(max(own, default=self.stored) + 1)
 
     def _open(self, sequence: Seq) -> Slot:
-        slot = self._slots.get(sequence)
+        slot = self._window.get(sequence)
         if slot is None:
-            slot = self._slots[sequence] = Slot(sequence, self._now_ms)
+            slot = self._window.open(sequence, self._now_ms)
             self._next_status_ms = min(self._next_status_ms, self._now_ms + STATUS_BUSY_MS)
         return slot
 
-    def _restore_slots(self, accepted: list[Accepted], prepared: list[Prepared], seals: list[SealVote]) -> None:
-        """Opens the slots this replica had voted in, as far as it had come (C10)."""
-        own = self._config.replica
-        for entry in accepted:
-            if self._reason_outside(entry.pre_prepare.view, entry.pre_prepare.sequence) is not None:
-                continue
-            slot = self._open(entry.pre_prepare.sequence)
-            slot.pre_prepare, slot.batch, slot.proposal = entry.pre_prepare, entry.batch, Proposal.ACCEPTED
-            if entry.prepare is not None:
-                slot.prepares[own] = entry.prepare
-            if entry.pre_prepare.replica == own:
-                self._next_sequence = Seq(max(self._next_sequence, slot.sequence + 1))
-        for certificate in prepared:
-            restored = self._slots.get(certificate.commit.sequence)
-            if restored is None or certificate.commit.view != self.view:
-                continue
-            restored.prepares.update({vote.replica: vote for vote in certificate.prepares})
-            restored.commits[own] = certificate.commit
-            restored.prepared = True
-        for seal in seals:
-            if self._stored < seal.height <= self._high_watermark:
-                self._open(Seq(seal.height)).seals[own] = seal
-        for sequence in sorted(self._slots):
-            self._advance(self._slots[sequence])
-
-    def _proposal_message(self, pre_prepare: Vote, batch: bytes) -> consensus_pb2.Proposal:
-        return consensus_pb2.Proposal(pre_prepare=pre_prepare.envelope, batch=batch)
-
     def _status_message(self) -> consensus_pb2.ReplicaStatus:
-        return describe(self._config.membership.epoch, self.view, self._stored, self._slots)
+        return describe(self._config.membership.epoch, self.view, self._window)
 
     def _send(self, to: ReplicaId, payload: PeerPayload) -> None:
         self._ready.sends.append(Send(to, payload))
@@ -577,7 +495,3 @@ class Replica:
 
     def _trace(self, event: str, **fields: Any) -> None:
         self._ready.trace.append(Trace(event, fields))
-
-
-def _reason_if_proven(slot: Slot, kind: int, replica: ReplicaId) -> str | None:
-    return "equivocation known" if (kind, replica) in slot.equivocators else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from huzheng.v1 import consensus_pb2
 
 from consensus.slot import Proposal, Slot
 from consensus.votes import PeerPayload
-from ledger.crypto.types import Epoch, Height, ReplicaId, Seq, View
+from consensus.window import Window
+from ledger.crypto.types import Epoch, ReplicaId, Seq, View
 
 RESEND_AFTER_MS = 200
 """Votes for a younger slot are still on their way; nothing is sent again for it."""
@@ -19,27 +20,27 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Bounds on one answer, so that a peer's status costs bounded work; its next status asks for the rest."""
 
 
-def describe(epoch: Epoch, view: View, stored: Height, slots: Mapping[Seq, Slot]) -> consensus_pb2.ReplicaStatus:
+def describe(epoch: Epoch, view: View, window: Window) -> consensus_pb2.ReplicaStatus:
     """Where a replica stands, for its peers."""
     return consensus_pb2.ReplicaStatus(
         epoch=epoch,
         view=view,
-        stored_height=stored,
+        stored_height=window.stored,
         slots=[
             consensus_pb2.SlotStatus(
-                sequence=sequence,
-                has_batch=slots[sequence].pre_prepare is not None,
-                prepared=slots[sequence].prepared,
-                committed=slots[sequence].committed,
+                sequence=slot.sequence,
+                has_batch=slot.pre_prepare is not None,
+                prepared=slot.prepared,
+                committed=slot.committed,
             )
-            for sequence in sorted(slots)
+            for slot in window
         ],
     )
 
 
 def missing_at_peer(
     status: consensus_pb2.ReplicaStatus,
-    slots: Mapping[Seq, Slot],
+    window: Window,
     own: ReplicaId,
     is_primary: bool,
     now_ms: int,
@@ -47,9 +48,7 @@ def missing_at_peer(
     """This replica's own messages that the peer's status shows it lacks, oldest slot first, bounded."""
     known = {Seq(slot.sequence): slot for slot in status.slots}
     stale = [
-        slots[sequence]
-        for sequence in sorted(slots)
-        if sequence > status.stored_height and now_ms - slots[sequence].opened_ms >= RESEND_AFTER_MS
+        slot for slot in window if slot.sequence > status.stored_height and now_ms - slot.opened_ms >= RESEND_AFTER_MS
     ]
     batch_bytes = 0
     for slot in stale[:MAX_SLOTS]:

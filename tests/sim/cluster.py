@@ -130,7 +130,7 @@ class Machine:
 
     @property
     def in_flight_requests(self) -> set[bytes]:
-        slots = self.core._slots.values()
+        slots = self.core._window
         return self.cluster.requests_in([slot.batch for slot in slots])
 
     def act(self, ready: Ready) -> None:
