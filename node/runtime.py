@@ -55,6 +55,7 @@ log = structlog.get_logger("replica")
 FORWARD_AGAIN_MS = 5_000
 """Transactions still pending are handed to the primary again this often."""
 MAX_FORWARD_BYTES = 2 * 1024 * 1024
+STOPPED_WAIT_MS = 1_000
 FORWARDS_AT_ONCE = 2
 """Groups of a peer's forwarded transactions being checked; more are not read from it."""
 BATCH_FRAME_BYTES = 64
@@ -187,8 +188,10 @@ class Runtime:
 
     async def _wait(self) -> None:
         if not self._events and not self._wake.is_set():
-            delay_s = max(0.0, (self.core.next_deadline() - monotonic_ms()) / 1000)
-            timer = asyncio.get_running_loop().call_later(max(delay_s, 0.001), self._wake.set)
+            # One that stopped voting proposes nothing, however long a proposal is due.
+            shortest_ms = 1 if self.problem is None else STOPPED_WAIT_MS
+            delay_ms = max(shortest_ms, self.core.next_deadline() - monotonic_ms())
+            timer = asyncio.get_running_loop().call_later(delay_ms / 1000, self._wake.set)
             await self._wake.wait()
             timer.cancel()
         self._wake.clear()
