@@ -53,7 +53,6 @@ from consensus.votes import (
     Vote,
 )
 from consensus.window import Window
-from ledger.crypto.domains import Domain
 from ledger.crypto.membership import Membership, build_certificate
 from ledger.crypto.suite import Signer, Suite
 from ledger.crypto.types import Height, ReplicaId, Seq, View
@@ -93,7 +92,7 @@ class Replica:
         membership = config.membership
         self._config = config
         self._authenticator = Authenticator(config.suite, membership)
-        restored = read_vote_log(votes, self._authenticator)
+        restored = read_vote_log(votes, self._authenticator, config.replica)
         signer = EnvelopeSigner(config.signer, config.replica, membership.chain_id, membership.epoch)
         self._safety = SafetyRules(signer, membership.q, stored, restored)
         self._window = Window(stored, config.watermark_window)
@@ -170,6 +169,8 @@ class Replica:
 
     def next_deadline(self) -> int:
         """When `TimePassed` is due, in the milliseconds of `now`."""
+        if self._halted:
+            return self._now_ms + STATUS_IDLE_MS
         if self.is_primary and self._in_flight == 0 and self._next_sequence <= self._window.high:
             return min(self._next_status_ms, self._last_proposal_ms + self._config.batching.heartbeat_ms)
         return self._next_status_ms
@@ -210,7 +211,7 @@ class Replica:
         self._next_sequence = Seq(sequence + 1)
         self._last_proposal_ms = self._now_ms
         slot = self._open(sequence)
-        digest = self._config.suite.digest(Domain.BATCH, event.batch)
+        digest = self._authenticator.batch_digest(event.batch)
         slot.pre_prepare = self._safety.propose(self.view, sequence, digest, event.batch)
         slot.batch = event.batch
         slot.proposal = Proposal.ACCEPTED
@@ -248,7 +249,7 @@ class Replica:
             return "bad signature"
         if len(batch) > self._config.max_batch_bytes:
             return "batch too large"
-        if self._config.suite.digest(Domain.BATCH, batch) != vote.batch_digest:
+        if self._authenticator.batch_digest(batch) != vote.batch_digest:
             return "batch is not the one signed"
         return None
 
@@ -410,6 +411,8 @@ class Replica:
         self._safety.trim(event.height)
         self._catch_up.stored(event.height, self._now_ms)
         self._decide()
+        # A fetched block may be all that the certificate of the next one waited for.
+        self._certify()
 
     # --- status, retransmission, catching up ---
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from huzheng.v1 import consensus_pb2
 
 from consensus.vote_log import LogEntry, RestoredVotes, accepted_entry, prepared_entry, seal_entry, view_entry
-from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, EnvelopeSigner, SealVote, Vote
+from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, EnvelopeSigner, SealVote, Vote, is_prepared_certificate
 from ledger.crypto.types import Height, Seq, View
 
 
@@ -41,6 +41,7 @@ class SafetyRules:
             self._commits[(prepared.commit.sequence, prepared.commit.view)] = prepared.commit
         for seal in restored.seals:
             self._seals[seal.height] = seal
+        self.trim(self._stored)
 
     @property
     def view(self) -> View:
@@ -91,7 +92,7 @@ class SafetyRules:
         return vote
 
     def commit(self, pre_prepare: Vote, prepares: Sequence[Vote]) -> Vote:
-        """This replica's COMMIT, given the prepared certificate: q − 1 PREPAREs of distinct backups, ordered by replica."""
+        """This replica's COMMIT, given the prepared certificate, for a batch that it logged with its own proposal or PREPARE."""
         view, sequence = pre_prepare.view, pre_prepare.sequence
         known = self._commits.get((sequence, view))
         if known is not None:
@@ -136,25 +137,11 @@ class SafetyRules:
             raise SafetyViolation(f"vote for sequence {sequence}, at or below the stored block")
 
     def _check_certificate(self, pre_prepare: Vote, prepares: Sequence[Vote]) -> None:
-        replicas = [prepare.replica for prepare in prepares]
-        sound = (
-            pre_prepare.kind == PRE_PREPARE
-            and len(replicas) == self._quorum - 1
-            and replicas == sorted(set(replicas))
-            and pre_prepare.replica not in replicas
-            and all(_supports(prepare, pre_prepare) for prepare in prepares)
-        )
-        if not sound:
+        if not is_prepared_certificate(pre_prepare, prepares, self._quorum):
             raise SafetyViolation(f"COMMIT for sequence {pre_prepare.sequence} without a prepared certificate")
-
-
-def _supports(prepare: Vote, pre_prepare: Vote) -> bool:
-    return (
-        prepare.kind == PREPARE
-        and prepare.view == pre_prepare.view
-        and prepare.sequence == pre_prepare.sequence
-        and prepare.batch_digest == pre_prepare.batch_digest
-    )
+        accepted = self._accepted.get((pre_prepare.sequence, pre_prepare.view))
+        if accepted is None or accepted.batch_digest != pre_prepare.batch_digest:
+            raise SafetyViolation(f"COMMIT for sequence {pre_prepare.sequence}, whose batch is not in the log")
 
 
 def _same(known: Vote, kind: int, batch_digest: bytes) -> Vote:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from huzheng.v1 import block_pb2, consensus_pb2
@@ -55,6 +56,23 @@ class Claim:
     content: Vote | SealVote
 
 
+def is_prepared_certificate(pre_prepare: Vote, prepares: Sequence[Vote], quorum: int) -> bool:
+    """C6: a PRE-PREPARE and q − 1 matching PREPAREs of distinct backups, ordered by replica. The signatures hold already."""
+    replicas = [prepare.replica for prepare in prepares]
+    return (
+        pre_prepare.kind == PRE_PREPARE
+        and len(replicas) == quorum - 1
+        and replicas == sorted(set(replicas))
+        and pre_prepare.replica not in replicas
+        and all(prepare.kind == PREPARE and is_same_choice(prepare, pre_prepare) for prepare in prepares)
+    )
+
+
+def is_same_choice(one: Vote, other: Vote) -> bool:
+    """Whether two votes are for the same batch in the same slot and view."""
+    return (one.view, one.sequence, one.batch_digest) == (other.view, other.sequence, other.batch_digest)
+
+
 class Authenticator:
     """Reads and verifies envelopes of one epoch; holds no secret."""
 
@@ -65,12 +83,16 @@ class Authenticator:
     def read(self, envelope: consensus_pb2.Envelope) -> Claim | None:
         """What the envelope claims; None when it can't be a message of this epoch (C2).
 
-        Cheap, so that what is stale or already known costs no signature check.
+        Cheap, so that what is stale or already known costs no signature check. What it gives carries the envelope's known
+        fields alone: no signature covers others, and they would make what is logged unreadable.
         """
         if envelope.kind not in DOMAIN_OF_KIND or self.membership.member(ReplicaId(envelope.replica)) is None:
             return None
+        known = consensus_pb2.Envelope(
+            replica=envelope.replica, kind=envelope.kind, body=envelope.body, signature=envelope.signature
+        )
         try:
-            content = self._read_seal(envelope) if envelope.kind == SEAL else self._read_vote(envelope)
+            content = self._read_seal(known) if known.kind == SEAL else self._read_vote(known)
         except HuzhengError:
             return None
         return None if content is None else Claim(content)
@@ -99,6 +121,10 @@ class Authenticator:
             envelope.signature,
         )
         return claim.content if holds else None
+
+    def batch_digest(self, batch: bytes) -> bytes:
+        """The hash that votes name a batch by (C1), 32 bytes."""
+        return self._suite.digest(Domain.BATCH, batch)
 
     def require(self, envelope: consensus_pb2.Envelope) -> Vote | SealVote:
         """The content of an envelope that must verify. Raises HuzhengError(BAD_SIGNATURE)."""

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahuzheng/v1/consensus.proto\x12\nhuzheng.v1\"c\n\x08\x45nvelope\x12\x0f\n\x07replica\x18\x01 \x01(\r\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.huzheng.v1.MessageKind\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"K\n\x04Vote\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61tch_digest\x18\x04 \x01(\x0c\"D\n\x08Proposal\x12)\n\x0bpre_prepare\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Envelope\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x0c\"h\n\x13PreparedCertificate\x12)\n\x0bpre_prepare\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Envelope\x12&\n\x08prepares\x18\x02 \x03(\x0b\x32\x14.huzheng.v1.Envelope\"j\n\rReplicaStatus\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x15\n\rstored_height\x18\x03 \x01(\x04\x12%\n\x05slots\x18\x04 \x03(\x0b\x32\x16.huzheng.v1.SlotStatus\"V\n\nSlotStatus\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x11\n\thas_batch\x18\x02 \x01(\x08\x12\x10\n\x08prepared\x18\x03 \x01(\x08\x12\x11\n\tcommitted\x18\x04 \x01(\x08\"\xad\x01\n\x0cVoteLogEntry\x12\x30\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1c.huzheng.v1.AcceptedProposalH\x00\x12,\n\x08prepared\x18\x02 \x01(\x0b\x32\x18.huzheng.v1.PreparedSlotH\x00\x12$\n\x04seal\x18\x03 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12\x0e\n\x04view\x18\x04 \x01(\x04H\x00\x42\x07\n\x05\x65ntry\"a\n\x10\x41\x63\x63\x65ptedProposal\x12&\n\x08proposal\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Proposal\x12%\n\x07prepare\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.Envelope\"j\n\x0cPreparedSlot\x12\x34\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x1f.huzheng.v1.PreparedCertificate\x12$\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.Envelope*\x93\x01\n\x0bMessageKind\x12\x1c\n\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MESSAGE_KIND_PRE_PREPARE\x10\x01\x12\x18\n\x14MESSAGE_KIND_PREPARE\x10\x02\x12\x17\n\x13MESSAGE_KIND_COMMIT\x10\x03\x12\x15\n\x11MESSAGE_KIND_SEAL\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahuzheng/v1/consensus.proto\x12\nhuzheng.v1\"c\n\x08\x45nvelope\x12\x0f\n\x07replica\x18\x01 \x01(\r\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.huzheng.v1.MessageKind\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"K\n\x04Vote\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61tch_digest\x18\x04 \x01(\x0c\"D\n\x08Proposal\x12)\n\x0bpre_prepare\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Envelope\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x0c\"h\n\x13PreparedCertificate\x12)\n\x0bpre_prepare\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Envelope\x12&\n\x08prepares\x18\x02 \x03(\x0b\x32\x14.huzheng.v1.Envelope\"j\n\rReplicaStatus\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x15\n\rstored_height\x18\x03 \x01(\x04\x12%\n\x05slots\x18\x04 \x03(\x0b\x32\x16.huzheng.v1.SlotStatus\"V\n\nSlotStatus\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x11\n\thas_batch\x18\x02 \x01(\x08\x12\x10\n\x08prepared\x18\x03 \x01(\x08\x12\x11\n\tcommitted\x18\x04 \x01(\x08\"\xc4\x01\n\x0cVoteLogEntry\x12\x30\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1c.huzheng.v1.AcceptedProposalH\x00\x12,\n\x08prepared\x18\x02 \x01(\x0b\x32\x18.huzheng.v1.PreparedSlotH\x00\x12$\n\x04seal\x18\x03 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12\x0e\n\x04view\x18\x04 \x01(\x04H\x00\x12\x15\n\rview_checksum\x18\x05 \x01(\rB\x07\n\x05\x65ntry\"a\n\x10\x41\x63\x63\x65ptedProposal\x12&\n\x08proposal\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Proposal\x12%\n\x07prepare\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.Envelope\"j\n\x0cPreparedSlot\x12\x34\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x1f.huzheng.v1.PreparedCertificate\x12$\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.Envelope*\x93\x01\n\x0bMessageKind\x12\x1c\n\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MESSAGE_KIND_PRE_PREPARE\x10\x01\x12\x18\n\x14MESSAGE_KIND_PREPARE\x10\x02\x12\x17\n\x13MESSAGE_KIND_COMMIT\x10\x03\x12\x15\n\x11MESSAGE_KIND_SEAL\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huzheng.v1.consensus_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MESSAGEKIND']._serialized_start=976
-  _globals['_MESSAGEKIND']._serialized_end=1123
+  _globals['_MESSAGEKIND']._serialized_start=999
+  _globals['_MESSAGEKIND']._serialized_end=1146
   _globals['_ENVELOPE']._serialized_start=42
   _globals['_ENVELOPE']._serialized_end=141
   _globals['_VOTE']._serialized_start=143
@@ -46,9 +46,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SLOTSTATUS']._serialized_start=504
   _globals['_SLOTSTATUS']._serialized_end=590
   _globals['_VOTELOGENTRY']._serialized_start=593
-  _globals['_VOTELOGENTRY']._serialized_end=766
-  _globals['_ACCEPTEDPROPOSAL']._serialized_start=768
-  _globals['_ACCEPTEDPROPOSAL']._serialized_end=865
-  _globals['_PREPAREDSLOT']._serialized_start=867
-  _globals['_PREPAREDSLOT']._serialized_end=973
+  _globals['_VOTELOGENTRY']._serialized_end=789
+  _globals['_ACCEPTEDPROPOSAL']._serialized_start=791
+  _globals['_ACCEPTEDPROPOSAL']._serialized_end=888
+  _globals['_PREPAREDSLOT']._serialized_start=890
+  _globals['_PREPAREDSLOT']._serialized_end=996
 # @@protoc_insertion_point(module_scope)

@@ -230,8 +230,11 @@ class VoteLogEntry(_message.Message):
     PREPARED_FIELD_NUMBER: _builtins.int
     SEAL_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    VIEW_CHECKSUM_FIELD_NUMBER: _builtins.int
     view: _builtins.int
     """The view this replica is in."""
+    view_checksum: _builtins.int
+    """With a view, the CRC-32 of its 8 bytes (big-endian): no signature or hash would tell of damage to it."""
     @_builtins.property
     def accepted(self) -> Global___AcceptedProposal:
         """The proposal this replica accepted, with its own vote for it."""
@@ -251,10 +254,11 @@ class VoteLogEntry(_message.Message):
         prepared: Global___PreparedSlot | None = ...,
         seal: Global___Envelope | None = ...,
         view: _builtins.int = ...,
+        view_checksum: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "entry", b"entry", "prepared", b"prepared", "seal", b"seal", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "entry", b"entry", "prepared", b"prepared", "seal", b"seal", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "entry", b"entry", "prepared", b"prepared", "seal", b"seal", "view", b"view", "view_checksum", b"view_checksum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_entry: _TypeAlias = _typing.Literal["accepted", "prepared", "seal", "view"]  # noqa: Y015
     _WhichOneofArgType_entry: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
