@@ -17,7 +17,7 @@ RELAY_AFTER_MS = 1_000
 """After this, backups too send the batch: the primary may be unreachable for the peer."""
 MAX_SLOTS = 16
 MAX_BATCH_BYTES = 8 * 1024 * 1024
-"""Bounds on one answer, so that a peer's status costs bounded work; its next status asks for the rest."""
+"""Bounds on one answer, so that a peer's status costs bounded work; its next status asks for the rest. A batch that is larger goes alone."""
 
 
 def describe(epoch: Epoch, view: View, window: Window) -> consensus_pb2.ReplicaStatus:
@@ -55,9 +55,9 @@ def missing_at_peer(
         at_peer = known.get(slot.sequence, consensus_pb2.SlotStatus())
         relays = is_primary or now_ms - slot.opened_ms >= RELAY_AFTER_MS
         if not at_peer.has_batch and relays and slot.proposal is Proposal.ACCEPTED and slot.pre_prepare is not None:
-            batch_bytes += len(slot.batch)
-            if batch_bytes > MAX_BATCH_BYTES:
+            if batch_bytes > 0 and batch_bytes + len(slot.batch) > MAX_BATCH_BYTES:
                 return
+            batch_bytes += len(slot.batch)
             yield consensus_pb2.Proposal(pre_prepare=slot.pre_prepare.envelope, batch=slot.batch)
         yield from _votes_for(slot, at_peer, own)
 

@@ -1,0 +1,34 @@
+"""When a primary proposes (docs/protocol.md C3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from consensus.batching import BatchingPolicy
+
+POLICY = BatchingPolicy(pipeline_depth=3, heartbeat_ms=10_000, full_bytes=1_000, worthwhile_transactions=32)
+
+
+@pytest.mark.parametrize("pending", [1, 2, 1_000])
+def test_an_idle_primary_proposes_at_once_whatever_waits(pending: int) -> None:
+    assert POLICY.wants_batch(0, pending, 1, idle_ms=0)
+
+
+def test_nothing_is_proposed_when_nothing_waits() -> None:
+    assert not POLICY.wants_batch(0, 0, 0, idle_ms=9_999)
+    assert not POLICY.wants_batch(1, 0, 0, idle_ms=1_000_000)
+
+
+def test_an_idle_chain_gets_a_heartbeat() -> None:
+    assert POLICY.wants_batch(0, 0, 0, idle_ms=10_000)
+
+
+def test_with_batches_in_flight_a_further_one_is_filled_first() -> None:
+    assert not POLICY.wants_batch(1, 31, 999, idle_ms=1_000_000)
+    assert POLICY.wants_batch(1, 32, 999, idle_ms=0), "enough transactions"
+    assert POLICY.wants_batch(2, 1, 1_000, idle_ms=0), "enough bytes"
+
+
+@pytest.mark.parametrize("in_flight", [3, 4, 100])
+def test_the_pipeline_is_never_deeper_than_agreed(in_flight: int) -> None:
+    assert not POLICY.wants_batch(in_flight, 1_000_000, 1_000_000_000, idle_ms=1_000_000)
