@@ -166,8 +166,10 @@ class Runtime:
 
     async def run(self) -> None:
         """Works until `stop`. Raises what makes going on impossible."""
-        while not self._stopping:
+        while True:
             await self._wait()
+            if self._stopping:
+                return
             self._step_all()
             self._propose()
             self._forward()
@@ -270,7 +272,8 @@ class Runtime:
     async def _act(self, ready: Ready) -> None:
         if ready.votes:
             await self._write_votes(ready)
-        if self.problem is not None:
+        # When this node stops, its threads take no more work.
+        if self.problem is not None or self._stopping:
             return
         for send in ready.sends:
             self.peers.send(send.to, wrap(send.payload))

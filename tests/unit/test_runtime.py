@@ -1,0 +1,71 @@
+"""The loop around the consensus core: how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from consensus.batching import BatchingPolicy
+from consensus.replica import Replica, ReplicaConfig
+from ledger.crypto import ReplicaId
+from ledger.store import Entry
+from node.clock import NetworkClock, monotonic_ms
+from node.peers import Peers
+from node.runtime import Parts, Runtime
+from tests.builders import Consortium
+from tests.sequencer import OneReplica, until
+
+ALONE = ReplicaId(1)
+
+
+def runtime_of(node: OneReplica) -> Runtime:
+    """A runtime whose replica is the only one, and so decides at once what it proposes."""
+    genesis = node.genesis
+    config = ReplicaConfig(
+        genesis.suite,
+        genesis.membership,
+        ALONE,
+        node.consortium.replica_signers[ALONE],
+        genesis.parameters.watermark_window,
+        genesis.parameters.max_batch_bytes,
+        BatchingPolicy(pipeline_depth=1, heartbeat_ms=1, full_bytes=1),
+    )
+    core = Replica(config, node.store.tip.height, node.store.votes(), monotonic_ms())
+    parts = Parts(genesis, ALONE, core, node.store, node.mempool, NetworkClock(0), node.workers)
+    runtime = Runtime(parts, node.intake.on_stored)
+    runtime.intake = node.intake
+    runtime.peers = Peers(ALONE, [], runtime, lambda _: pytest.fail("nobody to call"))
+    return runtime
+
+
+def test_a_node_that_is_stopped_amid_a_write_of_votes_reports_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", Consortium(n=1))
+        write_votes = node.store.write_votes
+
+        def slow_write(entries: Sequence[Entry]) -> None:
+            writing.set()
+            go_on.wait()
+            write_votes(entries)
+
+        monkeypatch.setattr(node.store, "write_votes", slow_write)
+        runtime = runtime_of(node)
+        running = asyncio.ensure_future(runtime.run())
+        await until(writing.is_set)
+        stopping = asyncio.ensure_future(runtime.stop())
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await asyncio.gather(stopping, running)
+        await asyncio.sleep(0)
+        assert runtime.problem is None
+        node.close()
+
+    asyncio.run(scenario())
