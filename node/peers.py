@@ -277,7 +277,6 @@ class Peers:
     ) -> None:
         self._own = own
         self._open_channel = open_channel
-        self._channels: dict[ReplicaId, grpc.aio.Channel] = {}
         self._dialers: list[asyncio.Task[None]] = []
         self.links = {peer.replica: Link(peer, handler) for peer in sorted(peers, key=lambda peer: peer.replica)}
 
@@ -294,8 +293,6 @@ class Peers:
         for link in self.links.values():
             link.end()
         await asyncio.gather(*self._dialers, return_exceptions=True)
-        for channel in self._channels.values():
-            await channel.close(None)
 
     def send(self, to: ReplicaId | None, message: replica_service_pb2.PeerMessage) -> None:
         """Sends to one peer, or to all."""
@@ -311,15 +308,14 @@ class Peers:
 
     async def fetch_blocks(self, replica: ReplicaId, from_height: Height, count: int) -> AsyncGenerator[bytes, None]:
         """Calls a peer's FetchBlocks. Yields answers as they came: gRPC's own reading does not tell when it fails."""
-        if replica not in self._channels:
-            self._channels[replica] = self._open_channel(self.links[replica].peer)
+        # A channel of its own: one that is kept would go on with a certificate that was renewed long ago.
+        channel = self._open_channel(self.links[replica].peer)
         request = replica_service_pb2.FetchBlocksRequest(from_height=from_height, count=count)
-        call = self._channels[replica].unary_stream(FETCH_BLOCKS, None, None)(request.SerializeToString())
         try:
-            async for raw in call:
+            async for raw in channel.unary_stream(FETCH_BLOCKS, None, None)(request.SerializeToString()):
                 yield raw
         finally:
-            call.cancel()
+            await channel.close(None)
 
     async def _dial(self, link: Link) -> None:
         pause_ms = RECONNECT_MIN_MS
