@@ -175,6 +175,8 @@ class Daemon:
         await self._http.stop()
         self._workers.shutdown()
         self._readers.shutdown()
+        # Where peers' fetches read the database.
+        await asyncio.get_running_loop().shutdown_default_executor()
         self._opened.store.close()
         log.info("node stopped", height=self._opened.store.tip.height)
 
