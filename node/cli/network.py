@@ -72,23 +72,17 @@ def prepare_keys(
     tls_days: DaysOption = 365,
 ) -> None:
     """Step 1, in each department: make its keys and the public member file to hand out."""
-    from datetime import UTC, datetime
-
-    from ledger.errors import Code, HuzhengError
-    from node.member import Places, prepare
+    from node.network import prepare_apart
     from node.network_plan import read_plan
 
-    places = Places.below(directory)
+    agreed = read_plan(plan)
     secret = new_passphrase(session) if encrypt_keys else None
-    try:
-        prepare(read_plan(plan), department, places, datetime.now(UTC), passphrase=secret, tls_days=tls_days)
-    except OSError as error:
-        raise HuzhengError(Code.FILE_ACCESS, f"{error.filename or directory}: {error.strerror}") from None
+    member = prepare_apart(agreed, department, directory, passphrase=secret, tls_days=tls_days)
     if session.out.is_json:
-        session.out.json({"department": department, "member_file": str(places.member)})
+        session.out.json({"department": department, "member_file": str(member)})
         return
     session.out.line(session.t("Keys made in {directory}.", directory=directory), "bold green")
-    session.out.line(session.t("Hand out {file}: it holds no secret. Everything else stays here.", file=places.member))
+    session.out.line(session.t("Hand out {file}: it holds no secret. Everything else stays here.", file=member))
 
 
 @command(app, "genesis")
@@ -120,25 +114,17 @@ def install_department(
     genesis: Annotated[Path, typer.Option("--genesis", "-g", metavar="FILE", help="The genesis that all agreed on.")],
 ) -> None:
     """Step 3, in each department: put genesis and configuration beside its keys, ready to start."""
-    from datetime import UTC, datetime
-
-    from ledger.errors import Code, HuzhengError
     from node.cli.files import read_genesis
-    from node.member import Places
-    from node.network import install
+    from node.network import install_apart
     from node.network_plan import read_plan
 
     agreed = read_genesis(genesis)
-    places = Places.below(directory)
-    try:
-        install(read_plan(plan), department, places, agreed, datetime.now(UTC))
-    except OSError as error:
-        raise HuzhengError(Code.FILE_ACCESS, f"{error.filename or directory}: {error.strerror}") from None
+    node = install_apart(read_plan(plan), department, directory, agreed).parent
     if session.out.is_json:
-        session.out.json({"department": department, "node": str(places.node), "chain_id": agreed.chain_id.hex()})
+        session.out.json({"department": department, "node": str(node), "chain_id": agreed.chain_id.hex()})
         return
     session.out.line(session.t("Ready. Start the node with:"), "bold green")
-    session.out.line(f"  huzheng node start {places.node}")
+    session.out.line(f"  huzheng node start {node}")
 
 
 @command(app, "certificate")

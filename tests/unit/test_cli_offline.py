@@ -181,6 +181,8 @@ address = "10.0.0.1:7100"
     # The default catalogue names departments that are not in this plan; only those present count.
     home = tmp_path / "planning"
     assert huzheng("network", "prepare", plan, "planning", home).status == 0
+    again = huzheng("network", "prepare", plan, "planning", home)
+    assert (again.status, "NETWORK_DIRECTORY_USED" in again.err) == (9, True)
     genesis = tmp_path / "genesis.bin"
     assert huzheng("network", "genesis", plan, home / "member.json", "--out", genesis).status == 0
     ran = huzheng("network", "install", plan, "planning", home, "-g", genesis)
