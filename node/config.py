@@ -16,6 +16,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from node.toml_file import Address, TomlFile
 
+CONFIG_NAME = "node.toml"
 MEBIBYTE = 1 << 20
 DepartmentId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,31}\Z")]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -88,12 +89,12 @@ class NodeConfig(Struct, frozen=True):
 
 
 def load_config(path: Path) -> NodeConfig:
-    """Reads and checks `node.toml`; relative paths in it are relative to its directory.
+    """Reads and checks a `node.toml`, or the one in a directory; relative paths in it are relative to its directory.
 
     Raises:
         HuzhengError: CONFIG_MISSING; CONFIG_INVALID with all mistakes in the detail, one a line.
     """
-    toml = TomlFile.read(path)
+    toml = TomlFile.read(path / CONFIG_NAME if path.is_dir() else path)
     node = toml.section("node", NodeSection)
     tls = toml.section("tls", TlsSection)
     http = toml.section("http", HttpSection, default=HttpSection())

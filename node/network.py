@@ -21,6 +21,7 @@ from huzheng.v1 import genesis_pb2
 from ledger.crypto import max_faulty
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis, build_genesis
+from node.config import CONFIG_NAME
 from node.identity import Caller
 from node.keyfile import PassphraseSource, find_passphrase
 from node.member import CLIENT_ROLES, Member, Places, prepare, read_member
@@ -135,7 +136,7 @@ def install(plan: NetworkPlan, department: str, places: Places, genesis: Genesis
     numbered = list(enumerate(plan.departments, 1))
     peers = [(number, peer) for number, peer in numbered if number != replica]
     write_new_file(places.node / GENESIS_FILE, genesis.raw, private=False)
-    write_new_file(places.node / "node.toml", node_toml(described, replica, peers).encode(), private=False)
+    write_new_file(places.node / CONFIG_NAME, node_toml(described, replica, peers).encode(), private=False)
     for role in CLIENT_ROLES:
         text = client_toml(described, role, [(replica, described), *peers])
         write_new_file(places.clients / role / GENESIS_FILE, genesis.raw, private=False)
@@ -173,7 +174,7 @@ def install_apart(plan: NetworkPlan, department: str, directory: Path, genesis: 
         install(plan, department, places, genesis, datetime.now(UTC))
     except OSError as error:
         raise HuzhengError(Code.FILE_ACCESS, f"{error.filename or directory}: {error.strerror}") from None
-    return places.node / "node.toml"
+    return places.node / CONFIG_NAME
 
 
 def renew_certificate(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 
 from huzheng.v1 import ledger_service_pb2 as pb
 
@@ -18,6 +17,7 @@ from node.metrics import Readings
 from node.peers import Peers
 from node.runtime import Runtime
 from node.tls import TlsFiles
+from node.version import software_version
 
 CATCHING_UP = "CATCHING_UP"
 NO_QUORUM = "NO_QUORUM"
@@ -28,14 +28,6 @@ TLS_EXPIRES_SOON = "TLS_EXPIRES_SOON"
 BEHIND_BLOCKS = 8
 """A node that is fewer blocks behind than this is ready: some blocks are always on their way."""
 STALLED_HEARTBEATS = 3
-
-
-def software_version() -> str:
-    """The installed version of Huzheng."""
-    try:
-        return version("huzheng")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 class NodeStatus:

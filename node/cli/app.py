@@ -56,7 +56,7 @@ def build_command(language: Language) -> Any:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from node.cli.version import software_version
+        from node.version import software_version
 
         typer.echo(f"huzheng {software_version()}")
         raise typer.Exit

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import Code, HuzhengError
-from node.cli.files import read_genesis
 from node.cli.session import Session
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ def with_client(session: Session, work: Callable[[LedgerClient], Awaitable[R]]) 
     import asyncio
 
     from node.client import LedgerClient
+    from node.genesis_file import read_genesis
 
     profile = session.profile()
     genesis = read_genesis(profile.client.genesis)

@@ -9,9 +9,7 @@ from pathlib import Path
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
-from node.cli.files import read_genesis
-
-CONFIG_NAME = "node.toml"
+from node.genesis_file import read_genesis
 
 
 @contextmanager
@@ -26,7 +24,7 @@ def open_database(home: Path | None, data: Path | None, genesis: Path | None) ->
     if home is not None:
         from node.config import load_config
 
-        config = load_config(home / CONFIG_NAME if home.is_dir() else home)
+        config = load_config(home)
         data, genesis = config.node.data, genesis or config.node.genesis
     if data is None or genesis is None:
         raise HuzhengError(Code.INVALID_REQUEST, "--data needs --genesis")

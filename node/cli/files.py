@@ -54,23 +54,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise HuzhengError(Code.FILE_ACCESS, f"{path}: {error.strerror}") from None
 
 
-def read_genesis(path: Path) -> Genesis:
-    """The genesis in a file.
-
-    Raises:
-        HuzhengError: FILE_ACCESS, BAD_FILE, and what `Genesis.read` raises.
-    """
-    from ledger.genesis import Genesis
-
-    return Genesis.read(read_bytes(path))
-
-
 def chosen_genesis(session: Session, given: Path | None) -> Genesis:
     """The genesis given, or the profile's.
 
     Raises:
         HuzhengError: as `read_genesis`, and for the profile CONFIG_MISSING, CONFIG_INVALID.
     """
+    from node.genesis_file import read_genesis
+
     return read_genesis(given if given is not None else session.profile().client.genesis)
 
 

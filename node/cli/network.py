@@ -114,7 +114,7 @@ def install_department(
     genesis: Annotated[Path, typer.Option("--genesis", "-g", metavar="FILE", help="The genesis that all agreed on.")],
 ) -> None:
     """Step 3, in each department: put genesis and configuration beside its keys, ready to start."""
-    from node.cli.files import read_genesis
+    from node.genesis_file import read_genesis
     from node.network import install_apart
     from node.network_plan import read_plan
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from node.client import LedgerClient
 
 app = group("Run a department's node and see how nodes are.")
-CONFIG_NAME = "node.toml"
 
 
 @command(app, "start")
@@ -38,7 +37,7 @@ def start(
     from node.config import load_config
     from node.daemon import open_node, run
 
-    config = load_config(path / CONFIG_NAME if path.is_dir() else path)
+    config = load_config(path)
     if check:
         opened = open_node(config)
         height = opened.store.tip.height

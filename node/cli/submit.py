@@ -124,9 +124,9 @@ def _open_source(path: Path) -> RecordSource:
 
 
 def _check_only(session: Session, plan: Plan) -> None:
-    from node.cli.files import read_genesis
     from node.cli.submission.planning import survey
     from node.cli.submission.reading import InputCheck
+    from node.genesis_file import read_genesis
 
     profile = session.profile()
     genesis = read_genesis(profile.client.genesis)

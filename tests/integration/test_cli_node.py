@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from node.cli.files import read_genesis
 from node.cli.submission.journal import Journal, State
 from node.cli.submission.planning import Planner, Signed
 from node.cli.submission.reading import RecordSource
+from node.genesis_file import read_genesis
 from node.keyfile import KeyKind, load_signer
 from node.network import Network
 from tests.builders import OBJECTION, objection_fields, unit_code
