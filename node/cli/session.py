@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from ledger.errors import HuzhengError, Language
+from ledger.errors import Code, HuzhengError, Language
 from node.cli.localise import LocalCommand, LocalGroup
 from node.cli.output import Output, OutputFormat, print_error
 from node.cli.texts import Texts, locale_language
@@ -166,12 +166,28 @@ def _run(function: Callable[..., None], session: Session, values: dict[str, Any]
         print_error(error, session.language, as_json=session.out.is_json)
         raise Ended(exit_status(error)) from None
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output has seen enough.
+        _drop_output()
         raise Ended(128 + signal.SIGPIPE) from None
+    except OSError as error:
+        # A full disk, most often: where standard output goes to, or a file that a command was adding to.
+        _drop_output()
+        failed = HuzhengError(
+            Code.FILE_ACCESS, ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+        )
+        print_error(failed, session.language, as_json=session.out.is_json)
+        raise Ended(exit_status(failed)) from None
     except KeyboardInterrupt:
         session.out.note(session.when_stopped or session.t("Stopped."), "yellow")
         raise Ended(ExitStatus.INTERRUPTED) from None
+
+
+def _drop_output() -> None:
+    """Drops what standard output does not take: Python would complain once more when it flushes at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _session(

@@ -158,6 +158,19 @@ sys.stderr.write(str(status))
     assert ran.stderr == "141"
 
 
+def test_output_that_finds_no_room_is_said_like_every_other_error(tmp_path: Path) -> None:
+    command = f"""
+from node.cli.main import run
+import os, sys
+os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+sys.exit(run(["sample-data", "--out", {str(tmp_path)!r}, "-n", "5", "--lang", "en"]))
+"""
+    ran = python(command)
+    assert ran.returncode == 9
+    assert ran.stderr.startswith("error FILE_ACCESS:")
+    assert "No space left" in ran.stderr
+
+
 def test_verify_starts_without_what_only_nodes_need() -> None:
     code = """
 import sys
