@@ -35,13 +35,16 @@ def start(
     import asyncio
 
     from node.config import load_config
-    from node.daemon import open_node, run
+    from node.daemon import build_core, open_node, run
 
     config = load_config(path)
     if check:
         opened = open_node(config)
+        try:
+            build_core(opened)
+        finally:
+            opened.store.close()
         height = opened.store.tip.height
-        opened.store.close()
         if session.out.is_json:
             session.out.json({"config": str(config.file), "replica": config.node.replica, "height": height})
         else:

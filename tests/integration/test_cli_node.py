@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from ledger.store import ChainStore
 from node.cli.submission.journal import Journal, State
 from node.cli.submission.planning import Planner, Signed
 from node.cli.submission.reading import RecordSource
+from node.config import load_config
 from node.genesis_file import read_genesis
 from node.keyfile import KeyKind, load_signer
 from node.network import Network
@@ -71,6 +73,14 @@ def revoke(number: int) -> dict[str, Any]:
 def versions(huzheng: CommandLine, options: tuple[str, Path], number: int) -> list[int]:
     ran = huzheng("record", "history", OBJECTION, unit_code(number), "-o", "json", *options)
     return [record["version"] for record in ran.json["records"]] if ran.status == 0 else []
+
+
+def damage_vote_log(home: Path) -> None:
+    """Leaves a vote that this node can't have made."""
+    config = load_config(home)
+    store = ChainStore.open(config.node.data, read_genesis(config.node.genesis))
+    store.write_votes([((1 << 32).to_bytes(8, "big") + b"s", b"damaged")])
+    store.close()
 
 
 def sign_by_hand(network: Network, path: Path, *, now_ms: int | None = None) -> tuple[Journal, Signed]:
@@ -307,6 +317,9 @@ def test_a_stopped_database_is_checked_and_exported_like_a_running_node(huzheng:
     checked = huzheng("chain", "verify", "--home", home, "-o", "json").json
     assert (checked["valid"], checked["records"]) == (True, 5)
     assert huzheng("node", "start", home, "--check").status == 0
+    damage_vote_log(home)
+    unfit = huzheng("node", "start", home, "--check")
+    assert (unfit.status, "VOTE_LOG_CORRUPT" in unfit.err) == (9, True)
     other = make_network(tmp_path / "other")
     assert huzheng("chain", "verify", "--home", home, "-g", other.genesis).status == 9
     unreachable = huzheng("node", "status", *system)
