@@ -27,27 +27,6 @@ def export_blocks(chain: ChainReader, genesis: Genesis, first: int = 0, last: in
         yield block_line(genesis, chain.block(height), chain.results(height))
 
 
-def export_records(chain: ChainReader, genesis: Genesis, first: int = 0, last: int | None = None) -> Iterator[Line]:
-    """One dict for each record that took effect, in the order in which they did. Memory for one block.
-
-    Raises:
-        HuzhengError: as `export_blocks`.
-    """
-    for block in export_blocks(chain, genesis, first, last):
-        for transaction_index, transaction in enumerate(block["transactions"]):
-            if transaction["code"] != "ACCEPTED":
-                continue
-            around = {
-                "transaction_id": transaction["transaction_id"],
-                "department": transaction["department"],
-                "height": block["height"],
-                "time_ms": block["time_ms"],
-                "transaction_index": transaction_index,
-            }
-            for record_index, record in enumerate(transaction["records"]):
-                yield record | around | {"record_index": record_index}
-
-
 def block_line(genesis: Genesis, block: bytes, results: Sequence[bytes]) -> Line:
     """A block with the results of its transactions as a dict. Checks nothing: whoever calls it has done so.
 

@@ -31,7 +31,7 @@ class Readings:
 
 GAUGES: Mapping[str, str] = {
     "huzheng_height": "Height of the newest stored block.",
-    "huzheng_network_height": "Highest height that a connected peer says it has.",
+    "huzheng_network_height": "Highest height that more peers than may be faulty say they have.",
     "huzheng_block_time_seconds": "Time of the newest stored block, seconds since 1970.",
     "huzheng_view": "Current view.",
     "huzheng_primary": "Id of the current view's primary.",

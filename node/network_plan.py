@@ -6,7 +6,7 @@ departments in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -135,21 +135,6 @@ def local_plan(count: int = 4, base_port: int = BASE_PORT, catalogue: Path | Non
     present = {department.id for department in departments}
     plan = NetworkPlan("互证 Huzheng", departments, _catalogue(catalogue, present))
     return checked(plan)
-
-
-def with_addresses(plan: NetworkPlan, addresses: dict[str, Address]) -> NetworkPlan:
-    """The plan with other addresses for some departments.
-
-    Raises:
-        HuzhengError: NETWORK_PLAN_INVALID.
-    """
-    for department in addresses:
-        plan.replica_of(department)
-    departments = tuple(
-        DepartmentPlan(d.id, d.credit_code, d.name_zh, d.name_en, addresses.get(d.id, d.address), d.listen)
-        for d in plan.departments
-    )
-    return checked(replace(plan, departments=departments))
 
 
 def read_plan(path: Path) -> NetworkPlan:

@@ -28,7 +28,6 @@ class TlsMaterial:
     certificate_pem: bytes
     key_pem: bytes = field(repr=False)
     holder: Caller
-    not_before: datetime
     not_after: datetime
 
     @property
@@ -68,7 +67,7 @@ def load_material(
     if leaf.not_valid_before_utc > now:
         since = _show(leaf.not_valid_before_utc)
         raise HuzhengError(Code.TLS_NOT_YET_VALID, f"{certificate}, valid from {since}; this clock says {_show(now)}")
-    return TlsMaterial(certificate_pem, key_pem, named, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+    return TlsMaterial(certificate_pem, key_pem, named, leaf.not_valid_after_utc)
 
 
 class TlsFiles:

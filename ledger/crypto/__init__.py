@@ -24,7 +24,6 @@ from ledger.crypto.types import (
     Height,
     ReplicaId,
     Seq,
-    TimeMs,
     View,
 )
 
@@ -44,7 +43,6 @@ __all__ = [
     "Seq",
     "Signer",
     "Suite",
-    "TimeMs",
     "View",
     "build_certificate",
     "max_faulty",

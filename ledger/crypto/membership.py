@@ -64,10 +64,6 @@ class Membership:
         """How many make a quorum."""
         return quorum(len(self.members))
 
-    def index_of(self, replica: ReplicaId) -> int | None:
-        """The replica's position, or None if it is no member."""
-        return self._positions.get(replica)
-
     def member(self, replica: ReplicaId) -> Member | None:
         """The member with this id, or None."""
         index = self._positions.get(replica)

@@ -19,9 +19,6 @@ Seq = NewType("Seq", int)
 Height = NewType("Height", int)
 """Position of a block, 0 for the genesis block."""
 
-TimeMs = NewType("TimeMs", int)
-"""Milliseconds since 1970-01-01T00:00:00Z."""
-
 HASH_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from huzheng.v1 import catalogue_pb2 as pb
 
-from ledger.errors import Code, HuzhengError
 from ledger.fields.codes import are_digits, is_certificate_number, is_property_unit_code, is_social_credit_code
 from ledger.fields.dates import is_date
 from ledger.fields.pattern import compile_pattern
@@ -46,13 +45,6 @@ def compile_spec(spec: pb.FieldSpec) -> CompiledField:
     """Compiles a specification that `ledger.catalogue.validate_resource` accepts."""
     fits, expected = _FITS[spec.type](spec)
     return CompiledField(spec.number, spec.name, spec.type, spec.required, fits, expected)
-
-
-def check_value(spec: pb.FieldSpec, value: str) -> None:
-    """Raises BAD_FIELD unless the value is in canonical form; the detail names the field, never the value."""
-    field = compile_spec(spec)
-    if not field.fits(value):
-        raise HuzhengError(Code.BAD_FIELD, f"{field.name or 'subject'}: {field.expected}")
 
 
 def is_plain_text(value: str) -> bool:

@@ -100,10 +100,6 @@ class ChainStore(ChainReader):
         """The whole database, key by key in ascending order."""
         return self._engine.scan(b"", fill_cache=False)
 
-    def compact(self) -> None:
-        """Rewrites the database without what was overwritten or deleted; takes long."""
-        self._engine.compact()
-
     def close(self) -> None:
         """Unlocks the database. No other thread may be using it."""
         self._engine.close()

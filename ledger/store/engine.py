@@ -147,10 +147,6 @@ class Engine(_Source):
         """The database as it is now."""
         return Snapshot(self._db.snapshot())
 
-    def compact(self) -> None:
-        """Rewrites the whole database without what was overwritten or deleted."""
-        self._db.compact_range()
-
     def close(self) -> None:
         """Unlocks the database. No other thread may be reading or writing."""
         self._db.close()

@@ -51,7 +51,6 @@ _HEIGHT: Final = struct.Struct(">Q")
 _PLACE: Final = struct.Struct(">QI")
 _RECORD_PLACE: Final = struct.Struct(">QII")
 _NODE: Final = struct.Struct(">BQ")
-_COUNTER: Final = struct.Struct(">Q")
 
 VOTE_SEQUENCE_BYTES: Final = 8
 

@@ -29,11 +29,6 @@ class VoteLog:
         self._writes = self._read_count()
         self._remember(key[len(_PREFIX) :] for key, _ in self._scan())
 
-    @property
-    def write_count(self) -> int:
-        """How many times votes were written; part of the same batch each time."""
-        return self._writes
-
     def entries(self) -> list[Entry]:
         """All entries, in ascending order of keys."""
         return [(key[len(_PREFIX) :], value) for key, value in self._scan()]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ledger.errors import HuzhengError, Language
 from node.cli.texts import Texts
@@ -169,6 +169,3 @@ def _moment(time_ms: int) -> datetime | None:
 def short(identifier: bytes) -> str:
     """The start of a hash, enough for people to tell hashes apart."""
     return identifier.hex()[:12]
-
-
-JsonObject = dict[str, Any]

@@ -115,7 +115,7 @@ def _open_source(path: Path) -> RecordSource:
 
     if str(path) != "-":
         return RecordSource.open(path)
-    # Gone through twice, so a pipe must be kept somewhere; the source closes it.
+    # Gone through twice, so a pipe must be kept somewhere.
     kept: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
     while chunk := sys.stdin.buffer.read(io.DEFAULT_BUFFER_SIZE):
         kept.write(chunk)

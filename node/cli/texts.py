@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from ledger.errors import Language
 from node.cli.chinese import CHINESE
 
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
 # In the order in which POSIX lets them override one another.
 _LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 

@@ -121,7 +121,7 @@ Serve = Callable[[Callable[[Server], Awaitable[None]]], None]
 
 def material(leaf: Leaf) -> TlsMaterial:
     """Whatever the certificate, unchecked: what a hostile client would use."""
-    return TlsMaterial(leaf.certificate_pem, leaf.key_pem, CLERK, NOW, NOW)
+    return TlsMaterial(leaf.certificate_pem, leaf.key_pem, CLERK, NOW)
 
 
 def calling(authority: Authority, holder: Caller, *, start: datetime = NOW, days: int = 1) -> grpc.ChannelCredentials:
@@ -183,7 +183,7 @@ def test_a_leaf_cannot_act_as_a_ca(serve: Serve) -> None:
     async def check(server: Server) -> None:
         leaf = issue(TAX, CLERK, NOW)
         below = issue(read_authority("tax", leaf.certificate_pem, leaf.key_pem, None), CLERK, NOW)
-        chained = TlsMaterial(below.certificate_pem + leaf.certificate_pem, below.key_pem, CLERK, NOW, NOW)
+        chained = TlsMaterial(below.certificate_pem + leaf.certificate_pem, below.key_pem, CLERK, NOW)
         assert await server.ask(channel_credentials(chained, PLANNING.certificate_der)) == NO_CONNECTION
 
     serve(check)

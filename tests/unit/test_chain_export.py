@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain_export import export_blocks, export_records
+from ledger.chain_export import export_blocks
 from ledger.errors import Code, HuzhengError
-from tests.builders import OBJECTION, objection_fields, unit_code
+from tests.builders import unit_code
 from tests.chains import stored_chain
 
 
@@ -37,18 +37,6 @@ def test_fields_of_refused_records_are_left_out(tmp_path: Path) -> None:
     _, refused, *_ = export_blocks(store, consortium.genesis, 1, 2)
     (record,) = refused["transactions"][0]["records"]
     assert (record["subject"], record["version"], record["fields"]) == (unit_code(1), 3, None)
-    store.close()
-
-
-def test_records_are_exported_if_they_took_effect(tmp_path: Path) -> None:
-    consortium, _, store = stored_chain(tmp_path / "db")
-    records = json.loads(json.dumps(list(export_records(store, consortium.genesis))))
-    places = [(record["height"], record["transaction_index"], record["record_index"]) for record in records]
-    assert places == [(1, 0, 0), (1, 1, 0), (1, 1, 1), (4, 1, 0)]
-    assert [record["action"] for record in records] == ["assert", "assert", "assert", "revoke"]
-    assert records[1]["record_id"] == consortium.record(2).id.hex()
-    assert (records[1]["resource"], records[1]["fields"]) == (OBJECTION, objection_fields(2))
-    assert records[3]["fields"] is None
     store.close()
 
 

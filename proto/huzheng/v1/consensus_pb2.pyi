@@ -54,7 +54,7 @@ class Envelope(_message.Message):
     replica: _builtins.int
     kind: Global___MessageKind.ValueType
     body: _builtins.bytes
-    """PrePrepare, Prepare, Commit or Seal, by kind."""
+    """Vote, or Seal where the kind says so."""
     signature: _builtins.bytes
     def __init__(
         self,

@@ -706,7 +706,7 @@ class GetStatusResponse(_message.Message):
     block_hash: _builtins.bytes
     block_time_ms: _builtins.int
     network_height: _builtins.int
-    """The highest height any connected peer says it has."""
+    """The highest height that more peers than may be faulty say they have."""
     transaction_count: _builtins.int
     record_count: _builtins.int
     pending_transactions: _builtins.int
