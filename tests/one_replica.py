@@ -181,8 +181,8 @@ class OneReplica:
         self.disk = {k: v for k, v in self.disk.items() if not 0 < int.from_bytes(k[:8], "big") <= height}
         return self.feed(BlockStored(Height(height)))
 
-    def status(self, by: int, stored: int, slots: Iterable[consensus_pb2.SlotStatus] = ()) -> Lines:
-        status = consensus_pb2.ReplicaStatus(stored_height=stored, slots=slots)
+    def status(self, by: int, stored: int, view: int = 0, epoch: int = 0) -> Lines:
+        status = consensus_pb2.ReplicaStatus(epoch=epoch, view=view, stored_height=stored)
         return self.feed(StatusReceived(ReplicaId(by), status))
 
     def fetch_ended(self, helper: int | None = None, complete: bool = True) -> Lines:
