@@ -185,6 +185,8 @@ class Trace:
 
     event: str
     fields: dict[str, Any]
+    is_alarm: bool = False
+    """An operator should hear of it."""
 
 
 @dataclass(slots=True)

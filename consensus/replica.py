@@ -397,7 +397,9 @@ class Replica:
                 self._ready.diverged = Diverged(Height(slot.sequence), block_hash)
                 self._trace("diverged", height=slot.sequence)
             elif count > membership.f:
-                self._trace("seals differ", height=slot.sequence, count=count)
+                self._ready.trace.append(
+                    Trace("seals differ", {"height": slot.sequence, "count": count}, is_alarm=True)
+                )
 
     def _on_stored(self, event: BlockStored) -> None:
         """A block is durable with its certificate: it is the stable checkpoint, and the log below it goes (C10)."""

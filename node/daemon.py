@@ -22,6 +22,7 @@ from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from node.clock import NetworkClock, monotonic_ms
 from node.config import NodeConfig, check_against_genesis
+from node.evidence import EvidenceFile
 from node.feed import BlockFeed
 from node.genesis_file import read_genesis
 from node.http import HttpServer, Pages
@@ -114,7 +115,8 @@ class Daemon:
         mempool = Mempool(limits.pending_transactions_per_department, limits.pending_bytes_per_department)
         self.metrics = Metrics()
         replica = ReplicaId(config.node.replica)
-        parts = Parts(genesis, replica, build_core(opened), store, mempool, clock, self._workers)
+        evidence = EvidenceFile(config.node.data)
+        parts = Parts(genesis, replica, build_core(opened), store, mempool, clock, self._workers, evidence)
         self.runtime = Runtime(parts, self._on_stored)
         self.feed = BlockFeed(store.tip.height, limits.watchers)
         self.intake = Intake(

@@ -43,6 +43,7 @@ from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_batch, encode_batch
 from node.clock import NetworkClock, monotonic_ms
+from node.evidence import EvidenceFile
 from node.fetch import BlockFetcher
 from node.intake import NOT_WELL_FORMED, Intake
 from node.ledger_worker import LedgerWorker
@@ -73,6 +74,7 @@ class Parts:
     mempool: Mempool
     clock: NetworkClock
     workers: ThreadPoolExecutor
+    evidence: EvidenceFile
 
 
 class Runtime:
@@ -85,6 +87,7 @@ class Runtime:
         self._mempool = parts.mempool
         self._clock = parts.clock
         self._workers = parts.workers
+        self._evidence = parts.evidence
         self._on_stored = on_stored
         self.core = parts.core
         self.peers: Peers
@@ -298,13 +301,16 @@ class Runtime:
     def _report(self, ready: Ready) -> None:
         for trace in ready.trace:
             self.counts[trace.event] += 1
-            log.debug(trace.event, **trace.fields)
+            (log.error if trace.is_alarm else log.debug)(trace.event, **trace.fields)
         for proof in ready.evidence:
-            log.error("equivocation", replica=proof.replica, sequence=proof.sequence)
+            self._evidence.keep(proof)
         for replica, reason in ready.faulty.items():
             self.peers.fault(replica, HuzhengError(Code.INVALID_REQUEST, reason))
         if ready.diverged is not None:
-            self._give_up(HuzhengError(Code.DIVERGED, f"height {ready.diverged.height}"))
+            certified = ready.diverged.certified_hash.hex()
+            self._give_up(
+                HuzhengError(Code.DIVERGED, f"height {ready.diverged.height}: a quorum certified {certified}")
+            )
 
     def _give_up(self, error: HuzhengError) -> None:
         """Votes no more, but goes on answering reads; the operator is told why and what to do."""

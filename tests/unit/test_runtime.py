@@ -1,4 +1,4 @@
-"""The loop around the consensus core: how it ends."""
+"""The loop around the consensus core: how it ends, and what operators hear."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 
 from consensus.batching import BatchingPolicy
+from consensus.events import Ready, Trace
 from consensus.replica import Replica, ReplicaConfig
 from ledger.crypto import ReplicaId
 from ledger.store import Entry
 from node.clock import NetworkClock, monotonic_ms
+from node.evidence import EvidenceFile
 from node.peers import Peers
 from node.runtime import Parts, Runtime
 from tests.builders import Consortium
@@ -35,7 +38,9 @@ def runtime_of(node: OneReplica) -> Runtime:
         BatchingPolicy(pipeline_depth=1, heartbeat_ms=1, full_bytes=1),
     )
     core = Replica(config, node.store.tip.height, node.store.votes(), monotonic_ms())
-    parts = Parts(genesis, ALONE, core, node.store, node.mempool, NetworkClock(0), node.workers)
+    parts = Parts(
+        genesis, ALONE, core, node.store, node.mempool, NetworkClock(0), node.workers, EvidenceFile(node.store.path)
+    )
     runtime = Runtime(parts, node.intake.on_stored)
     runtime.intake = node.intake
     runtime.peers = Peers(ALONE, [], runtime, lambda _: pytest.fail("nobody to call"))
@@ -66,6 +71,21 @@ def test_a_node_that_is_stopped_amid_a_write_of_votes_reports_no_fault(
         await asyncio.gather(stopping, running)
         await asyncio.sleep(0)
         assert runtime.problem is None
+        node.close()
+
+    asyncio.run(scenario())
+
+
+def test_only_alarms_of_the_trace_are_logged_where_operators_see_them(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", Consortium(n=1))
+        trace = [Trace("ignored", {"reason": "seal known"}), Trace("seals differ", {"height": 3}, is_alarm=True)]
+        with structlog.testing.capture_logs() as logged:
+            runtime_of(node)._report(Ready(trace=trace))
+        assert [(line["event"], line["log_level"]) for line in logged] == [
+            ("ignored", "debug"),
+            ("seals differ", "error"),
+        ]
         node.close()
 
     asyncio.run(scenario())
