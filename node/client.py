@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S = 30.0
 # Room for what gRPC and protobuf wrap around the largest batch.
 _MESSAGE_SLACK_BYTES = 1 << 20
+# A TransactionResult as it comes with a block, rounded up.
+_RESULT_BYTES = 64
 _WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY)
 R = TypeVar("R")
 
@@ -316,7 +318,9 @@ class LedgerClient:
     def _open(self, node: Endpoint) -> grpc.aio.Channel:
         authority = self.genesis.departments[node.department].ca_certificate
         credentials = channel_credentials(self._material, authority)
-        limit = self.genesis.parameters.max_batch_bytes + _MESSAGE_SLACK_BYTES
+        parameters = self.genesis.parameters
+        results_bytes = _RESULT_BYTES * parameters.max_batch_transactions
+        limit = parameters.max_batch_bytes + results_bytes + _MESSAGE_SLACK_BYTES
         options: list[tuple[str, Any]] = [
             *channel_options(node.department, node.replica),
             ("grpc.max_receive_message_length", limit),

@@ -107,8 +107,8 @@ class Intake:
 
     # --- clients ---
 
-    async def submit(self, raw: bytes, caller: Caller | None) -> Submission:
-        """Takes a transaction in. `caller` is None for the node itself.
+    async def submit(self, raw: bytes, caller: Caller) -> Submission:
+        """Takes a transaction in.
 
         Raises:
             HuzhengError: nothing was taken in. TOO_LARGE, NOT_STRICT, MALFORMED_TRANSACTION, WRONG_CHAIN, BAD_SIGNATURE;
@@ -121,12 +121,11 @@ class Intake:
             self._metrics.refused.labels(str(error.code)).inc()
             raise
 
-    async def _submit(self, raw: bytes, caller: Caller | None) -> Submission:
+    async def _submit(self, raw: bytes, caller: Caller) -> Submission:
         self._require_open()
         self._require_size(raw)
-        if caller is not None:
-            caller.require(Role.SYSTEM)
-            self._rate.spend(caller.department, monotonic_ms())
+        caller.require(Role.SYSTEM)
+        self._rate.spend(caller.department, monotonic_ms())
         pending = self._mempool.verified(raw)
         if pending is not None:
             _require_department(pending, caller)
@@ -151,10 +150,9 @@ class Intake:
         if len(raw) > limit:
             raise HuzhengError(Code.TOO_LARGE, f"a transaction may have {limit} bytes")
 
-    async def _examine(self, raw: bytes, caller: Caller | None) -> _Examined:
-        source = _PEERS if caller is None else caller.department
+    async def _examine(self, raw: bytes, caller: Caller) -> _Examined:
         work = partial(self._examine_submitted, self._now_ms())
-        [outcome] = await self._checks.run(source, [raw], work)
+        [outcome] = await self._checks.run(caller.department, [raw], work)
         self._count_check(outcome)
         if isinstance(outcome, Exception):
             raise outcome
@@ -340,6 +338,6 @@ class Intake:
         self._receipts.shutdown(wait=True, cancel_futures=True)
 
 
-def _require_department(transaction: WellFormedTransaction, caller: Caller | None) -> None:
-    if caller is not None and transaction.department != caller.department:
+def _require_department(transaction: WellFormedTransaction, caller: Caller) -> None:
+    if transaction.department != caller.department:
         raise HuzhengError(Code.CALLER_NOT_DEPARTMENT)

@@ -67,19 +67,19 @@ class Measured:
 class Run:
     """One scenario under way: hands out pre-signed transactions until time is up and notes how long each took."""
 
-    def __init__(self, transactions: Sequence[tuple[str, bytes]], seconds: float) -> None:
+    def __init__(self, transactions: Sequence[bytes], seconds: float) -> None:
         self._transactions = iter(transactions)
         self._end = time.monotonic() + seconds
         self.latencies_s: list[float] = []
 
-    def next(self, department: str | None = None) -> bytes | None:
+    def next(self) -> bytes | None:
         """The next transaction, or None when it is time to stop."""
         if time.monotonic() > self._end:
             return None
         found = next(self._transactions, None)
         if found is None:
             raise NetworkFailure("the bench ran out of transactions; make --seconds smaller")
-        return found[1]
+        return found
 
     def done(self, started: float, receipt: bytes) -> None:
         """One answer is here. Raises NetworkFailure unless it says accepted."""
@@ -148,16 +148,14 @@ async def measure(workload: Workload, scenario: Scenario, seconds: float, limit:
     )
 
 
-def _prepare(
-    workload: Workload, scenario: Scenario, seconds: float, limit: float
-) -> dict[str, list[tuple[str, bytes]]]:
+def _prepare(workload: Workload, scenario: Scenario, seconds: float, limit: float) -> dict[str, list[bytes]]:
     """Signs beforehand more than could be used up."""
     ceiling = limit if scenario.records == 1 else 4 * limit
     if scenario.outstanding == 1:
         ceiling = 500
     count = int(ceiling * seconds / scenario.records / REPLICAS) + 8
     return {
-        department: [(department, workload.transaction(department, scenario.records)) for _ in range(count)]
+        department: [workload.transaction(department, scenario.records) for _ in range(count)]
         for department in workload.users
     }
 

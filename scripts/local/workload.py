@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,11 +69,6 @@ class Workload:
         built = [self.record(department) for _ in range(records)]
         expires_ms = wall_clock_ms() + LIFETIME_MS
         return build_transaction(self.genesis, self.users[department].signer, department, expires_ms, records=built)
-
-    def transactions(self, records: int = 1) -> Iterator[tuple[str, bytes]]:
-        """Transactions of all departments by turns."""
-        for department in itertools.cycle(sorted(self.users)):
-            yield department, self.transaction(department, records)
 
     def stub(self, caller: str, server: str | None = None) -> tuple[grpc.aio.Channel, LedgerServiceAsyncStub]:
         """A channel of one department's system to a department's node, its own if not told otherwise."""

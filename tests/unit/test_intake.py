@@ -513,12 +513,12 @@ def test_too_much_handed_on_is_dropped_and_is_nobodys_fault(tmp_path: Path, monk
 
 def test_a_node_that_stopped_voting_lets_nobody_wait(tmp_path: Path) -> None:
     async def scenario(node: OneReplica) -> None:
-        submission = await node.intake.submit(one(1), None)
+        submission = await node.intake.submit(one(1), PLANNING)
         node.intake.refuse("it stopped voting")
         with pytest.raises(HuzhengError, match="NOT_READY"):
             await submission.final
         with pytest.raises(HuzhengError, match="it stopped voting"):
-            await node.intake.submit(one(2), None)
+            await node.intake.submit(one(2), PLANNING)
 
     play(tmp_path, scenario)
 
