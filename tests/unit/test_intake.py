@@ -50,7 +50,7 @@ def one(number: int = 1, **changes: object) -> bytes:
     return CONSORTIUM.transaction([CONSORTIUM.record(number)], nonce=number, **changes)  # type: ignore[arg-type]
 
 
-async def refusal(node: OneReplica, raw: bytes, caller: Caller | None = PLANNING) -> HuzhengError:
+async def refusal(node: OneReplica, raw: bytes, caller: Caller = PLANNING) -> HuzhengError:
     with pytest.raises(HuzhengError) as refused:
         await node.intake.submit(raw, caller)
     assert len(node.mempool) == 0
