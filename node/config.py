@@ -72,7 +72,6 @@ class LogSection(Struct, frozen=True):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
-    language: Literal["en", "zh"] = "en"
 
 
 class NodeConfig(Struct, frozen=True):

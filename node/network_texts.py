@@ -63,7 +63,6 @@ listen = "{http}"
 [log]
 level = "{log.level}"
 format = "{log.format}"
-language = "{log.language}"
 
 {peers}"""
 
