@@ -6,36 +6,20 @@ Everything follows from the seed.
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from huzheng.v1 import consensus_pb2
 
 from consensus.batching import BatchingPolicy
-from consensus.events import (
-    BatchChecked,
-    BatchVerdict,
-    BlockExecuted,
-    BlockStored,
-    Certified,
-    EnvelopeReceived,
-    Event,
-    FetchBlocks,
-    FetchEnded,
-    PeerConnected,
-    ProposalReceived,
-    ProposeBatch,
-    Ready,
-    Send,
-    StatusReceived,
-    TimePassed,
-)
-from consensus.replica import Replica, ReplicaConfig
-from ledger.crypto import SIMULATION, Epoch, Height, Member, Membership, ReplicaId, Suite, verify_certificate
+from consensus.events import Send
+from consensus.replica import ReplicaConfig
+from ledger.crypto import SIMULATION, Epoch, Height, Member, Membership, ReplicaId, Suite
+from tests.sim.checks import Checks
+from tests.sim.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -49,181 +33,23 @@ class Faults:
     max_down_ms: int = 3_000
     early: float = 0.0
     """Share of batch checks that find the proposal ahead of the own clock."""
-
-
-@dataclass
-class Disk:
-    """What survives a crash."""
-
-    votes: dict[bytes, bytes] = field(default_factory=dict)
-    blocks: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
-    """(batch, block hash, certificate) of heights 1, 2, …"""
-
-
-class Crash(Exception):
-    """The machine dies here."""
-
-
-class Machine:
-    """One replica with its disk; dies and comes back."""
-
-    def __init__(self, cluster: Cluster, replica: ReplicaId) -> None:
-        self.cluster = cluster
-        self.id = replica
-        self.disk = Disk()
-        self.up = False
-        self.life = 0
-        self.pending: list[bytes] = []
-        self.executor_free_ms = 0
-        self.start()
-
-    def start(self) -> None:
-        self.up = True
-        self.life += 1
-        self.executed = [block[1] for block in self.disk.blocks]
-        self.executed_batches = [block[0] for block in self.disk.blocks]
-        self.core = Replica(
-            self.cluster.config(self.id), Height(len(self.disk.blocks)), self.disk.votes.items(), self.cluster.now_ms
-        )
-        self.cluster.later(0, self, lambda: self.survive(self.drive))
-        for peer in self.cluster.machines:
-            if peer is not self and peer.up:
-                self.feed(PeerConnected(peer.id))
-                peer.feed(PeerConnected(self.id))
-
-    def feed(self, event: Event) -> None:
-        """Steps an event, then does what the core wants done."""
-
-        def step() -> None:
-            self.core.step(event, self.cluster.now_ms)
-            self.drive()
-
-        self.survive(step)
-
-    def survive(self, work: Callable[[], None]) -> None:
-        """Does some work; the machine may die of it and comes back later."""
-        if not self.up:
-            return
-        try:
-            work()
-        except Crash:
-            self.up = False
-            self.cluster.crashes += 1
-            down_ms = self.cluster.random.randint(1, self.cluster.faults.max_down_ms)
-            self.cluster.at(down_ms, self.start)
-
-    def drive(self) -> None:
-        while True:
-            pending = self.pending_work()
-            if self.core.wants_batch(len(pending), sum(map(len, pending)), self.cluster.now_ms):
-                self.core.step(ProposeBatch(self.cluster.make_batch(self, pending)), self.cluster.now_ms)
-            ready = self.core.ready()
-            if ready == Ready():
-                break
-            self.act(ready)
-        deadline = max(self.core.next_deadline(), self.cluster.now_ms + 1)
-        self.cluster.later(deadline - self.cluster.now_ms, self, lambda: self.feed(TimePassed()))
-
-    def pending_work(self) -> list[bytes]:
-        done = self.cluster.requests_in(self.executed_batches) | self.in_flight_requests
-        return [request for request in self.pending if request not in done]
-
-    @property
-    def in_flight_requests(self) -> set[bytes]:
-        slots = self.core._window
-        return self.cluster.requests_in([slot.batch for slot in slots])
-
-    def act(self, ready: Ready) -> None:
-        self.maybe_crash()
-        if ready.votes:
-            self.disk.votes.update(ready.votes)
-            self.maybe_crash()
-        for send in ready.sends:
-            self.cluster.send(self, send)
-        self.maybe_crash()
-        for check in ready.checks:
-            early = self.cluster.random.random() < self.cluster.faults.early
-            verdict = BatchVerdict.EARLY if early else BatchVerdict.VALID
-            answer = BatchChecked(check.sequence, check.batch_digest, verdict)
-            self.cluster.later(self.cluster.random.randint(0, 3), self, partial(self.feed, answer))
-        for decided in ready.decided:
-            self.execute(decided.height, decided.batch)
-        for certified in ready.certified:
-            self.store(certified)
-        if ready.fetch is not None:
-            self.fetch(ready.fetch)
-        for proof in ready.evidence:
-            self.cluster.evidence.append(proof)
-        if ready.diverged is not None:
-            raise AssertionError(f"replica {self.id} diverged at {ready.diverged.height}")
-
-    def execute(self, height: Height, batch: bytes) -> None:
-        if height <= len(self.executed):
-            return
-        assert height == len(self.executed) + 1
-        parent = self.executed[-1] if self.executed else bytes(32)
-        block_hash = hashlib.sha256(parent + batch).digest()
-        self.executed.append(block_hash)
-        self.executed_batches.append(batch)
-        answer = BlockExecuted(height, block_hash)
-        self.executor_free_ms = max(self.executor_free_ms, self.cluster.now_ms + self.cluster.random.randint(0, 3))
-        self.cluster.later(self.executor_free_ms - self.cluster.now_ms, self, lambda: self.feed(answer))
-
-    def store(self, certified: Certified) -> None:
-        self.cluster.later(1, self, lambda: self.store_now(certified))
-
-    def store_now(self, certified: Certified) -> None:
-        if certified.height <= len(self.disk.blocks):
-            return
-        assert certified.height == len(self.disk.blocks) + 1
-        assert self.executed[certified.height - 1] == certified.block_hash
-        self.append(self.executed_batches[certified.height - 1], certified.block_hash, certified.certificate)
-
-    def append(self, batch: bytes, block_hash: bytes, certificate: bytes) -> None:
-        self.disk.blocks.append((batch, block_hash, certificate))
-        height = Height(len(self.disk.blocks))
-        self.disk.votes = {
-            key: value for key, value in self.disk.votes.items() if not 0 < int.from_bytes(key[:8], "big") <= height
-        }
-        self.cluster.check_block(self, height)
-        self.feed(BlockStored(height))
-
-    def fetch(self, request: FetchBlocks) -> None:
-        """Fetches over a reliable side channel; the certificate is what convinces."""
-        for peer_id in request.peers:
-            peer = self.cluster.machine(peer_id)
-            start = len(self.disk.blocks)
-            blocks = peer.disk.blocks[start : start + 8] if peer.up else []
-            if not blocks:
-                continue
-            self.cluster.later(5, self, partial(self.apply, peer_id, blocks, start))
-            return
-        self.cluster.later(5, self, lambda: self.feed(FetchEnded()))
-
-    def apply(self, peer: ReplicaId, blocks: list[tuple[bytes, bytes, bytes]], start: int) -> None:
-        for offset, (batch, block_hash, certificate) in enumerate(blocks):
-            height = Height(start + offset + 1)
-            if height <= len(self.disk.blocks) or not self.up:
-                continue
-            verify_certificate(self.cluster.suite, self.cluster.membership, certificate, height, block_hash)
-            if height > len(self.executed):
-                self.executed.append(block_hash)
-                self.executed_batches.append(batch)
-            assert self.executed[height - 1] == block_hash
-            self.append(batch, block_hash, certificate)
-        self.feed(FetchEnded(peer, complete=False))
-
-    def maybe_crash(self) -> None:
-        cluster = self.cluster
-        if cluster.random.random() < cluster.faults.crash and cluster.down_count < cluster.max_down:
-            raise Crash
+    torn: bool = False
+    """A write of votes that the power failed in may be there in part: less than the store promises."""
+    loses_votes: bool = False
+    """The last write of votes before a crash is lost though it was synced: what no replica can bear."""
 
 
 class Cluster:
-    """n machines and what connects them."""
+    """n machines and what connects them. `liars` says which are faulty, and how."""
 
     def __init__(
-        self, seed: int, n: int, faults: Faults, max_down: int | None = None, suite: Suite = SIMULATION
+        self,
+        seed: int,
+        n: int,
+        faults: Faults,
+        max_down: int | None = None,
+        suite: Suite = SIMULATION,
+        liars: Mapping[int, type[Machine]] | None = None,
     ) -> None:
         self.random = random.Random(seed)
         self.faults = faults
@@ -233,15 +59,21 @@ class Cluster:
         self.order = 0
         self.crashes = 0
         self.dropped = 0
-        self.evidence: list[object] = []
-        self.agreed: list[bytes] = []
+        self.bad_blocks = 0
+        """Fetched blocks whose certificate did not hold."""
         self.signers = {ReplicaId(i): suite.signer(bytes([i]) * 32) for i in range(1, n + 1)}
         members = tuple(Member(i, f"d{i}", signer.public_key) for i, signer in self.signers.items())
         self.membership = Membership(b"c" * 32, Epoch(0), members)
         self.max_down = n if max_down is None else max_down
+        kinds = {ReplicaId(replica): kind for replica, kind in (liars or {}).items()}
+        self.checks = Checks(suite, self.membership, kinds.__contains__)
         self.machines: list[Machine] = []
         for replica in self.signers:
-            self.machines.append(Machine(self, replica))
+            self.machines.append(kinds.get(replica, Machine)(self, replica))
+
+    @property
+    def correct(self) -> list[Machine]:
+        return [machine for machine in self.machines if not machine.is_liar]
 
     @property
     def down_count(self) -> int:
@@ -271,30 +103,36 @@ class Cluster:
         while not condition():
             if not self.queue or self.queue[0][0] > end_ms:
                 raise AssertionError(f"not within {limit_ms} ms: heights {[len(m.disk.blocks) for m in self.machines]}")
-            self.now_ms, _, action = heapq.heappop(self.queue)
-            action()
+            self.run_one()
+
+    def run_for(self, duration_ms: int) -> None:
+        """Runs for some virtual time, whatever comes of it."""
+        end_ms = self.now_ms + duration_ms
+        while self.queue and self.queue[0][0] <= end_ms:
+            self.run_one()
+
+    def run_one(self) -> None:
+        self.now_ms, _, action = heapq.heappop(self.queue)
+        action()
 
     # --- network ---
 
     def send(self, sender: Machine, send: Send) -> None:
-        targets = [m for m in self.machines if m is not sender and (send.to is None or m.id == send.to)]
-        for target in targets:
+        """Carries a message to its targets; what correct replicas sign is checked on the way."""
+        payload = send.payload
+        if not sender.is_liar and not isinstance(payload, consensus_pb2.ReplicaStatus):
+            signed = payload.pre_prepare if isinstance(payload, consensus_pb2.Proposal) else payload
+            self.checks.on_sent(signed)
+        for target in self.machines:
+            if target is sender or send.to not in (None, target.id):
+                continue
             copies = 1 + (self.random.random() < self.faults.duplicate)
             for _ in range(copies):
                 if self.random.random() < self.faults.drop:
                     self.dropped += 1
                     continue
-                event = self.event(sender.id, send.payload)
-                self.at(self.random.randint(1, self.faults.max_delay_ms), partial(target.feed, event))
-
-    @staticmethod
-    def event(sender: ReplicaId, payload: object) -> Event:
-        if isinstance(payload, consensus_pb2.Proposal):
-            return ProposalReceived(sender, payload.pre_prepare, payload.batch)
-        if isinstance(payload, consensus_pb2.Envelope):
-            return EnvelopeReceived(sender, payload)
-        assert isinstance(payload, consensus_pb2.ReplicaStatus)
-        return StatusReceived(sender, payload)
+                delay_ms = self.random.randint(1, self.faults.max_delay_ms)
+                self.at(delay_ms, partial(target.receive, sender.id, payload))
 
     # --- work ---
 
@@ -318,20 +156,25 @@ class Cluster:
             found.update(body[i : i + 8] for i in range(0, len(body), 8))
         return found
 
-    # --- checks that know nothing of the core ---
+    def on_stored(self, machine: Machine, height: Height) -> None:
+        if not machine.is_liar:
+            batch, block_hash, certificate = machine.disk.blocks[height - 1]
+            self.checks.on_stored(machine.id, height, block_hash, certificate)
+            self.checks.acknowledged |= self.requests_in([batch])
 
-    def check_block(self, machine: Machine, height: Height) -> None:
-        _, block_hash, certificate = machine.disk.blocks[height - 1]
-        verify_certificate(self.suite, self.membership, certificate, height, block_hash)
-        if height <= len(self.agreed):
-            assert self.agreed[height - 1] == block_hash, f"replica {machine.id} disagrees at height {height}"
-        else:
-            assert height == len(self.agreed) + 1
-            self.agreed.append(block_hash)
+    # --- what became of it ---
 
     def everywhere(self, requests: set[bytes]) -> bool:
-        """Whether every machine is up and has stored all these requests."""
+        """Whether every correct machine is up and has stored all these requests."""
         return all(
             machine.up and requests <= self.requests_in([block[0] for block in machine.disk.blocks])
-            for machine in self.machines
+            for machine in self.correct
         )
+
+    def check_requests(self) -> None:
+        """No request is ordered twice, and none that was acknowledged is missing where the chain is as long."""
+        for machine in self.correct:
+            seen = [r for block in machine.disk.blocks for r in sorted(self.requests_in([block[0]]))]
+            assert len(seen) == len(set(seen)), "a request was ordered twice"
+            if len(machine.disk.blocks) == len(self.checks.chain):
+                assert self.checks.acknowledged <= set(seen), "an acknowledged request is lost"
