@@ -188,7 +188,7 @@ def tell_what_next(network: LocalNetwork, console: Console) -> None:
     table = Table(title="The network is up. Try, from this directory:", show_header=False, box=None)
     clerk = network.profile("tax", "clerk")
     for command, purpose in (
-        (f"export PATH={ROOT}/.venv/bin:$PATH HUZHENG_PROFILE={clerk}", "be a clerk of the tax office"),
+        (f"export PATH={Path(sys.executable).parent}:$PATH HUZHENG_PROFILE={clerk}", "be a clerk of the tax office"),
         ("huzheng node status", "how the nodes are"),
         ("huzheng chain info", "departments, resources, limits"),
         ("huzheng chain tail", "new blocks as they come"),
