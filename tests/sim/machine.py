@@ -30,6 +30,7 @@ from consensus.events import (
 )
 from consensus.replica import Replica
 from consensus.vote_log import LogEntry
+from consensus.votes import PeerPayload
 from ledger.crypto import Height, ReplicaId, verify_certificate
 from ledger.errors import HuzhengError
 
@@ -152,6 +153,7 @@ class Machine:
         if ready.votes:
             self.write_votes(ready.votes)
         for send in ready.sends:
+            self.check_durable(send.payload)
             self.transmit(send)
         self.maybe_crash()
         self.report(ready)
@@ -186,6 +188,14 @@ class Machine:
         for peer in ready.faulty:
             self.deaf_until_ms[peer] = self.cluster.now_ms + DEAF_MS
         assert ready.diverged is None, f"replica {self.id} diverged"
+
+    def check_durable(self, payload: PeerPayload) -> None:
+        """What carries a signature of this replica is on its disk before it leaves."""
+        if isinstance(payload, consensus_pb2.ReplicaStatus):
+            return
+        envelope = payload.pre_prepare if isinstance(payload, consensus_pb2.Proposal) else payload
+        on_disk = any(envelope.signature in value for value in self.disk.votes.values())
+        assert on_disk, f"replica {self.id} sends a message of kind {envelope.kind} that is not on its disk"
 
     def check_memory(self) -> None:
         """A window of slots, and in each no more than one message of a kind by each replica."""
