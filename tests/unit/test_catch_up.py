@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from consensus.catch_up import MAX_BACK_OFF_MS, CatchUp
+from consensus.catch_up import FAR_BEHIND, MAX_BACK_OFF_MS, STUCK_MS, CatchUp
 from consensus.events import FetchEnded
 from ledger.crypto.types import Height, ReplicaId
 
@@ -65,3 +65,24 @@ def test_nobody_is_asked_when_nobody_is_ahead() -> None:
     catch_up.heard(HONEST, Height(100))
     assert asked(catch_up, 10_000) == ()
     assert not catch_up.is_behind
+
+
+def test_a_replica_that_makes_progress_waits_unless_it_is_far_behind() -> None:
+    catch_up = CatchUp(Height(0), 0)
+    catch_up.stored(Height(10), 1_000)
+    catch_up.heard(HONEST, Height(10 + FAR_BEHIND - 1))
+    assert asked(catch_up, 1_000 + STUCK_MS - 1) == ()
+    assert asked(catch_up, 1_000 + STUCK_MS) == (HONEST,)
+    catch_up.ended(FetchEnded(HONEST), 1_600)
+    catch_up.stored(Height(20), 1_600)
+    assert asked(catch_up, 1_600) == ()
+    catch_up.heard(OTHER, Height(20 + FAR_BEHIND))
+    assert asked(catch_up, 1_600) == (OTHER, HONEST)
+
+
+def test_a_peer_that_went_back_is_believed() -> None:
+    catch_up = CatchUp(Height(0), 0)
+    catch_up.heard(HONEST, Height(100))
+    catch_up.heard(HONEST, Height(0))
+    assert catch_up.peer_height(HONEST) == 0
+    assert asked(catch_up, 10_000) == ()
