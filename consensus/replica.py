@@ -42,16 +42,7 @@ from consensus.retransmission import describe, missing_at_peer
 from consensus.safety import SafetyRules
 from consensus.slot import Proposal, Slot
 from consensus.vote_log import LogEntry, read_vote_log
-from consensus.votes import (
-    COMMIT,
-    PREPARE,
-    Authenticator,
-    Claim,
-    EnvelopeSigner,
-    PeerPayload,
-    SealVote,
-    Vote,
-)
+from consensus.votes import COMMIT, PREPARE, Authenticator, Claim, EnvelopeSigner, PeerPayload, SealVote, Vote
 from consensus.window import Window
 from ledger.crypto.membership import Membership, build_certificate
 from ledger.crypto.suite import Signer, Suite
