@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from scripts.local.network import HUZHENG, ROOT, LocalNetwork, NetworkFailure, run_huzheng, wait_until
 
@@ -184,23 +183,24 @@ def first_line(text: str) -> str:
 
 
 def tell_what_next(network: LocalNetwork, console: Console) -> None:
-    """Commands to try on a network that stays up."""
-    table = Table(title="The network is up. Try, from this directory:", show_header=False, box=None)
-    clerk = network.profile("tax", "clerk")
+    """Commands to try on a network that stays up, each whole on a line of its own, to be copied."""
+    operator = network.profile("tax", "operator")
+    daemons = " ".join(str(node.process.pid) for node in network.nodes.values() if node.process)
+    console.print("The network is up. Try:", style="italic")
     for command, purpose in (
-        (f"export PATH={Path(sys.executable).parent}:$PATH HUZHENG_PROFILE={clerk}", "be a clerk of the tax office"),
-        ("huzheng node status", "how the nodes are"),
-        ("huzheng chain info", "departments, resources, limits"),
-        ("huzheng chain tail", "new blocks as they come"),
+        (
+            f"export PATH={Path(sys.executable).parent}:$PATH HUZHENG_PROFILE={operator}",
+            "be an operator of the tax office",
+        ),
+        ("huzheng node status --all", "how the nodes are"),
+        ("huzheng chain info", "departments, resources"),
+        ("huzheng chain tail", "new blocks as they come, until Ctrl-C"),
         ("huzheng record list property.seizure", "what is seized"),
         (f"huzheng verify {network.directory.parent}/*.receipt -g {network.genesis}", "verify offline"),
-        (
-            f"kill {' '.join(str(node.process.pid) for node in network.nodes.values() if node.process)}",
-            "stop the daemons",
-        ),
+        (f"kill {daemons}", "stop the daemons"),
     ):
-        table.add_row(command, f"[dim]{purpose}[/dim]")
-    console.print(table)
+        console.print(f"  # {purpose}", style="dim", markup=False, highlight=False)
+        console.print(f"  {command}", markup=False, highlight=False)
 
 
 def main() -> int:

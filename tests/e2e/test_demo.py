@@ -8,16 +8,21 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scripts.local.demo import Demo, Story
+from scripts.local.demo import Demo, Story, tell_what_next
 
 
 @pytest.mark.timeout(300)
 def test_four_departments_share_a_chain(tmp_path: Path) -> None:
     told = io.StringIO()
-    Demo(tmp_path, Story(Console(file=told, width=200))).run()
+    network = Demo(tmp_path, Story(Console(file=told, width=200))).run()
     story = told.getvalue()
     assert story.count("VALID: this record is on the chain") == 3
     assert "exit status 4" in story
     assert "police is back and has caught up" in story
     assert story.count(": verified") == 4
     assert "all four agree" in story
+    narrow = io.StringIO()
+    tell_what_next(network, Console(file=narrow, width=80, soft_wrap=True))
+    lines = narrow.getvalue().splitlines()
+    assert f"HUZHENG_PROFILE={network.profile('tax', 'operator')}" in next(line for line in lines if "export" in line)
+    assert any(line.endswith(f"-g {network.genesis}") for line in lines)
