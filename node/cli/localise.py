@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand, TyperGroup
 
 from node.cli.texts import Texts
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 # What typer draws around help: its name for it, and its English.
 FRAMES = {
@@ -44,6 +47,7 @@ class _Local:
         option: Any = super().get_help_option(ctx)  # type: ignore[misc]
         if option is not None:
             option.help = self.texts(option.help)
+            option.metavar = ""
         return option
 
 
@@ -70,6 +74,9 @@ def localise(command: Any, texts: Texts) -> None:
         if value:
             setattr(command, attribute, "\n\n".join(texts(paragraph) for paragraph in paragraphs(value)))
     for parameter in command.params:
+        # typer would say <bool> beside a flag, as if it took a value.
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
         if getattr(parameter, "help", None):
             parameter.help = texts(parameter.help)
         if getattr(parameter, "rich_help_panel", None):
@@ -97,5 +104,15 @@ def translate_frames(texts: Texts) -> None:
 def break_lines_in_chinese() -> None:
     """Lets rich break lines between Chinese characters: it looks for spaces, and cuts off what has none."""
     from rich import _wrap
+    from rich.text import Text
 
     _wrap.re_word = _WORD
+    Text.rstrip_end = _drop_spaces_beyond  # type: ignore[assignment, method-assign]
+
+
+def _drop_spaces_beyond(text: Text, size: int) -> None:
+    """As rich's own, in columns: it counts characters, keeps a space too many, and cuts off a word to make room."""
+    spaces = len(text.plain) - len(text.plain.rstrip())
+    excess = min(spaces, text.cell_len - size)
+    if excess > 0:
+        text.right_crop(excess)

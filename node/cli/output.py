@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ledger.errors import HuzhengError, Language
 from node.cli.texts import Texts
@@ -16,9 +16,12 @@ from node.cli.texts import Texts
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
+    from rich.text import Text
 
 # Where output is no terminal, lines must not break in the middle of an id.
 PLAIN_WIDTH = 200
+# Columns of a table, in characters: the longest that is kept whole, the least for any other, and what is between them.
+_LONGEST_WHOLE, _LEAST_WIDTH, _BETWEEN_COLUMNS = 40, 10, 3
 
 
 class OutputFormat(StrEnum):
@@ -70,10 +73,13 @@ class Output:
         table = Table(
             title=title or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False
         )
+        cells = [[Text(str(cell)) for cell in row] for row in rows]
+        whole = _columns_to_keep_whole(columns, cells, self._console().width)
         for position, name in enumerate(columns):
-            table.add_column(name, justify="right" if position in numbers else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+            justify: Literal["left", "right"] = "right" if position in numbers else "left"
+            table.add_column(name, justify=justify, overflow="fold", no_wrap=position in whole)
+        for row in cells:
+            table.add_row(*row)
         self.show(table)
 
     def pairs(self, title: str, pairs: Iterable[tuple[str, object]]) -> None:
@@ -82,7 +88,8 @@ class Output:
         from rich.text import Text
 
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="bold", no_wrap=True)
+        # A long name gives way: what is read and copied are the values, such as a subject of 28 characters.
+        grid.add_column(style="bold", overflow="fold", max_width=max(self._console().width * 2 // 5, _LEAST_WIDTH))
         grid.add_column(overflow="fold")
         for name, value in pairs:
             grid.add_row(Text(name), Text(str(value)))
@@ -121,6 +128,20 @@ class Output:
             width = None if terminal or os.environ.get("COLUMNS") else PLAIN_WIDTH
             self._consoles[stderr] = PipeConsole(stderr=stderr, width=width)
         return self._consoles[stderr]
+
+
+def _columns_to_keep_whole(names: Sequence[str], rows: Sequence[Sequence[Text]], width: int) -> set[int]:
+    """The columns of ids and the like, which are copied and must not be broken, if they leave room for the others."""
+    from rich.cells import cell_len
+
+    found: dict[int, int] = {}
+    for position, name in enumerate(names):
+        texts = [row[position] for row in rows]
+        longest = max([cell_len(name), *(text.cell_len for text in texts)])
+        if longest <= _LONGEST_WHOLE and not any(" " in text.plain for text in texts):
+            found[position] = longest
+    needed = sum(found.values()) + _LEAST_WIDTH * (len(names) - len(found)) + _BETWEEN_COLUMNS * len(names)
+    return set(found) if needed <= width else set()
 
 
 def print_error(error: HuzhengError, language: Language, *, as_json: bool) -> None:

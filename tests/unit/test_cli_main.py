@@ -46,6 +46,23 @@ def test_help_is_chinese_and_never_cut_off(huzheng: CommandLine, monkeypatch: py
     assert "Options" not in ran.out
 
 
+@pytest.mark.parametrize("width", [72, 79, 80, 81, 100, 120])
+@pytest.mark.parametrize("path", ["", "submit", "verify", "chain tail", "chain export", "network init", "keys new"])
+def test_chinese_help_is_whole_at_every_width(
+    huzheng: CommandLine, monkeypatch: pytest.MonkeyPatch, path: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    ran = huzheng("--lang", "zh", *path.split(), "--help")
+    assert "…" not in ran.out
+    # Lines of a cell stand below one another: what is left of one cell's text is enough to see that it is there.
+    assert "显示帮助" in ran.out
+    assert "HUZHENG_PROFILE" in ran.out or path in ("verify", "network init", "keys new")
+
+
+def test_a_flag_is_not_shown_as_if_it_took_a_value(huzheng: CommandLine) -> None:
+    assert "<bool>" not in huzheng("submit", "--help").out + huzheng("--help").out
+
+
 def test_help_is_english_again_after_chinese(huzheng: CommandLine) -> None:
     huzheng("--lang", "zh", "record", "get", "--help")
     ran = huzheng("record", "get", "--help")

@@ -12,6 +12,8 @@ from huzheng.v1 import transaction_pb2
 
 from ledger.crypto import ED25519_SHA256
 from ledger.receipt import block_proofs, build_receipt
+from node.cli.output import Output, OutputFormat
+from node.cli.texts import Texts
 from tests.builders import Consortium
 from tests.command_line import CommandLine
 
@@ -68,6 +70,29 @@ def test_a_valid_receipt_is_shown_with_its_anchor(huzheng: CommandLine, receipts
     assert "VALID: this record is on the chain." in ran.out
     assert receipts.chain_id in ran.out
     assert "property.objection" in ran.out
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_a_clerk_compares_is_never_broken_over_lines(
+    huzheng: CommandLine, receipts: Receipts, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    view = huzheng("verify", receipts.accepted, "-g", receipts.genesis, "-o", "json").json
+    ran = huzheng("verify", receipts.accepted, "-g", receipts.genesis, "--lang", language)
+    for value in (view["record"]["subject"], *view["record"]["fields"].values()):
+        assert value in ran.out
+
+
+def test_a_column_of_ids_is_kept_whole_where_others_can_give_way(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("1" * 28, "7", "Planning and Natural Resources (planning) of some place far away", "2026-02-23 08:00:00")]
+    monkeypatch.setenv("COLUMNS", "80")
+    Output(OutputFormat.TABLE, Texts("en")).table("", ["Subject", "Version", "Written by", "Time"], rows)
+    assert "1" * 28 in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "40")
+    Output(OutputFormat.TABLE, Texts("en")).table("", ["Subject", "Version", "Written by", "Time"], rows)
+    assert capsys.readouterr().out.count("1") == 28
 
 
 def test_a_verdict_in_chinese_names_fields_as_clerks_do(huzheng: CommandLine, receipts: Receipts) -> None:
