@@ -275,8 +275,20 @@ def test_a_file_that_is_not_this_journal_is_refused_and_kept(tmp_path: Path, con
     assert path.read_bytes() == content
 
 
+def test_a_run_that_signed_nothing_leaves_the_input_to_any_other(tmp_path: Path) -> None:
+    open_journal(tmp_path / "j", CHAIN_ID, "tax").close()
+    journal = open_journal(tmp_path / "j", CHAIN_ID, "planning")
+    journal.signed(new_entry())
+    journal.close()
+    again = open_journal(tmp_path / "j", CHAIN_ID, "planning")
+    assert len(again.entries) == 1
+    again.close()
+
+
 def test_the_journal_of_another_chain_or_department_is_refused(tmp_path: Path) -> None:
-    open_journal(tmp_path / "j").close()
+    journal = open_journal(tmp_path / "j")
+    journal.signed(new_entry())
+    journal.close()
     for arguments in ((bytes(32), "planning"), (CHAIN_ID, "tax")):
         with pytest.raises(HuzhengError) as caught:
             open_journal(tmp_path / "j", *arguments)

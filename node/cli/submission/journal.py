@@ -54,6 +54,9 @@ class Journal:
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
     _file: BinaryIO | None = None
+    # The first line, until it is written: with the first transaction, so that a run which signed nothing, such as one
+    # with the wrong department's profile, binds the input to nothing.
+    _head: dict[str, Any] | None = None
 
     @classmethod
     def open(cls, path: Path, chain_id: bytes, department: str) -> Self:
@@ -85,6 +88,9 @@ class Journal:
     def signed(self, entry: Entry) -> None:
         """Notes a transaction, durably, before it is sent."""
         self.entries[entry.transaction_id] = entry
+        if self._head is not None:
+            self._append(self._head, durable=False)
+            self._head = None
         line = {
             "signed": entry.transaction_id.hex(),
             "first": entry.first,
@@ -128,7 +134,7 @@ class Journal:
         if length != len(data):
             self._file.truncate(length)
         if not lines:
-            self._append(head, durable=True)
+            self._head = head
             return
         if lines[0] != head:
             raise HuzhengError(Code.JOURNAL_MISMATCH, str(path))
