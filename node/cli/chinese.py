@@ -127,10 +127,10 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "revokes the key {key}": "吊销密钥 {key}",
     "{time}  block {h}  transactions {n}, records {r}  {hash}…": "{time}  区块 {h}  交易 {n}，记录 {r}  {hash}…",
     # Submitting
-    "All {n} records are valid: {t} transactions. Nothing was sent.": (
+    "All valid: {n} records, {t} transactions. Nothing was sent.": (
         "全部 {n} 条记录有效，共 {t} 笔交易。未发送任何内容。"
     ),
-    "{n} records were on chain already, from an earlier run.": "{n} 条记录已在之前的运行中上链。",
+    "On chain already, from an earlier run: {n} records.": "{n} 条记录已在之前的运行中上链。",
     "{n} records accepted in {k} transactions, {s:.1f} s. Every receipt was verified.": (
         "{n} 条记录已上链，共 {k} 笔交易，用时 {s:.1f} 秒。所有凭证均已验证。"
     ),
@@ -138,6 +138,8 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
         "{total} 条记录中已有 {n} 条上链。重新运行同一命令即可从中断处继续。"
     ),
     "Nothing left to submit.": "没有需要提交的记录。",
+    "Record {first} refused:": "第 {first} 条记录被拒绝：",
+    "{why} Trying again for up to {s:.0f} s.": "{why}将在 {s:.0f} 秒内继续重试。",
     "Records {first} to {last} refused:": "第 {first} 至 {last} 条记录被拒绝：",
     "Correct the input and run the same command again: what is on chain is not submitted twice.": (
         "请修改输入后重新运行同一命令：已上链的记录不会重复提交。"

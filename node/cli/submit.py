@@ -135,9 +135,7 @@ def _check_only(session: Session, plan: Plan) -> None:
     if session.out.is_json:
         session.out.json({"valid": True, "records": found.count, "transactions": transactions})
     else:
-        text = session.t(
-            "All {n} records are valid: {t} transactions. Nothing was sent.", n=found.count, t=transactions
-        )
+        text = session.t("All valid: {n} records, {t} transactions. Nothing was sent.", n=found.count, t=transactions)
         session.out.line(text, "green")
 
 
@@ -169,6 +167,8 @@ async def _submit(session: Session, client: LedgerClient, plan: Plan) -> Outcome
 async def _send(
     session: Session, client: LedgerClient, plan: Plan, parts: tuple[RecordSource, Survey, Journal, Planner]
 ) -> Outcome:
+    import asyncio
+
     from node.cli.submission.journal import State
     from node.cli.submission.sending import Sender
 
@@ -184,13 +184,19 @@ async def _send(
             progress.advance(bar, len(settled.records))
             _note(outcome, settled, results)
 
-        sender = Sender(client, planner, journal, plan.options, note)
+        def waiting(error: HuzhengError) -> None:
+            why, patience = error.message(session.language), plan.options.patience_s
+            session.out.note(session.t("{why} Trying again for up to {s:.0f} s.", why=why, s=patience), "yellow")
+
+        sender = Sender(client, planner, journal, plan.options, note, on_wait=waiting)
         outcome = Outcome(found, sender, plan.journal_path)
         try:
             await sender.run(source)
         except HuzhengError:
-            done = accepted + sender.tally.accepted
-            session.out.note(_how_far(session, done, found.count), "yellow")
+            session.out.note(_how_far(session, accepted + sender.tally.accepted, found.count), "yellow")
+            raise
+        except asyncio.CancelledError:
+            session.when_stopped = _how_far(session, accepted + sender.tally.accepted, found.count)
             raise
         finally:
             if results is not None:
@@ -279,7 +285,7 @@ def _show(session: Session, outcome: Outcome) -> None:
     t, out, tally = session.t, session.out, outcome.sender.tally
     done = outcome.survey.standing_accepted
     if done:
-        out.line(t("{n} records were on chain already, from an earlier run.", n=done))
+        out.line(t("On chain already, from an earlier run: {n} records.", n=done))
     if tally.accepted:
         out.line(
             t(
@@ -299,6 +305,8 @@ def _show(session: Session, outcome: Outcome) -> None:
         out.table("", columns, rows, numbers=[0, 2, 3])
     for one in tally.refused:
         text = t("Records {first} to {last} refused:", first=one.first, last=one.last)
+        if one.first == one.last:
+            text = t("Record {first} refused:", first=one.first)
         out.line(text, "bold yellow")
         from node.cli.output import print_error
 

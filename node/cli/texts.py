@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from ledger.errors import Language
@@ -9,6 +10,7 @@ from node.cli.chinese import CHINESE
 
 # In the order in which POSIX lets them override one another.
 _LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
+_ONE_OF_MANY = re.compile(r"(?<![\d.,:])1 (record|transaction|block|vote)s\b")
 
 
 class Texts:
@@ -19,8 +21,10 @@ class Texts:
 
     def __call__(self, text: str, /, **values: object) -> str:
         """The text in this language with `{name}` replaced by values. A text without translation stays English."""
-        words = CHINESE.get(text, text) if self.language == "zh" else text
-        return words.format(**values) if values else words
+        if self.language == "zh":
+            words = CHINESE.get(text, text)
+            return words.format(**values) if values else words
+        return _ONE_OF_MANY.sub(r"1 \1", text.format(**values)) if values else text
 
 
 def locale_language(environment: Mapping[str, str]) -> Language:

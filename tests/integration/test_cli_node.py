@@ -188,7 +188,7 @@ def test_a_refusal_stops_the_run_and_names_the_record(
     path = write_lines(tmp_path / "in.jsonl", [line(first), line(second, version=7), line(third)])
     ran = huzheng("submit", path, "--batch", 1, "--in-flight", 1, *system)
     assert ran.status == 5
-    assert "Records 2 to 2 refused" in ran.out
+    assert "Record 2 refused" in ran.out
     assert "VERSION_CONFLICT" in ran.err
     assert versions(huzheng, system, third) == []
     # Corrected, the run goes on.

@@ -90,3 +90,10 @@ def test_what_follows_a_double_dash_is_no_option() -> None:
 
 def test_a_text_without_translation_stays_english() -> None:
     assert Texts("zh")("Not in the table: {n}", n=1) == "Not in the table: 1"
+
+
+def test_one_is_not_said_as_many() -> None:
+    text = "{n} records accepted in {k} transactions, {s:.1f} s. Every receipt was verified."
+    said = Texts("en")(text, n=1, k=1, s=1.0)
+    assert said == "1 record accepted in 1 transaction, 1.0 s. Every receipt was verified."
+    assert Texts("en")(text, n=11, k=21, s=1.0).startswith("11 records accepted in 21 transactions")

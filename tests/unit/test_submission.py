@@ -13,7 +13,7 @@ from ledger.crypto import ED25519_SHA256
 from ledger.errors import Code, HuzhengError
 from ledger.transaction import check_transaction
 from node.cli.submission.journal import Entry, Journal, State
-from node.cli.submission.planning import Head, Planner, digest_of, groups, survey
+from node.cli.submission.planning import FAULTS_NAMED, Head, Planner, digest_of, groups, survey
 from node.cli.submission.reading import MAX_LINE_BYTES, InputCheck, InputRecord, RecordSource
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 
@@ -203,6 +203,22 @@ def test_a_survey_counts_what_is_on_chain_already() -> None:
     check = InputCheck(CONSORTIUM.genesis, "planning")
     found = survey(inputs, [entry_for(inputs[:2], State.ACCEPTED), entry_for(inputs[3:4])], check)
     assert (found.count, found.standing_accepted) == (5, 2)
+
+
+def test_an_input_with_several_faults_names_them_all_at_once() -> None:
+    check = InputCheck(CONSORTIUM.genesis, "planning")
+    bad = line(2, resource="no.such")
+    with pytest.raises(HuzhengError) as caught:
+        survey(read(json.dumps([bad, line(), line(3, subject="110108")])), [], check)
+    assert caught.value.code is Code.UNKNOWN_RESOURCE
+    assert [text.split(":")[0] for text in caught.value.detail.splitlines()] == [
+        "",
+        "UNKNOWN_RESOURCE, record 1",
+        "BAD_SUBJECT, record 3",
+    ]
+    with pytest.raises(HuzhengError) as caught:
+        survey(read(json.dumps([bad] * 100)), [], check)
+    assert len(caught.value.detail.splitlines()) == FAULTS_NAMED + 2
 
 
 def test_a_changed_or_shortened_input_is_not_taken_for_the_one_in_the_journal() -> None:

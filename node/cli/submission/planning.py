@@ -19,6 +19,8 @@ from node.cli.submission.reading import ASSERT, InputCheck, InputRecord, subject
 _FRAME_BYTES = 16
 # The body with its signature, rounded up.
 _BODY_BYTES = 512
+# So many records at fault are named before an input is given up.
+FAULTS_NAMED = 10
 
 About = tuple[str, str]
 
@@ -123,25 +125,45 @@ def survey(records: Iterable[InputRecord], standing: Sequence[Entry], check: Inp
     """Checks every record, and that the journal's are still those it was made for. Nothing has been sent before.
 
     Raises:
-        HuzhengError: what `InputCheck.check` raises; JOURNAL_MISMATCH.
+        HuzhengError: what `InputCheck.check` raises, for the first records it finds fault with; JOURNAL_MISMATCH.
     """
     count = covered = 0
+    faults: list[HuzhengError] = []
     pending = list(standing)
     open_entry: list[InputRecord] = []
     for record in records:
         count += 1
-        check.check(record)
+        try:
+            check.check(record)
+        except HuzhengError as fault:
+            faults.append(fault)
+            if len(faults) == FAULTS_NAMED:
+                break
+        if faults:
+            continue
         if pending and pending[0].first <= record.position <= pending[0].last:
             covered += pending[0].state is State.ACCEPTED
             open_entry.append(record)
             if record.position == pending[0].last:
                 _same_input(pending.pop(0), open_entry)
                 open_entry = []
+    if faults:
+        raise _all_in_one(faults)
     if pending:
         raise HuzhengError(Code.JOURNAL_MISMATCH, f"record {pending[0].first} has changed or is gone")
     if not count:
         raise HuzhengError(Code.BAD_FILE, "there is no record in it")
     return Survey(count, covered)
+
+
+def _all_in_one(faults: Sequence[HuzhengError]) -> HuzhengError:
+    """The first fault, naming the others too, so that an input is not corrected one record at a time."""
+    if len(faults) == 1:
+        return faults[0]
+    lines = [f"{fault.code}, {fault.detail}" for fault in faults]
+    if len(faults) == FAULTS_NAMED:
+        lines.append("the records after these have not been checked")
+    return HuzhengError(faults[0].code, "\n".join(["", *lines]))
 
 
 def groups(

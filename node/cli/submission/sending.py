@@ -93,10 +93,11 @@ class Sender:
         options: Options,
         on_settled: Callable[[Settled], None],
         clock: Callable[[], float] = time,
+        on_wait: Callable[[HuzhengError], None] = lambda _: None,
     ) -> None:
         """`on_settled` is told of every transaction that ended, before the journal is: what it writes is never lost.
 
-        `clock`: seconds since 1970, for expiries.
+        `clock`: seconds since 1970, for expiries. `on_wait` is told once why nodes have to be tried again.
         """
         self._client = client
         self._planner = planner
@@ -104,6 +105,8 @@ class Sender:
         self._options = options
         self._on_settled = on_settled
         self._clock = clock
+        self._on_wait = on_wait
+        self._has_waited = False
         self._heads: dict[About, Head] = {}
         self._busy: dict[About, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -315,6 +318,9 @@ class Sender:
             except HuzhengError as error:
                 if error.code not in _TRY_AGAIN or monotonic() - start > self._options.patience_s:
                     raise
+                if not self._has_waited and error.code is not Code.OVERLOADED:
+                    self._has_waited = True
+                    self._on_wait(error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
