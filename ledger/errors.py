@@ -134,8 +134,8 @@ class Text:
 
 TEXTS: dict[Code, Text] = {
     Code.NOT_STRICT: Text(
-        "The bytes are not a message in strict form.",
-        "数据不是严格编码形式的消息。",
+        "The bytes are not a message in strict form: damaged, cut short, or something else.",
+        "数据不是严格编码形式的消息：已损坏、不完整，或是其他文件。",
         "Use the file or message exactly as it was issued; ask its issuer for a fresh copy.",
         "请使用签发时的原始文件或消息；必要时请签发方重新提供。",
     ),

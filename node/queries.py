@@ -40,14 +40,16 @@ class Queries:
         """One record, by id, or by resource, subject and version."""
         if request.record_id:
             _require_hash(request.record_id, "record_id")
-            place = self._chain.record_place(request.record_id)
+            place, what = self._chain.record_place(request.record_id), "no record has this id"
         else:
             self._require_subject(request.resource, request.subject, "subject")
             if request.version:
                 place = self._chain.version(request.resource, request.subject, request.version)
+                what = "no such version of this subject in this resource"
             else:
                 place = self._chain.current(request.resource, request.subject)
-        return pb.GetRecordResponse(record=self._located(self._chain.record(_found(place, "record"))))
+                what = "nothing about this subject in this resource"
+        return pb.GetRecordResponse(record=self._located(self._chain.record(_found(place, what))))
 
     def history(self, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
         """A page of versions about one subject, oldest first."""
@@ -55,7 +57,7 @@ class Queries:
         first = request.from_version or 1
         places = self._chain.history(request.resource, request.subject, first, _page(request.page_size) + 1)
         if not places and self._chain.current(request.resource, request.subject) is None:
-            raise HuzhengError(Code.NOT_FOUND, "subject")
+            raise HuzhengError(Code.NOT_FOUND, "nothing about this subject in this resource")
         page, complete = self._page_of(places, _page(request.page_size))
         return pb.ListHistoryResponse(records=page, next_version=0 if complete else first + len(page))
 
@@ -136,7 +138,7 @@ class Queries:
         selector = request.WhichOneof("selector")
         if selector == "record_id":
             _require_hash(request.record_id, "record_id")
-            place = _found(self._chain.record_place(request.record_id), "record")
+            place = _found(self._chain.record_place(request.record_id), "no record has this id")
             return pb.GetReceiptResponse(receipt=record_receipt(self._genesis, self._chain, place))
         if selector == "transaction_id":
             transaction_place = self._transaction_place(request.transaction_id)

@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -179,6 +179,10 @@ class TomlFile:
                 return Address.parse(_text(value))
             return msgspec.convert(value, kind, dec_hook=self._path)
         except ValueError as error:
+            choices = get_args(kind)
+            if get_origin(kind) is Literal and value not in choices:
+                self.problem(key, f"not one of {', '.join(map(str, choices))}")
+                return None
             self.problem(key, str(error))
             return None
 

@@ -28,7 +28,9 @@ async def find_record(client: LedgerClient, about: list[str], version: int) -> p
         HuzhengError: INVALID_REQUEST, and what the node answers.
     """
     if len(about) == 1:
-        return await client.record(parse_hash(about[0], "ID"))
+        return await client.record(
+            parse_hash(about[0], "ID", "a record id of 64 hexadecimal digits, or a resource and a subject, are needed")
+        )
     resource, subject = resource_and_subject(client, about)
     return await client.record_of(resource, subject, version)
 

@@ -171,7 +171,9 @@ async def _fetch_block(client: LedgerClient, which: str) -> tuple[CheckedBlock, 
     elif which.isdecimal() and len(which) < 20:
         answer = await client.block(height=int(which))
     else:
-        answer = await client.block(block_hash=parse_hash(which, "HASH"))
+        answer = await client.block(
+            block_hash=parse_hash(which, "HASH", "a height, latest, or 64 hexadecimal digits are needed")
+        )
     found = check_block(client.genesis, answer)
     wrong_height = which.isdecimal() and len(which) < 20 and found.height != int(which)
     if wrong_height or (len(which) == 64 and found.block_hash.hex() != which.lower()):

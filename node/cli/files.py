@@ -65,12 +65,12 @@ def chosen_genesis(session: Session, given: Path | None) -> Genesis:
     return read_genesis(given if given is not None else session.profile().client.genesis)
 
 
-def parse_hash(text: str, what: str) -> bytes:
-    """32 bytes from 64 hexadecimal digits.
+def parse_hash(text: str, what: str, needed: str = "64 hexadecimal digits are needed") -> bytes:
+    """32 bytes from 64 hexadecimal digits; `what` the text is and what is `needed`, for the error.
 
     Raises:
         HuzhengError: INVALID_REQUEST.
     """
     if not _HASH.fullmatch(text.strip()):
-        raise HuzhengError(Code.INVALID_REQUEST, f"{what}: 64 hexadecimal digits are needed")
+        raise HuzhengError(Code.INVALID_REQUEST, f"{what}: {needed}")
     return bytes.fromhex(text.strip())

@@ -128,7 +128,7 @@ def _public_key(text: str) -> bytes:
         if found is None:
             raise HuzhengError(Code.KEY_FILE_INVALID, f"{text}: no public-key line; give the 64 digits")
         return found
-    return parse_hash(text, "PUBLIC-KEY")
+    return parse_hash(text, "PUBLIC-KEY", "neither a key file nor 64 hexadecimal digits")
 
 
 def _submit(session: Session, operation: transaction_pb2.Operation, done: str) -> None:

@@ -64,6 +64,9 @@ def _verify_one(session: Session, path: Path, genesis: Any) -> ExitStatus:
 
     try:
         raw = read_bytes(path)
+        if not raw:
+            # An empty message is well-formed, and would be said to be of another chain.
+            raise HuzhengError(Code.BAD_FILE, f"{path}: the file is empty")
         verdict = verify_receipt(raw, genesis)
     except HuzhengError as error:
         _say_invalid(session, path, error)

@@ -129,13 +129,21 @@ def test_a_forged_receipt_proves_nothing(huzheng: CommandLine, receipts: Receipt
     assert view["error"]["hint"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"hello", bytes(1000)])
+@pytest.mark.parametrize("raw", [b"hello", bytes(1000)])
 def test_a_file_that_is_no_receipt_proves_nothing(
     huzheng: CommandLine, receipts: Receipts, tmp_path: Path, raw: bytes
 ) -> None:
     path = tmp_path / "x"
     path.write_bytes(raw)
     assert huzheng("verify", path, "-g", receipts.genesis).status == 4
+
+
+def test_an_empty_file_is_called_empty(huzheng: CommandLine, receipts: Receipts, tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    ran = huzheng("verify", tmp_path / "x", "-g", receipts.genesis)
+    assert ran.status == 4
+    assert "BAD_FILE" in ran.err
+    assert "the file is empty" in ran.err
 
 
 def test_of_several_receipts_the_worst_decides(huzheng: CommandLine, receipts: Receipts, tmp_path: Path) -> None:
