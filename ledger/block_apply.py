@@ -8,7 +8,7 @@ from huzheng.v1 import block_pb2
 
 from ledger import merkle
 from ledger.block import ExecutedBlock, Tip
-from ledger.crypto import Domain, Epoch, Height, Membership, strict, verify_certificate
+from ledger.crypto import Domain, Height, Membership, strict, verify_certificate
 from ledger.errors import Code, HuzhengError
 from ledger.execution import batch_of_block, execute
 from ledger.genesis import Genesis
@@ -85,12 +85,12 @@ def execute_again(
     """The block as it comes out here, which is the same to the byte.
 
     Raises:
-        HuzhengError: BAD_BLOCK if it does not follow the parent; DIVERGED if it comes out otherwise.
+        HuzhengError: BAD_BLOCK if it does not follow the parent; DIVERGED if it comes out otherwise; PROTOCOL_UNKNOWN.
     """
     if block.height != parent.height + 1 or block.fields.parent_hash != parent.block_hash:
         raise HuzhengError(Code.BAD_BLOCK, f"block {block.height} does not follow block {parent.height}")
     batch = batch_of_block(block.fields, transactions)
-    executed = execute(genesis, state, parent, Epoch(block.fields.epoch), batch)
+    executed = execute(genesis, state, parent, batch)
     if executed.header != block.header:
         raise HuzhengError(Code.DIVERGED, f"height {block.height}: {_differences(executed.header, block.fields)}")
     return executed

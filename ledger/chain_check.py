@@ -94,7 +94,7 @@ def _rebuild(store: ChainStore, scratch: ChainStore, genesis: Genesis, progress:
     for height in range(1, total + 1):
         try:
             raw = store.block(Height(height))
-            block = prove_block(genesis, store.membership_at(Height(height)), raw)
+            block = prove_block(genesis, scratch.membership_at(Height(height)), raw)
             apply_block(scratch, genesis, block, None)
         except HuzhengError as error:
             if error.code in (Code.STORE_DISK_FULL, Code.STORE_WRITE_FAILED):

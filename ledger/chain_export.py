@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from huzheng.v1 import block_pb2, genesis_pb2
+from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.catalogue import decode_payload
 from ledger.crypto import Domain, Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.membership_change import read_seat
 from ledger.store import ChainReader
 
 Line = dict[str, Any]
@@ -87,7 +88,33 @@ def _operation(operation: pb.Operation) -> Line:
         key = operation.add_key.key
         role = "admin" if key.role == genesis_pb2.KEY_ROLE_ADMIN else "system"
         return {"operation": "add_key", "role": role, "public_key": key.public_key.hex()}
-    return {"operation": "revoke_key", "public_key": operation.revoke_key.public_key.hex()}
+    if operation.HasField("revoke_key"):
+        return {"operation": "revoke_key", "public_key": operation.revoke_key.public_key.hex()}
+    carried = operation.change_membership
+    change = strict.read(membership_pb2.MembershipChange, carried.change)
+    return {
+        "operation": "change_membership",
+        "epoch": change.epoch,
+        "actions": [_action(action) for action in change.actions],
+        "approved_by": [approval.department for approval in carried.approvals],
+    }
+
+
+def _action(action: membership_pb2.MembershipAction) -> Line:
+    which = action.WhichOneof("action") or ""
+    if which == "add_department":
+        return {"action": which, "department": action.add_department.id}
+    if which == "remove_replica":
+        return {"action": which, "replica": action.remove_replica.replica}
+    if which == "activate_protocol":
+        return {"action": which, "version": action.activate_protocol.version}
+    member = read_seat(action.add_replica if which == "add_replica" else action.replace_key)
+    return {
+        "action": which,
+        "replica": member.replica,
+        "department": member.department,
+        "public_key": member.public_key.hex(),
+    }
 
 
 def _record(genesis: Genesis, raw: bytes, payload: bytes | None) -> Line:

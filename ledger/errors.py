@@ -60,6 +60,16 @@ class Code(StrEnum):
     KEY_EXISTS = "KEY_EXISTS"
     BAD_KEY = "BAD_KEY"
     LAST_ADMIN_KEY = "LAST_ADMIN_KEY"
+    WRONG_EPOCH = "WRONG_EPOCH"
+    CHANGE_PENDING = "CHANGE_PENDING"
+    CHANGE_EXPIRED = "CHANGE_EXPIRED"
+    NOT_APPROVED = "NOT_APPROVED"
+    BAD_DEPARTMENT = "BAD_DEPARTMENT"
+    BAD_REPLICA = "BAD_REPLICA"
+    TOO_FEW_REPLICAS = "TOO_FEW_REPLICAS"
+    TOO_MANY_REPLICAS = "TOO_MANY_REPLICAS"
+    TOO_MUCH_AT_ONCE = "TOO_MUCH_AT_ONCE"
+    BAD_VERSION = "BAD_VERSION"
     # Database and blocks
     STORE_LOCKED = "STORE_LOCKED"
     STORE_CORRUPT = "STORE_CORRUPT"
@@ -367,6 +377,66 @@ TEXTS: dict[Code, Text] = {
         "这是本部门最后一把管理密钥。",
         "Register another admin key first.",
         "请先登记另一把管理密钥。",
+    ),
+    Code.WRONG_EPOCH: Text(
+        "The change of the membership is for another epoch than the one in force.",
+        "成员变更所针对的届次不是当前届次。",
+        "Propose the change anew for the epoch in force, and have it signed again.",
+        "请针对当前届次重新提出变更并重新签署。",
+    ),
+    Code.CHANGE_PENDING: Text(
+        "Another change of the membership has been accepted and is not in force yet.",
+        "另一项成员变更已获接受，尚未生效。",
+        "Wait until it is in force, then propose the change anew.",
+        "请等待其生效，然后重新提出变更。",
+    ),
+    Code.CHANGE_EXPIRED: Text(
+        "The change of the membership was submitted too late.",
+        "成员变更提交过晚，已失效。",
+        "Propose it anew and have it signed again.",
+        "请重新提出并重新签署。",
+    ),
+    Code.NOT_APPROVED: Text(
+        "The change of the membership does not have the approvals that it needs.",
+        "成员变更未获得所需的同意。",
+        "Let more departments sign it, each with an admin key that is registered and not revoked: it takes a quorum of the departments that run a replica.",
+        "请让更多部门用已登记且未吊销的管理密钥签署：须达到运行节点的各部门的法定数量。",
+    ),
+    Code.BAD_DEPARTMENT: Text(
+        "The department is not known, or is to be added although it is there already.",
+        "部门未知，或要新增的部门已存在。",
+        "Check the department's id against the chain's members.",
+        "请与链上成员核对部门标识。",
+    ),
+    Code.BAD_REPLICA: Text(
+        "The replica is not a member, or its id has been used before, or is changed twice, or is another department's.",
+        "该节点不是成员，或编号已被使用，或在同一变更中重复出现，或属于其他部门。",
+        "Check it against the chain's members; a new replica has a higher id than any before.",
+        "请与链上成员核对；新节点的编号须大于以往所有编号。",
+    ),
+    Code.TOO_FEW_REPLICAS: Text(
+        "The change would leave fewer than four replicas: then none may fail, and a chain that stands still cannot change its members.",
+        "变更后节点将少于四个：任何节点故障都会使链停止，而停止的链无法再变更成员。",
+        "Add another replica first, or in the same change.",
+        "请先新增节点，或在同一变更中新增。",
+    ),
+    Code.TOO_MANY_REPLICAS: Text(
+        "A chain has at most 256 replicas.",
+        "一条链最多有256个节点。",
+        "Remove a replica first, or in the same change.",
+        "请先移除节点，或在同一变更中移除。",
+    ),
+    Code.TOO_MUCH_AT_ONCE: Text(
+        "So many replicas would be new that the chain would stand still if they did not come up.",
+        "新节点过多：若它们未能启动，链将停止。",
+        "Make the change in several steps, each after the one before is in force.",
+        "请分步变更，每一步在前一步生效之后进行。",
+    ),
+    Code.BAD_VERSION: Text(
+        "The protocol version to activate is not the one after the version in force.",
+        "要启用的协议版本不是当前版本的下一版本。",
+        "Activate versions one after the other.",
+        "请逐个版本启用。",
     ),
     Code.STORE_LOCKED: Text(
         "Another process has the database open.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from huzheng.v1 import block_pb2, genesis_pb2, state_pb2
@@ -11,8 +11,13 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
 from ledger.block import ExecutedBlock, Tip
-from ledger.crypto import Domain, Epoch, Height, ReplicaId, Suite, strict
-from ledger.genesis import PROTOCOL_VERSION, Genesis
+from ledger.crypto import Domain, Height, ReplicaId, Suite, strict
+from ledger.epochs import epoch_at, newest_epoch
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import DEPARTMENT_ROLES, PROTOCOL_VERSION, Genesis
+from ledger.membership_execution import change_membership, is_known_key
+from ledger.outcome import Outcome, Refused
+from ledger.rules import Rules
 from ledger.state import (
     SEEN_PREFIX,
     Overlay,
@@ -31,34 +36,22 @@ from ledger.transaction import INCONCLUSIVE, RecordInTransaction, WellFormedBatc
 NO_HASH = bytes(32)
 
 
-class _Refused(Exception):
-    """A transaction is refused; everything it did so far is dropped."""
+def execute(genesis: Genesis, state: StateReader, parent: Tip, batch: WellFormedBatch) -> ExecutedBlock:
+    """The block that a batch makes on top of its parent, whose state is `state`.
 
-    def __init__(self, code: pb.ResultCode.ValueType, index: int = 0) -> None:
-        super().__init__(code, index)
-        self.code = code
-        self.index = index
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a transaction ended, or would end: the code, and the position of the record or operation it is about."""
-
-    code: pb.ResultCode.ValueType
-    index: int
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it takes effect."""
-        return self.code == pb.RESULT_CODE_ACCEPTED
-
-
-def execute(genesis: Genesis, state: StateReader, parent: Tip, epoch: Epoch, batch: WellFormedBatch) -> ExecutedBlock:
-    """The block that a batch makes on top of its parent, whose state is `state`."""
+    Raises:
+        HuzhengError: PROTOCOL_UNKNOWN.
+    """
+    height = Height(parent.height + 1)
+    terms = epoch_at(genesis, state, height)
+    rules = rules_for(genesis, terms.protocol_version, terms.first_height)
     time_ms = parent.time_ms if batch.proposer == 0 else max(parent.time_ms, batch.proposed_ms)
     overlay = Overlay(state)
     _drop_expired(overlay, time_ms, 2 * genesis.parameters.max_batch_transactions)
-    outcomes = [_execute_one(genesis, overlay, transaction, time_ms) for transaction in batch.transactions]
+    outcomes = [
+        _execute_one(genesis, rules, overlay, transaction, time_ms, (height, index))
+        for index, transaction in enumerate(batch.transactions)
+    ]
     results = tuple(
         strict.write(pb.TransactionResult(transaction_id=transaction.id, code=outcome.code, index=outcome.index))
         for transaction, outcome in zip(batch.transactions, outcomes, strict=True)
@@ -67,12 +60,12 @@ def execute(genesis: Genesis, state: StateReader, parent: Tip, epoch: Epoch, bat
     changes = dict(sorted(overlay.changes.items()))
     header = block_pb2.BlockHeader(
         chain_id=genesis.chain_id,
-        height=parent.height + 1,
+        height=height,
         parent_hash=parent.block_hash,
-        epoch=epoch,
+        epoch=terms.epoch,
         proposer=batch.proposer,
         time_ms=time_ms,
-        protocol_version=PROTOCOL_VERSION,
+        protocol_version=terms.protocol_version,
         transaction_count=len(batch.transactions),
         transactions_root=merkle.root(suite, [transaction.id for transaction in batch.transactions]),
         results_root=merkle.root(suite, [suite.digest(Domain.RESULT, result) for result in results]),
@@ -101,6 +94,14 @@ def genesis_block(genesis: Genesis) -> ExecutedBlock:
     return _finish(genesis, header, before, (), (), [], changes)
 
 
+def rules_for(genesis: Genesis, version: int, from_height: int) -> Rules:
+    """Raises HuzhengError(PROTOCOL_UNKNOWN) if this software can't execute blocks by this version."""
+    rules = genesis.rules.get(version)
+    if rules is None:
+        raise HuzhengError(Code.PROTOCOL_UNKNOWN, f"protocol version {version}, in force from block {from_height} on")
+    return rules
+
+
 def batch_of_block(header: block_pb2.BlockHeader, transactions: Sequence[WellFormedTransaction]) -> WellFormedBatch:
     """A batch that makes the block with this header, as far as one can: what it carried is in the block, its bytes are not."""
     return WellFormedBatch(b"", ReplicaId(header.proposer), header.time_ms, tuple(transactions))
@@ -108,7 +109,9 @@ def batch_of_block(header: block_pb2.BlockHeader, transactions: Sequence[WellFor
 
 def precheck(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, time_ms: int) -> Outcome:
     """How the transaction would end if it were executed next, in a block of this time. Changes nothing."""
-    return _execute_one(genesis, Overlay(state), transaction, time_ms)
+    terms = newest_epoch(genesis, state)
+    rules = genesis.rules.get(terms.protocol_version) or genesis.rules[PROTOCOL_VERSION]
+    return _execute_one(genesis, rules, Overlay(state), transaction, time_ms, (terms.first_height, 0))
 
 
 def _finish(
@@ -168,18 +171,31 @@ def _drop_expired(overlay: Overlay, time_ms: int, limit: int) -> None:
         overlay.set(key, None)
 
 
-def _execute_one(genesis: Genesis, overlay: Overlay, transaction: WellFormedTransaction, time_ms: int) -> Outcome:
-    """X3: all of a transaction takes effect, or none."""
+def _execute_one(
+    genesis: Genesis,
+    rules: Rules,
+    overlay: Overlay,
+    transaction: WellFormedTransaction,
+    time_ms: int,
+    place: tuple[Height, int],
+) -> Outcome:
+    """X3: all of a transaction takes effect, or none. `place` is its block and its position there."""
     effects, department = Overlay(overlay), transaction.department
     outcome = Outcome(pb.RESULT_CODE_ACCEPTED, 0)
     try:
         _check_admissible(genesis, overlay, transaction, time_ms)
         _check_signer(overlay, transaction)
         for index, operation in enumerate(transaction.body.operations):
-            _apply_operation(genesis, effects, department, operation, index)
+            if operation.HasField("change_membership"):
+                change_membership(genesis, effects, operation.change_membership, time_ms, place)
+            else:
+                _apply_operation(genesis, effects, department, operation, index)
         for index, record in enumerate(transaction.records):
             _apply_record(genesis, effects, department, record, index)
-    except _Refused as refused:
+        code = rules.refuses(transaction.body)
+        if code != pb.RESULT_CODE_ACCEPTED:
+            raise Refused(code)
+    except Refused as refused:
         outcome = Outcome(refused.code, refused.index)
     else:
         overlay.absorb(effects)
@@ -190,23 +206,23 @@ def _execute_one(genesis: Genesis, overlay: Overlay, transaction: WellFormedTran
 
 def _check_admissible(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, time_ms: int) -> None:
     if transaction.expires_ms > time_ms + genesis.parameters.max_lifetime_ms:
-        raise _Refused(pb.RESULT_CODE_LIFETIME_TOO_LONG)
+        raise Refused(pb.RESULT_CODE_LIFETIME_TOO_LONG)
     if transaction.expires_ms <= time_ms:
-        raise _Refused(pb.RESULT_CODE_EXPIRED)
+        raise Refused(pb.RESULT_CODE_EXPIRED)
     if state.get(seen_key(transaction.expires_ms, transaction.id)) is not None:
-        raise _Refused(pb.RESULT_CODE_REPEATED)
+        raise Refused(pb.RESULT_CODE_REPEATED)
 
 
 def _check_signer(state: StateReader, transaction: WellFormedTransaction) -> None:
     key = read_key(state, transaction.body.public_key)
     if key is None or key.department != transaction.department:
-        raise _Refused(pb.RESULT_CODE_UNKNOWN_KEY)
+        raise Refused(pb.RESULT_CODE_UNKNOWN_KEY)
     if key.revoked:
-        raise _Refused(pb.RESULT_CODE_REVOKED_KEY)
+        raise Refused(pb.RESULT_CODE_REVOKED_KEY)
     if transaction.records and key.role != genesis_pb2.KEY_ROLE_SYSTEM:
-        raise _Refused(pb.RESULT_CODE_KEY_NOT_ALLOWED)
+        raise Refused(pb.RESULT_CODE_KEY_NOT_ALLOWED)
     if transaction.body.operations and key.role != genesis_pb2.KEY_ROLE_ADMIN:
-        raise _Refused(pb.RESULT_CODE_KEY_NOT_ALLOWED)
+        raise Refused(pb.RESULT_CODE_KEY_NOT_ALLOWED)
 
 
 def _apply_operation(genesis: Genesis, state: Overlay, department: str, operation: pb.Operation, index: int) -> None:
@@ -217,13 +233,12 @@ def _apply_operation(genesis: Genesis, state: Overlay, department: str, operatio
 
 
 def _add_key(genesis: Genesis, state: Overlay, department: str, key: genesis_pb2.SigningKey, index: int) -> None:
-    if key.role not in (genesis_pb2.KEY_ROLE_SYSTEM, genesis_pb2.KEY_ROLE_ADMIN):
-        raise _Refused(pb.RESULT_CODE_BAD_KEY, index)
+    if key.role not in DEPARTMENT_ROLES:
+        raise Refused(pb.RESULT_CODE_BAD_KEY, index)
     if not genesis.suite.is_admissible_key(key.public_key):
-        raise _Refused(pb.RESULT_CODE_BAD_KEY, index)
-    votes = any(member.public_key == key.public_key for member in genesis.membership.members)
-    if votes or read_key(state, key.public_key) is not None:
-        raise _Refused(pb.RESULT_CODE_KEY_EXISTS, index)
+        raise Refused(pb.RESULT_CODE_BAD_KEY, index)
+    if is_known_key(genesis, state, key.public_key):
+        raise Refused(pb.RESULT_CODE_KEY_EXISTS, index)
     state.set(signing_key_key(key.public_key), RegisteredKey(department, key.role).encode())
     if key.role == genesis_pb2.KEY_ROLE_ADMIN:
         _count_admin_keys(state, department, 1)
@@ -231,12 +246,12 @@ def _add_key(genesis: Genesis, state: Overlay, department: str, key: genesis_pb2
 
 def _revoke_key(state: Overlay, department: str, public_key: bytes, index: int) -> None:
     key = read_key(state, public_key)
-    if key is None or key.department != department:
-        raise _Refused(pb.RESULT_CODE_UNKNOWN_KEY, index)
+    if key is None or key.department != department or key.role not in DEPARTMENT_ROLES:
+        raise Refused(pb.RESULT_CODE_UNKNOWN_KEY, index)
     if key.revoked:
-        raise _Refused(pb.RESULT_CODE_REVOKED_KEY, index)
+        raise Refused(pb.RESULT_CODE_REVOKED_KEY, index)
     if key.role == genesis_pb2.KEY_ROLE_ADMIN and _count_admin_keys(state, department, -1) == 0:
-        raise _Refused(pb.RESULT_CODE_LAST_ADMIN_KEY, index)
+        raise Refused(pb.RESULT_CODE_LAST_ADMIN_KEY, index)
     state.set(signing_key_key(public_key), replace(key, revoked=True).encode())
 
 
@@ -253,23 +268,23 @@ def _apply_record(genesis: Genesis, state: Overlay, department: str, item: Recor
     name, subject, version = record.resource, record.subject, record.version
     resource = genesis.catalogue.get(name)
     if resource is None:
-        raise _Refused(pb.RESULT_CODE_UNKNOWN_RESOURCE, index)
+        raise Refused(pb.RESULT_CODE_UNKNOWN_RESOURCE, index)
     if resource.department != department:
-        raise _Refused(pb.RESULT_CODE_NOT_OWNER, index)
+        raise Refused(pb.RESULT_CODE_NOT_OWNER, index)
     if record.schema_version != resource.schema_version:
-        raise _Refused(pb.RESULT_CODE_SCHEMA_MISMATCH, index)
+        raise Refused(pb.RESULT_CODE_SCHEMA_MISMATCH, index)
     if not resource.subject_fits(subject):
-        raise _Refused(pb.RESULT_CODE_BAD_SUBJECT, index)
+        raise Refused(pb.RESULT_CODE_BAD_SUBJECT, index)
     asserts = record.action == pb.RECORD_ACTION_ASSERT
     if asserts:
         code = resource.check_payload(item.payload)
         if code != pb.RESULT_CODE_ACCEPTED:
-            raise _Refused(code, index)
+            raise Refused(code, index)
     head = read_head(state, name, subject)
     newest, newest_id = (0, b"") if head is None else (head.version, head.record_id)
     if version != newest + 1 or record.replaces != newest_id:
-        raise _Refused(pb.RESULT_CODE_VERSION_CONFLICT, index)
+        raise Refused(pb.RESULT_CODE_VERSION_CONFLICT, index)
     if not asserts and (head is None or head.action != pb.RECORD_ACTION_ASSERT):
-        raise _Refused(pb.RESULT_CODE_NOTHING_TO_REVOKE, index)
+        raise Refused(pb.RESULT_CODE_NOTHING_TO_REVOKE, index)
     new = state_pb2.Head(version=version, record_id=item.id, action=record.action)
     state.set(head_key(name, subject), strict.write(new))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from ledger.crypto import SIMULATION, Domain, Epoch, Member, Membership, Replica
 from ledger.errors import Code, HuzhengError
 from ledger.fields.codes import is_social_credit_code
 from ledger.fields.values import is_plain_text
+from ledger.rules import RULES, Rules
 
 PROTOCOL_VERSION = 1
 MAX_GENESIS_BYTES = 4 * 1024 * 1024
@@ -22,6 +23,8 @@ MAX_REPLICAS = 256
 MAX_NAME_BYTES = 512
 MAX_TIME_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
+DEPARTMENT_ROLES = (genesis_pb2.KEY_ROLE_SYSTEM, genesis_pb2.KEY_ROLE_ADMIN)
+"""Roles that a department's key may have."""
 _DEPARTMENT_ID = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
 
 
@@ -85,6 +88,8 @@ class Genesis:
     membership: Membership
     """Epoch 0."""
     catalogue: Mapping[str, CompiledResource]
+    rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
+    """The versions of the protocol that can be executed."""
 
     @classmethod
     def read(cls, raw: bytes, *, allow_simulation: bool = False) -> Genesis:
@@ -134,7 +139,7 @@ def _check_name(what: str, name: str) -> None:
 
 
 def _read_parameters(message: genesis_pb2.Parameters) -> Parameters:
-    parameters = Parameters(**{field.name: getattr(message, field.name) for field in fields(Parameters)})
+    parameters = Parameters(**{item.name: getattr(message, item.name) for item in fields(Parameters)})
     for name, (low, high) in BOUNDS.items():
         if not low <= getattr(parameters, name) <= high:
             raise _bad(f"parameters.{name} is not between {low} and {high}")
@@ -149,27 +154,33 @@ def _read_parameters(message: genesis_pb2.Parameters) -> Parameters:
 
 def _read_departments(messages: Sequence[genesis_pb2.Department]) -> dict[str, Department]:
     _require_ascending("departments", [message.id for message in messages])
-    departments = {}
-    for message in messages:
-        if not _DEPARTMENT_ID.fullmatch(message.id):
-            raise _bad("departments: an id that is not [a-z][a-z0-9-]{1,31}")
-        where = f"departments.{message.id}"
-        _check_name(f"{where}.name_zh", message.name_zh)
-        _check_name(f"{where}.name_en", message.name_en)
-        if message.credit_code and not is_social_credit_code(message.credit_code):
-            raise _bad(f"{where}.credit_code is not a unified social credit code")
-        _require_ascending(f"{where}.keys", [key.public_key for key in message.keys])
-        if not any(key.role == genesis_pb2.KEY_ROLE_ADMIN for key in message.keys):
-            raise _bad(f"{where}: no admin key")
-        departments[message.id] = Department(
-            message.id,
-            message.credit_code,
-            message.name_zh,
-            message.name_en,
-            message.ca_certificate,
-            tuple(message.keys),
-        )
-    return departments
+    return {message.id: read_department(message) for message in messages}
+
+
+def read_department(message: genesis_pb2.Department) -> Department:
+    """A department whose form is as I1 says. Its keys are not checked against others'.
+
+    Raises:
+        HuzhengError: BAD_GENESIS.
+    """
+    if not _DEPARTMENT_ID.fullmatch(message.id):
+        raise _bad("departments: an id that is not [a-z][a-z0-9-]{1,31}")
+    where = f"departments.{message.id}"
+    _check_name(f"{where}.name_zh", message.name_zh)
+    _check_name(f"{where}.name_en", message.name_en)
+    if message.credit_code and not is_social_credit_code(message.credit_code):
+        raise _bad(f"{where}.credit_code is not a unified social credit code")
+    _require_ascending(f"{where}.keys", [key.public_key for key in message.keys])
+    if not any(key.role == genesis_pb2.KEY_ROLE_ADMIN for key in message.keys):
+        raise _bad(f"{where}: no admin key")
+    return Department(
+        message.id,
+        message.credit_code,
+        message.name_zh,
+        message.name_en,
+        message.ca_certificate,
+        tuple(message.keys),
+    )
 
 
 def _read_membership(
@@ -190,10 +201,9 @@ def _read_membership(
 
 
 def _check_keys(suite: Suite, departments: Iterable[Department], membership: Membership) -> None:
-    roles = (genesis_pb2.KEY_ROLE_SYSTEM, genesis_pb2.KEY_ROLE_ADMIN)
     keys = [member.public_key for member in membership.members]
     for department in departments:
-        if any(key.role not in roles for key in department.keys):
+        if any(key.role not in DEPARTMENT_ROLES for key in department.keys):
             raise _bad(f"departments.{department.id}.keys: a role this version does not know")
         keys.extend(key.public_key for key in department.keys)
     if len(set(keys)) != len(keys):
@@ -243,9 +253,7 @@ def build_genesis(
         time_ms=time_ms,
         protocol_version=PROTOCOL_VERSION,
         suite=suite,
-        parameters=genesis_pb2.Parameters(
-            **{field.name: getattr(parameters, field.name) for field in fields(parameters)}
-        ),
+        parameters=genesis_pb2.Parameters(**{item.name: getattr(parameters, item.name) for item in fields(parameters)}),
         departments=ordered,
         replicas=sorted(replicas, key=lambda replica: replica.id),
         catalogue=sorted(catalogue, key=lambda resource: resource.name),

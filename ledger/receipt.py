@@ -15,9 +15,10 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
 from ledger.catalogue import decode_payload
-from ledger.crypto import Domain, Height, strict, verify_certificate
+from ledger.crypto import Domain, Height, strict
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, verify_epochs, verify_header, verify_leaf
 from ledger.errors import Code, HuzhengError, refusal
-from ledger.genesis import MAX_TIME_MS, PROTOCOL_VERSION, Genesis
+from ledger.genesis import MAX_TIME_MS, Genesis
 from ledger.transaction import INCONCLUSIVE
 
 RECEIPT_OVERHEAD_BYTES = 64 * 1024
@@ -118,23 +119,41 @@ def _iso_time(time_ms: int) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class BlockProofs:
-    """The trees of one block, made once for all receipts of its transactions."""
+    """The trees of one block, made once for all receipts of its transactions, and how its epoch came about."""
 
     header: bytes
     certificate: bytes
     results: tuple[bytes, ...]
     transaction_levels: list[list[bytes]]
     result_levels: list[list[bytes]]
+    epochs: tuple[block_pb2.EpochProof, ...] = ()
 
 
 def block_proofs(
-    genesis: Genesis, header: bytes, certificate: bytes, ids: Sequence[bytes], results: Sequence[bytes]
+    genesis: Genesis,
+    header: bytes,
+    certificate: bytes,
+    ids: Sequence[bytes],
+    results: Sequence[bytes],
+    epochs: tuple[block_pb2.EpochProof, ...] = (),
 ) -> BlockProofs:
     """The trees over a block's transaction ids and results."""
     suite = genesis.suite
     hashes = [suite.digest(Domain.RESULT, result) for result in results]
-    return BlockProofs(
-        header, certificate, tuple(results), merkle.levels(suite, list(ids)), merkle.levels(suite, hashes)
+    id_levels, result_levels = merkle.levels(suite, list(ids)), merkle.levels(suite, hashes)
+    return BlockProofs(header, certificate, tuple(results), id_levels, result_levels, epochs)
+
+
+def build_epoch_proof(genesis: Genesis, proofs: BlockProofs, index: int, body: bytes) -> block_pb2.EpochProof:
+    """That the change of the membership at `index` in its block was accepted."""
+    return block_pb2.EpochProof(
+        header=proofs.header,
+        certificate=proofs.certificate,
+        body=body,
+        result=proofs.results[index],
+        transaction_index=index,
+        transaction_path=_path(genesis, proofs.transaction_levels, index),
+        result_path=_path(genesis, proofs.result_levels, index),
     )
 
 
@@ -160,6 +179,7 @@ def build_receipt(
         transaction_index=index,
         transaction_path=_path(genesis, proofs.transaction_levels, index),
         result_path=_path(genesis, proofs.result_levels, index),
+        epochs=proofs.epochs,
     )
     if record_index is not None:
         suite = genesis.suite
@@ -180,15 +200,13 @@ def _path(genesis: Genesis, tree: list[list[bytes]], index: int) -> list[bytes]:
 
 
 def verify_receipt(raw: bytes, genesis: Genesis) -> Verdict:
-    """What the receipt proves, trusting the genesis alone (R1 to R7).
+    """What the receipt proves, trusting the genesis alone (R1 to R8).
 
     Raises:
         HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
-            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD.
+            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD, MALFORMED_TRANSACTION.
     """
-    if len(raw) > genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES:
-        raise HuzhengError(Code.TOO_LARGE, "receipt")
-    receipt = strict.read(block_pb2.Receipt, raw)
+    receipt = _read(raw, genesis)
     header, block_hash = _verify_header(receipt, genesis)
     body, identifier = _verify_transaction(receipt, header, genesis)
     result = _verify_result(receipt, header, identifier, genesis)
@@ -210,17 +228,21 @@ def verify_receipt(raw: bytes, genesis: Genesis) -> Verdict:
     )
 
 
+def _read(raw: bytes, genesis: Genesis) -> block_pb2.Receipt:
+    """R1; the proofs of epochs have a limit of their own (R8)."""
+    limit = genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES
+    if len(raw) > limit + MAX_EPOCHS_BYTES:
+        raise HuzhengError(Code.TOO_LARGE, "receipt")
+    receipt = strict.read(block_pb2.Receipt, raw)
+    of_epochs = sum(proof.ByteSize() for proof in receipt.epochs)
+    if of_epochs > MAX_EPOCHS_BYTES or len(raw) - of_epochs > limit:
+        raise HuzhengError(Code.TOO_LARGE, "receipt")
+    return receipt
+
+
 def _verify_header(receipt: block_pb2.Receipt, genesis: Genesis) -> tuple[block_pb2.BlockHeader, bytes]:
-    header = strict.read(block_pb2.BlockHeader, receipt.header)
-    if header.chain_id != genesis.chain_id:
-        raise HuzhengError(Code.WRONG_CHAIN, "receipt")
-    if header.protocol_version != PROTOCOL_VERSION:
-        raise HuzhengError(Code.PROTOCOL_UNKNOWN, f"protocol version {header.protocol_version}")
-    if header.epoch != genesis.membership.epoch:
-        raise HuzhengError(Code.EPOCH_UNKNOWN, f"epoch {header.epoch}")
-    block_hash = genesis.suite.digest(Domain.BLOCK, receipt.header)
-    verify_certificate(genesis.suite, genesis.membership, receipt.certificate, Height(header.height), block_hash)
-    return header, block_hash
+    terms = verify_epochs(genesis, receipt.epochs)[-1]
+    return verify_header(genesis, terms, receipt.header, receipt.certificate)
 
 
 def _verify_transaction(
@@ -228,9 +250,8 @@ def _verify_transaction(
 ) -> tuple[pb.TransactionBody, bytes]:
     suite = genesis.suite
     identifier = suite.digest(Domain.TRANSACTION, receipt.body)
-    _verify_path(
-        genesis, identifier, receipt, receipt.transaction_path, header.transaction_count, header.transactions_root
-    )
+    index, size = receipt.transaction_index, header.transaction_count
+    verify_leaf(genesis, identifier, index, size, receipt.transaction_path, header.transactions_root)
     body = strict.read(pb.TransactionBody, receipt.body)
     if body.chain_id != genesis.chain_id:
         raise HuzhengError(Code.WRONG_CHAIN, "transaction")
@@ -243,20 +264,14 @@ def _verify_result(
     receipt: block_pb2.Receipt, header: block_pb2.BlockHeader, identifier: bytes, genesis: Genesis
 ) -> pb.TransactionResult:
     leaf = genesis.suite.digest(Domain.RESULT, receipt.result)
-    _verify_path(genesis, leaf, receipt, receipt.result_path, header.transaction_count, header.results_root)
+    index, size = receipt.transaction_index, header.transaction_count
+    verify_leaf(genesis, leaf, index, size, receipt.result_path, header.results_root)
     result = strict.read(pb.TransactionResult, receipt.result)
     if result.transaction_id != identifier:
         raise HuzhengError(Code.BAD_PROOF, "the result is another transaction's")
     if result.code not in pb.ResultCode.values() or result.code == pb.RESULT_CODE_UNSPECIFIED:
         raise HuzhengError(Code.BAD_PROOF, "a result code this version does not know")
     return result
-
-
-def _verify_path(
-    genesis: Genesis, leaf: bytes, receipt: block_pb2.Receipt, path: Sequence[bytes], size: int, root: bytes
-) -> None:
-    if merkle.root_from_path(genesis.suite, leaf, receipt.transaction_index, size, path) != root:
-        raise HuzhengError(Code.BAD_PROOF, "an audit path does not lead to the block's root")
 
 
 def _verify_record(

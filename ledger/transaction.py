@@ -13,7 +13,8 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger import merkle
 from ledger.crypto import HASH_BYTES, Domain, ReplicaId, Suite, strict
 from ledger.errors import Code, HuzhengError
-from ledger.genesis import MAX_TIME_MS, Genesis, Parameters
+from ledger.genesis import MAX_TIME_MS, PROTOCOL_VERSION, Genesis, Parameters
+from ledger.membership_change import check_change
 
 NONCE_BYTES = 16
 MAX_OPERATIONS = 16
@@ -85,6 +86,9 @@ def check_transaction(raw: bytes, genesis: Genesis) -> WellFormedTransaction:
     _check_counts(transaction, body, parameters)
     if not suite.verify(Domain.SIGN_TRANSACTION, body.public_key, body_raw, signature):
         raise HuzhengError(Code.BAD_SIGNATURE, "transaction")
+    for operation in body.operations:
+        if operation.HasField("change_membership"):
+            check_change(operation.change_membership, genesis)
     raw_records = list(transaction.records)
     ids = _check_root(raw_records, body, suite)
     records = tuple(
@@ -103,8 +107,11 @@ def _check_body(body: pb.TransactionBody, genesis: Genesis) -> None:
         raise _malformed(f"more than {MAX_OPERATIONS} operations")
     if not body.record_count and not body.operations:
         raise _malformed("neither records nor operations")
-    if any(operation.WhichOneof("operation") is None for operation in body.operations):
+    kinds = [operation.WhichOneof("operation") for operation in body.operations]
+    if any(kind not in genesis.rules[PROTOCOL_VERSION].operations for kind in kinds):
         raise _malformed("an operation this version does not know")
+    if "change_membership" in kinds and (len(kinds) > 1 or body.record_count):
+        raise _malformed("a change of the membership stands alone in its transaction")
 
 
 def _check_counts(transaction: pb.Transaction, body: pb.TransactionBody, parameters: Parameters) -> None:

@@ -23,8 +23,9 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger.catalogue import CompiledResource
 from ledger.crypto import strict
 from ledger.errors import Code, HuzhengError, refusal
-from ledger.execution import Outcome, precheck
+from ledger.execution import precheck
 from ledger.genesis import Genesis
+from ledger.outcome import Outcome
 from ledger.state import StateReader, read_head, read_key
 from ledger.transaction import RecordInTransaction, WellFormedTransaction
 from node.personal_data import find_personal_data

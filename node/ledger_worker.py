@@ -31,8 +31,7 @@ class LedgerWorker:
         if height <= self._tip.height:
             return self._executed.get(height)
         well_formed = checked or check_batch(batch, self._genesis, self._known)
-        epoch = self._store.membership_at(height).epoch
-        block = execute(self._genesis, self._state, self._tip, epoch, well_formed)
+        block = execute(self._genesis, self._state, self._tip, well_formed)
         self._state.push(block)
         self._executed[block.height] = block
         self._tip = block.tip

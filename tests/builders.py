@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from huzheng.v1 import genesis_pb2
@@ -11,10 +11,11 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.block import ExecutedBlock, Tip
 from ledger.building import BuiltRecord, build_record, build_transaction
-from ledger.crypto import SIMULATION, Epoch, ReplicaId, Signer, Suite, build_certificate, seal_message, strict
+from ledger.crypto import SIMULATION, Membership, ReplicaId, Signer, Suite, build_certificate, seal_message, strict
 from ledger.crypto.domains import Domain
 from ledger.execution import execute, genesis_block
 from ledger.genesis import Genesis, Parameters, build_genesis
+from ledger.rules import RULES, Rules
 from ledger.transaction import WellFormedBatch, check_batch, encode_batch
 from node.catalogue_file import default_catalogue
 
@@ -49,6 +50,7 @@ class Consortium:
     suite: Suite = SIMULATION
     n: int = 4
     parameters: Parameters = field(default_factory=Parameters)
+    rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
 
     def __post_init__(self) -> None:
         self.replica_signers = {ReplicaId(i): self.signer(f"replica {i}") for i in range(1, self.n + 1)}
@@ -83,7 +85,7 @@ class Consortium:
             parameters=self.parameters,
             suite=self.suite.name,
         )
-        self.genesis = Genesis.read(raw, allow_simulation=True)
+        self.genesis = replace(Genesis.read(raw, allow_simulation=True), rules=self.rules)
 
     def signer(self, name: str) -> Signer:
         """A signer that follows from its name."""
@@ -133,11 +135,15 @@ class Consortium:
             nonce=nonce.to_bytes(16, "big"),
         )
 
-    def certificate(self, block: ExecutedBlock) -> bytes:
-        """A quorum's seals over a block."""
-        membership = self.genesis.membership
-        message = seal_message(self.genesis.chain_id, Epoch(0), block.height, block.block_hash)
-        seals = {i: signer.sign(Domain.SIGN_SEAL, message) for i, signer in self.replica_signers.items()}
+    def certificate(self, block: ExecutedBlock, membership: Membership | None = None) -> bytes:
+        """A quorum's seals over a block, of epoch 0 unless another membership is given."""
+        signers = dict(self.replica_signers)
+        if membership is not None:
+            by_key = {signer.public_key: signer for signer in self.replica_signers.values()}
+            signers = {member.replica: by_key[member.public_key] for member in membership.members}
+        membership = membership or self.genesis.membership
+        message = seal_message(self.genesis.chain_id, membership.epoch, block.height, block.block_hash)
+        seals = {replica: signer.sign(Domain.SIGN_SEAL, message) for replica, signer in signers.items()}
         return build_certificate(membership, seals)
 
     def chain(self) -> Chain:
@@ -189,7 +195,7 @@ class Chain:
 
     def add_batch(self, batch: WellFormedBatch) -> ExecutedBlock:
         """Executes a batch."""
-        block = execute(self.consortium.genesis, self.state, self.tip, Epoch(0), batch)
+        block = execute(self.consortium.genesis, self.state, self.tip, batch)
         self.blocks.append(block)
         self.state.apply(block)
         return block

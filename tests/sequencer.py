@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ledger.block import ExecutedBlock
-from ledger.crypto import Epoch, ReplicaId
+from ledger.crypto import ReplicaId
 from ledger.execution import execute
 from ledger.store import ChainStore
 from ledger.transaction import WellFormedTransaction, check_batch, encode_batch
@@ -70,7 +70,7 @@ class OneReplica:
             taken = self.mempool.take(parameters.max_batch_bytes - 64, parameters.max_batch_transactions)
             raws = tuple(item.raw for item in taken)
         batch = check_batch(encode_batch(ReplicaId(1), self.now_ms, raws), self.genesis, self.mempool.verified)
-        block = execute(self.genesis, self.store.state, self.store.tip, Epoch(0), batch)
+        block = execute(self.genesis, self.store.state, self.store.tip, batch)
         self.store.append(block, self.consortium.certificate(block))
         return block
 

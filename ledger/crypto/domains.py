@@ -29,3 +29,5 @@ class Domain(bytes, Enum):
     SIGN_PREPARE = _prefix("sign-prepare")
     SIGN_COMMIT = _prefix("sign-commit")
     SIGN_SEAL = _prefix("sign-seal")
+    SIGN_MEMBERSHIP = _prefix("sign-membership")
+    SIGN_POSSESSION = _prefix("sign-possession")

@@ -14,12 +14,14 @@ from huzheng.v1 import block_pb2, store_pb2
 from ledger import merkle
 from ledger.block import Tip
 from ledger.crypto import Domain, Height, strict, verify_certificate
+from ledger.epochs import epoch_at
 from ledger.errors import Code, HuzhengError
 from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.store import layout
 from ledger.store.engine import Engine
 from ledger.store.high_water import FILE_NAME, HighWater
+from ledger.store.reader import StoredState
 from ledger.store.writing import put_block
 
 _CREATING: Final = "CREATING"
@@ -154,7 +156,8 @@ def read_tip(engine: Engine, genesis: Genesis) -> tuple[Tip, store_pb2.StoredTip
         raise _bad_tip(height, "its header is for another height or chain")
     if height:
         try:
-            verify_certificate(suite, genesis.membership, stored.certificate, height, counts.block_hash)
+            membership = epoch_at(genesis, StoredState(engine), height).membership
+            verify_certificate(suite, membership, stored.certificate, height, counts.block_hash)
         except HuzhengError as error:
             raise _bad_tip(height, error.detail) from error
     elif counts.block_hash != genesis_block(genesis).block_hash:

@@ -6,7 +6,7 @@ Whatever is read back is checked against a hash before it is given out (docs/pro
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,8 +16,10 @@ from huzheng.v1 import block_pb2, state_pb2, store_pb2, transaction_pb2
 from ledger import merkle
 from ledger.block import Tip
 from ledger.crypto import Domain, Height, Membership, strict
+from ledger.epochs import EpochTerms, departments, epoch_at, epoch_numbered, last_height, newest_epoch
 from ledger.errors import Code, HuzhengError
-from ledger.genesis import Genesis
+from ledger.genesis import Department, Genesis
+from ledger.receipt import build_epoch_proof
 from ledger.state import SEEN_PREFIX, head_key, read_head
 from ledger.store import layout
 from ledger.store.engine import Reader
@@ -116,9 +118,52 @@ class ChainReader:
         """How many records took effect."""
         return self._counts.record_count
 
+    # --- epochs ---
+
+    def epoch_at(self, height: Height) -> EpochTerms:
+        """The epoch that governs the block at a height, as far as the last block tells."""
+        return self._of_state(lambda: epoch_at(self._genesis, self.state, height))
+
     def membership_at(self, height: Height) -> Membership:
-        """Who seals the block at a height. This version has one epoch."""
-        return self._genesis.membership
+        """Who seals the block at a height."""
+        return self.epoch_at(height).membership
+
+    @property
+    def newest_epoch(self) -> EpochTerms:
+        """The last epoch that was decided, be it in force yet or not."""
+        return self._of_state(lambda: newest_epoch(self._genesis, self.state))
+
+    def last_height_of(self, terms: EpochTerms) -> Height | None:
+        """The last height of an epoch; None while no change has ended it."""
+        return self._of_state(lambda: last_height(self._genesis, self.state, terms))
+
+    def departments(self) -> Mapping[str, Department]:
+        """All departments, those that joined later with the keys they joined with."""
+        return self._of_state(lambda: departments(self._genesis, self.state))
+
+    def epoch_proofs(self, epoch: int) -> tuple[block_pb2.EpochProof, ...]:
+        """How the membership changed from the genesis to an epoch."""
+        proofs = self._cache.epochs
+        for number in range(len(proofs) + 1, epoch + 1):
+            # Appended in their order, whichever thread gets there first.
+            proofs[number] = self._epoch_proof(number)
+        return tuple(proofs[number] for number in range(1, epoch + 1))
+
+    def _epoch_proof(self, epoch: int) -> block_pb2.EpochProof:
+        terms = self._of_state(lambda: epoch_numbered(self._genesis, self.state, epoch))
+        if terms is None or terms.change is None:
+            raise HuzhengError(Code.NOT_FOUND, f"epoch {epoch}")
+        height, index = terms.change
+        body = _parse(transaction_pb2.Transaction, self.transaction(Place(height, index)), "transaction", height).body
+        return build_epoch_proof(self._genesis, self.verified_block(height).proofs, index, body)
+
+    def _of_state(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except HuzhengError as error:
+            if error.code in (Code.NOT_STRICT, Code.BAD_GENESIS):
+                raise HuzhengError(Code.STORE_CORRUPT, f"epochs: {error.detail}") from None
+            raise
 
     # --- blocks ---
 
@@ -171,7 +216,8 @@ class ChainReader:
         raw = self._reader.get(layout.results_key(height))
         results = _parse(store_pb2.StoredResults, raw, "results", height).results if raw is not None else ()
         try:
-            verified = verify_block(self._genesis, stored.header, stored.certificate, results)
+            epochs = self.epoch_proofs(self.epoch_at(height).epoch)
+            verified = verify_block(self._genesis, stored.header, stored.certificate, results, epochs)
         except HuzhengError:
             raise _corrupt("results", height) from None
         self._cache.blocks.put(height, verified)

@@ -47,11 +47,17 @@ class VerifiedTransaction:
     raw_bytes: int
 
 
-def verify_block(genesis: Genesis, header: bytes, certificate: bytes, results: Sequence[bytes]) -> VerifiedBlock:
+def verify_block(
+    genesis: Genesis,
+    header: bytes,
+    certificate: bytes,
+    results: Sequence[bytes],
+    epochs: tuple[block_pb2.EpochProof, ...] = (),
+) -> VerifiedBlock:
     """Raises HuzhengError(BAD_PROOF) if these are not the results of this header."""
     suite = genesis.suite
     ids = tuple(_parse(pb.TransactionResult, result).transaction_id for result in results)
-    proofs = block_proofs(genesis, header, certificate, ids, results)
+    proofs = block_proofs(genesis, header, certificate, ids, results, epochs)
     fields = _parse(block_pb2.BlockHeader, header)
     empty = merkle.root(suite, ())
     found = (
@@ -86,9 +92,10 @@ def verify_transaction(genesis: Genesis, raw: bytes) -> VerifiedTransaction:
 class VerifiedCache:
     """What was verified last: proofs of many things of one block or transaction need it but once."""
 
-    __slots__ = ("blocks", "transactions")
+    __slots__ = ("blocks", "epochs", "transactions")
 
     def __init__(self) -> None:
+        self.epochs: dict[int, block_pb2.EpochProof] = {}
         # Some 10 MB: a result takes about 600 bytes with its nodes in both trees.
         self.blocks: WeightedCache[int, VerifiedBlock] = WeightedCache(lambda block: len(block.results) + 1, 16_384)
         # Some 20 MB: a record takes about 400 bytes besides its own with its nodes in the tree.

@@ -125,6 +125,7 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "REFUSED: {code}, at position {n}.": "已拒绝：{code}，位置 {n}。",
     "registers the {role} key {key}": "登记 {role} 密钥 {key}",
     "revokes the key {key}": "吊销密钥 {key}",
+    "changes the membership, approved by {departments}": "变更成员，同意部门：{departments}",
     "{time}  block {h}  transactions {n}, records {r}  {hash}…": "{time}  区块 {h}  交易 {n}，记录 {r}  {hash}…",
     # Submitting
     "All valid: {n} records, {t} transactions. Nothing was sent.": (

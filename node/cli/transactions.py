@@ -104,4 +104,7 @@ def _operation(session: Session, operation: transaction_pb2.Operation) -> str:
         key = operation.add_key.key
         role = "admin" if key.role == genesis_pb2.KEY_ROLE_ADMIN else "system"
         return session.t("registers the {role} key {key}", role=role, key=key.public_key.hex())
+    if operation.HasField("change_membership"):
+        approvers = ", ".join(approval.department for approval in operation.change_membership.approvals)
+        return session.t("changes the membership, approved by {departments}", departments=approvers)
     return session.t("revokes the key {key}", key=operation.revoke_key.public_key.hex())

@@ -11,6 +11,7 @@ from ledger.chain_export import export_blocks
 from ledger.errors import Code, HuzhengError
 from tests.builders import unit_code
 from tests.chains import stored_chain
+from tests.memberships import activate, add, add_department, change_transaction, changeable, stored
 
 
 def test_blocks_are_exported_with_all_that_is_in_them(tmp_path: Path) -> None:
@@ -30,6 +31,23 @@ def test_blocks_are_exported_with_all_that_is_in_them(tmp_path: Path) -> None:
     operation = {"operation": "add_key", "role": "system", "public_key": consortium.signer("new").public_key.hex()}
     assert blocks[2]["transactions"][2]["operations"] == [operation]
     store.close()
+
+
+def test_a_change_of_the_membership_says_what_it_does_and_who_approved(tmp_path: Path) -> None:
+    chain = changeable().chain()
+    consortium = chain.consortium
+    actions = [add_department(consortium), add(consortium, 6, "water"), activate(2)]
+    chain.add(change_transaction(consortium, *actions))
+    carried = next(export_blocks(stored(tmp_path / "db", chain), consortium.genesis, 1))["transactions"][0]
+    (operation,) = carried["operations"]
+    assert (operation["operation"], operation["epoch"]) == ("change_membership", 0)
+    assert operation["approved_by"] == ["housing", "planning", "police"]
+    key = consortium.signer("replica 6").public_key.hex()
+    assert operation["actions"] == [
+        {"action": "add_department", "department": "water"},
+        {"action": "add_replica", "replica": 6, "department": "water", "public_key": key},
+        {"action": "activate_protocol", "version": 2},
+    ]
 
 
 def test_fields_of_refused_records_are_left_out(tmp_path: Path) -> None:

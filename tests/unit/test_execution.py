@@ -13,11 +13,11 @@ from huzheng.v1 import block_pb2, genesis_pb2, state_pb2
 
 from ledger.block import ExecutedBlock
 from ledger.building import BuiltRecord
-from ledger.crypto import ED25519_SHA256, Domain, Epoch, ReplicaId, Signer
+from ledger.crypto import ED25519_SHA256, Domain, ReplicaId, Signer
 from ledger.execution import batch_of_block, execute, precheck
 from ledger.genesis import Parameters
 from ledger.state import SEEN_PREFIX, admin_keys_key
-from ledger.transaction import WellFormedBatch, check_transaction
+from ledger.transaction import check_transaction
 from tests.builders import START_MS, Chain, Consortium
 from tests.chains import mixed_chain
 from tests.naive import ledger as naive
@@ -275,16 +275,10 @@ def test_a_key_that_is_set_to_the_value_it_had_is_a_change(chain: Chain, consort
     assert block.changes[admin_keys_key("planning")] == bytes([0, 0, 0, 1])
 
 
-def test_the_epoch_given_is_the_header_s(chain: Chain, consortium: Consortium) -> None:
-    batch = WellFormedBatch(b"", ReplicaId(0), 0, ())
-    block = execute(consortium.genesis, chain.state, chain.tip, Epoch(7), batch)
-    assert header_of(block).epoch == 7
-
-
 def test_executing_changes_neither_the_state_nor_the_parent(chain: Chain, consortium: Consortium) -> None:
     before, history = dict(chain.state), chain.tip.history.root()
     batch = unchecked_batch(consortium, consortium.now_ms, consortium.transaction([consortium.record()]))
-    blocks = [execute(consortium.genesis, chain.state, chain.tip, Epoch(0), batch) for _ in range(2)]
+    blocks = [execute(consortium.genesis, chain.state, chain.tip, batch) for _ in range(2)]
     assert blocks[0].header == blocks[1].header
     assert (dict(chain.state), chain.tip.history.root()) == (before, history)
 

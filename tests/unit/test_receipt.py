@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ledger import merkle
 from ledger.block import ExecutedBlock
 from ledger.crypto import ED25519_SHA256, Domain, Epoch, build_certificate, quorum, seal_message, strict
+from ledger.epoch_proof import MAX_EPOCHS_BYTES
 from ledger.errors import Code, HuzhengError, refusal
 from ledger.genesis import Genesis
 from ledger.receipt import RECEIPT_OVERHEAD_BYTES, Verdict, block_proofs, build_receipt, verify_receipt
@@ -214,8 +215,18 @@ def test_seals_of_another_membership_of_the_same_chain_prove_nothing() -> None:
 def test_a_receipt_too_large_for_any_transaction_is_refused_unread() -> None:
     block = sealed(4, 1)
     limit = block.consortium.genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES
-    refuse(lambda: block.verify(b"\xff" * (limit + 1)), Code.TOO_LARGE)
+    refuse(lambda: block.verify(b"\xff" * (limit + MAX_EPOCHS_BYTES + 1)), Code.TOO_LARGE)
     refuse(lambda: block.verify(b"\xff" * limit), Code.NOT_STRICT)
+
+
+def test_each_part_of_a_receipt_has_its_own_limit() -> None:
+    block = sealed(4, 1)
+    limit = block.consortium.genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES
+    for proofs in (
+        block_pb2.Receipt(body=bytes(limit + 1)),
+        block_pb2.Receipt(epochs=[block_pb2.EpochProof(body=bytes(MAX_EPOCHS_BYTES + 1))]),
+    ):
+        refuse(lambda raw=strict.write(proofs): block.verify(raw), Code.TOO_LARGE)  # type: ignore[misc]
 
 
 def test_the_largest_receipt_there_is_fits() -> None:

@@ -200,6 +200,7 @@ class Receipt(_message.Message):
     TRANSACTION_PATH_FIELD_NUMBER: _builtins.int
     RESULT_PATH_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
     header: _builtins.bytes
     """BlockHeader"""
     certificate: _builtins.bytes
@@ -216,6 +217,10 @@ class Receipt(_message.Message):
     def result_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
     def record(self) -> Global___RecordProof: ...
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpochProof]:
+        """One for each epoch before the header's, in their order."""
+
     def __init__(
         self,
         *,
@@ -228,14 +233,60 @@ class Receipt(_message.Message):
         transaction_path: _abc.Iterable[_builtins.bytes] | None = ...,
         result_path: _abc.Iterable[_builtins.bytes] | None = ...,
         record: Global___RecordProof | None = ...,
+        epochs: _abc.Iterable[Global___EpochProof] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "certificate", b"certificate", "header", b"header", "record", b"record", "result", b"result", "result_path", b"result_path", "signature", b"signature", "transaction_index", b"transaction_index", "transaction_path", b"transaction_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "certificate", b"certificate", "epochs", b"epochs", "header", b"header", "record", b"record", "result", b"result", "result_path", b"result_path", "signature", b"signature", "transaction_index", b"transaction_index", "transaction_path", b"transaction_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class EpochProof(_message.Message):
+    """Proves, to whoever knows the membership of an epoch, the change that ended it: it was accepted in a block of the epoch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    TRANSACTION_INDEX_FIELD_NUMBER: _builtins.int
+    TRANSACTION_PATH_FIELD_NUMBER: _builtins.int
+    RESULT_PATH_FIELD_NUMBER: _builtins.int
+    header: _builtins.bytes
+    """BlockHeader"""
+    certificate: _builtins.bytes
+    """Certificate"""
+    body: _builtins.bytes
+    """TransactionBody"""
+    result: _builtins.bytes
+    """TransactionResult"""
+    transaction_index: _builtins.int
+    @_builtins.property
+    def transaction_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def result_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        header: _builtins.bytes = ...,
+        certificate: _builtins.bytes = ...,
+        body: _builtins.bytes = ...,
+        result: _builtins.bytes = ...,
+        transaction_index: _builtins.int = ...,
+        transaction_path: _abc.Iterable[_builtins.bytes] | None = ...,
+        result_path: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "certificate", b"certificate", "header", b"header", "result", b"result", "result_path", b"result_path", "transaction_index", b"transaction_index", "transaction_path", b"transaction_path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpochProof: _TypeAlias = EpochProof  # noqa: Y015
 
 @_typing.final
 class RecordProof(_message.Message):

@@ -30,7 +30,9 @@ class _KeyRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyRole.Value
     KEY_ROLE_SYSTEM: _KeyRole.ValueType  # 1
     """Signs records."""
     KEY_ROLE_ADMIN: _KeyRole.ValueType  # 2
-    """Adds and revokes the department's keys."""
+    """Adds and revokes the department's keys, and consents to changes of the membership."""
+    KEY_ROLE_CONSENSUS: _KeyRole.ValueType  # 3
+    """A replica's key, entered by a change of the membership so that it is never used for anything else. Signs no transactions."""
 
 class KeyRole(_KeyRole, metaclass=_KeyRoleEnumTypeWrapper):
     """What a department's key may do."""
@@ -39,7 +41,9 @@ KEY_ROLE_UNSPECIFIED: KeyRole.ValueType  # 0
 KEY_ROLE_SYSTEM: KeyRole.ValueType  # 1
 """Signs records."""
 KEY_ROLE_ADMIN: KeyRole.ValueType  # 2
-"""Adds and revokes the department's keys."""
+"""Adds and revokes the department's keys, and consents to changes of the membership."""
+KEY_ROLE_CONSENSUS: KeyRole.ValueType  # 3
+"""A replica's key, entered by a change of the membership so that it is never used for anything else. Signs no transactions."""
 Global___KeyRole: _TypeAlias = KeyRole  # noqa: Y015
 
 @_typing.final

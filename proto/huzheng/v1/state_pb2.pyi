@@ -3,8 +3,10 @@
 isort:skip_file
 Values of the state (docs/protocol.md X1)."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from huzheng.v1 import genesis_pb2 as _genesis_pb2
 from huzheng.v1 import transaction_pb2 as _transaction_pb2
 import builtins as _builtins
@@ -71,3 +73,48 @@ class KeyState(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___KeyState: _TypeAlias = KeyState  # noqa: Y015
+
+@_typing.final
+class EpochState(_message.Message):
+    """An epoch after the first, as a change of the membership made it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FIRST_HEIGHT_FIELD_NUMBER: _builtins.int
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
+    HIGHEST_REPLICA_FIELD_NUMBER: _builtins.int
+    CHANGE_HEIGHT_FIELD_NUMBER: _builtins.int
+    CHANGE_INDEX_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    first_height: _builtins.int
+    """The first block that it governs."""
+    protocol_version: _builtins.int
+    highest_replica: _builtins.int
+    """The highest id that any replica ever had."""
+    change_height: _builtins.int
+    """Where the transaction is that made it."""
+    change_index: _builtins.int
+    @_builtins.property
+    def replicas(self) -> _containers.RepeatedCompositeFieldContainer[_genesis_pb2.Replica]:
+        """Ordered by id."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        first_height: _builtins.int = ...,
+        protocol_version: _builtins.int = ...,
+        replicas: _abc.Iterable[_genesis_pb2.Replica] | None = ...,
+        highest_replica: _builtins.int = ...,
+        change_height: _builtins.int = ...,
+        change_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_height", b"change_height", "change_index", b"change_index", "epoch", b"epoch", "first_height", b"first_height", "highest_replica", b"highest_replica", "protocol_version", b"protocol_version", "replicas", b"replicas"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpochState: _TypeAlias = EpochState  # noqa: Y015

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from huzheng.v1 import genesis_pb2 as _genesis_pb2
+from huzheng.v1 import membership_pb2 as _membership_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -69,6 +70,16 @@ class _ResultCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResultCode
     RESULT_CODE_KEY_EXISTS: _ResultCode.ValueType  # 18
     RESULT_CODE_BAD_KEY: _ResultCode.ValueType  # 19
     RESULT_CODE_LAST_ADMIN_KEY: _ResultCode.ValueType  # 20
+    RESULT_CODE_WRONG_EPOCH: _ResultCode.ValueType  # 21
+    RESULT_CODE_CHANGE_PENDING: _ResultCode.ValueType  # 22
+    RESULT_CODE_CHANGE_EXPIRED: _ResultCode.ValueType  # 23
+    RESULT_CODE_NOT_APPROVED: _ResultCode.ValueType  # 24
+    RESULT_CODE_BAD_DEPARTMENT: _ResultCode.ValueType  # 25
+    RESULT_CODE_BAD_REPLICA: _ResultCode.ValueType  # 26
+    RESULT_CODE_TOO_FEW_REPLICAS: _ResultCode.ValueType  # 27
+    RESULT_CODE_TOO_MANY_REPLICAS: _ResultCode.ValueType  # 28
+    RESULT_CODE_TOO_MUCH_AT_ONCE: _ResultCode.ValueType  # 29
+    RESULT_CODE_BAD_VERSION: _ResultCode.ValueType  # 30
 
 class ResultCode(_ResultCode, metaclass=_ResultCodeEnumTypeWrapper):
     """Why a transaction took effect or was refused. Codes are part of the protocol; texts for people are in ledger/errors.py."""
@@ -94,6 +105,16 @@ RESULT_CODE_NOTHING_TO_REVOKE: ResultCode.ValueType  # 17
 RESULT_CODE_KEY_EXISTS: ResultCode.ValueType  # 18
 RESULT_CODE_BAD_KEY: ResultCode.ValueType  # 19
 RESULT_CODE_LAST_ADMIN_KEY: ResultCode.ValueType  # 20
+RESULT_CODE_WRONG_EPOCH: ResultCode.ValueType  # 21
+RESULT_CODE_CHANGE_PENDING: ResultCode.ValueType  # 22
+RESULT_CODE_CHANGE_EXPIRED: ResultCode.ValueType  # 23
+RESULT_CODE_NOT_APPROVED: ResultCode.ValueType  # 24
+RESULT_CODE_BAD_DEPARTMENT: ResultCode.ValueType  # 25
+RESULT_CODE_BAD_REPLICA: ResultCode.ValueType  # 26
+RESULT_CODE_TOO_FEW_REPLICAS: ResultCode.ValueType  # 27
+RESULT_CODE_TOO_MANY_REPLICAS: ResultCode.ValueType  # 28
+RESULT_CODE_TOO_MUCH_AT_ONCE: ResultCode.ValueType  # 29
+RESULT_CODE_BAD_VERSION: ResultCode.ValueType  # 30
 Global___ResultCode: _TypeAlias = ResultCode  # noqa: Y015
 
 @_typing.final
@@ -246,21 +267,25 @@ class Operation(_message.Message):
 
     ADD_KEY_FIELD_NUMBER: _builtins.int
     REVOKE_KEY_FIELD_NUMBER: _builtins.int
+    CHANGE_MEMBERSHIP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def add_key(self) -> Global___AddKey: ...
     @_builtins.property
     def revoke_key(self) -> Global___RevokeKey: ...
+    @_builtins.property
+    def change_membership(self) -> _membership_pb2.ChangeMembership: ...
     def __init__(
         self,
         *,
         add_key: Global___AddKey | None = ...,
         revoke_key: Global___RevokeKey | None = ...,
+        change_membership: _membership_pb2.ChangeMembership | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_key", b"add_key", "operation", b"operation", "revoke_key", b"revoke_key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_key", b"add_key", "change_membership", b"change_membership", "operation", b"operation", "revoke_key", b"revoke_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_key", b"add_key", "operation", b"operation", "revoke_key", b"revoke_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_key", b"add_key", "change_membership", b"change_membership", "operation", b"operation", "revoke_key", b"revoke_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["add_key", "revoke_key"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["add_key", "revoke_key", "change_membership"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
