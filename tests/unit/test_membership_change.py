@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from huzheng.v1 import block_pb2
+from huzheng.v1 import block_pb2, genesis_pb2
 from huzheng.v1 import membership_pb2 as pb
 from huzheng.v1 import transaction_pb2 as tx
 
@@ -17,7 +17,7 @@ from ledger.crypto import Height, quorum, strict
 from ledger.epochs import has_department, last_height, newest_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.execution import execute
-from ledger.membership_change import build_change, change_operation
+from ledger.membership_change import approve, build_change, change_operation
 from ledger.receipt import verify_receipt
 from ledger.rules import RULES, Rules
 from ledger.store import ChainStore, Place, RecordPlace
@@ -25,6 +25,7 @@ from ledger.transaction import check_batch, check_transaction
 from node.receipts import record_receipt, transaction_receipt
 from tests.builders import Chain, Consortium
 from tests.memberships import (
+    APPROVERS,
     WINDOW,
     WITH_MEMBERSHIP,
     activate,
@@ -124,6 +125,38 @@ def test_no_key_but_an_admin_s_that_is_not_revoked_approves(chain: Chain) -> Non
     assert one(chain.add(revoked)) == ("NOT_APPROVED", 2)
     stranger = change_transaction(consortium, add(consortium, 5), approvers=("housing", "planning", "water"), nonce=901)
     assert one(chain.add(stranger)) == ("NOT_APPROVED", 2)
+
+
+def test_an_approval_counts_only_in_the_name_of_the_key_s_department_and_if_it_runs_a_replica(chain: Chain) -> None:
+    consortium = chain.consortium
+    joining = change_transaction(consortium, add_department(consortium))
+    assert one(chain.add(joining)) == ("ACCEPTED", 0)
+    grow_to(chain, chain.tip.height + WINDOW)
+    signers = {name: consortium.signer(f"{name} admin") for name in (*APPROVERS, "tax", "water")}
+    cases = {
+        "by a system key": ({"tax": consortium.system_signers["tax"]}, 2),
+        "in another's name": ({"tax": signers["housing"]}, 2),
+        "without a replica": ({"water": signers["water"]}, 2),
+    }
+    for nonce, (name, (odd, index)) in enumerate(cases.items()):
+        change = build_change(consortium.genesis, 1, consortium.now_ms + 1, [remove(4), add(consortium, 9, key=name)])
+        signing = {department: signers[department] for department in ("housing", "planning")} | odd
+        approvals = [approve(change, department, signer) for department, signer in signing.items()]
+        raw = consortium.transaction(operations=[change_operation(change, approvals)], nonce=700 + nonce)
+        assert one(chain.add(raw)) == ("NOT_APPROVED", index), name
+
+
+def test_nobody_enters_a_key_without_having_it_or_under_another_id_or_department() -> None:
+    consortium = changeable()
+    proven = add(consortium, 5).add_replica
+    for fields in ({"id": 6, "department": "tax"}, {"id": 5, "department": "police"}):
+        public_key = consortium.signer("replica 5").public_key
+        other = genesis_pb2.Replica(public_key=public_key, **fields)  # type: ignore[arg-type]
+        stolen = pb.MembershipAction(add_replica=pb.SeatReplica(replica=strict.write(other), proof=proven.proof))
+        for action in (stolen, pb.MembershipAction(replace_key=stolen.add_replica)):
+            with pytest.raises(HuzhengError) as caught:
+                build_change(consortium.genesis, 0, consortium.now_ms + 1, [action])
+            assert (caught.value.code, caught.value.detail) == (Code.BAD_SIGNATURE, "a replica's proof of its key")
 
 
 def test_a_change_is_good_for_its_epoch_and_its_time_alone(chain: Chain) -> None:
