@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from consensus.context import Context
 from consensus.slot import Slot
 from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, SEAL, SealVote, Vote
-from consensus.window import Window
-from ledger.crypto.membership import Membership
-from ledger.crypto.types import ReplicaId, View
+from ledger.crypto.types import ReplicaId
 
 
 class Admission:
@@ -15,19 +14,23 @@ class Admission:
     A second message that differs from the first of its kind matters once, as evidence.
     """
 
-    def __init__(self, own: ReplicaId, membership: Membership, window: Window) -> None:
-        self._own = own
-        self._membership = membership
-        self._window = window
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._own = context.own
+        self._window = context.window
 
-    def reason_to_ignore_proposal(self, vote: Vote, view: View) -> str | None:
+    def reason_to_ignore_proposal(self, vote: Vote) -> str | None:
         """C4: of this view, by its primary to a backup, in the window, the first of its slot or another than the first."""
-        primary = self._membership.primary(view)
-        if vote.kind != PRE_PREPARE or vote.replica != primary or self._own == primary:
-            return "proposal not by a primary to a backup"
-        reason = self._reason_outside(vote, view)
+        reason = self._reason_outside(vote)
         if reason is not None:
             return reason
+        primary = self._context.primary
+        if vote.kind != PRE_PREPARE or vote.replica != primary or self._own == primary:
+            return "proposal not by a primary to a backup"
+        if not self._context.safety.is_entered:
+            return "view not entered"
+        if vote.sequence < self._context.first_free and vote.sequence not in self._context.reproposed:
+            return "sequence settled before this view"
         slot = self._window.get(vote.sequence)
         if slot is None or slot.pre_prepare is None:
             return None
@@ -35,15 +38,18 @@ class Admission:
             return "proposal known"
         return _reason_if_proven(slot, vote.kind, vote.replica)
 
-    def reason_to_ignore_vote(self, vote: Vote, view: View) -> str | None:
-        """C6, C7: a PREPARE of another backup or a COMMIT of another replica, of this view, in the window, still needed."""
+    def reason_to_ignore_vote(self, vote: Vote) -> str | None:
+        """C6, C7: a PREPARE of another backup or a COMMIT of another replica, of this view, in the window, still needed.
+
+        Votes may come before the NEW-VIEW that they follow from.
+        """
         if vote.kind not in (PREPARE, COMMIT) or vote.replica == self._own:
             return "own vote, or a pre-prepare without its batch"
-        if vote.kind == PREPARE and vote.replica == self._membership.primary(view):
-            return "prepare by the primary"
-        reason = self._reason_outside(vote, view)
+        reason = self._reason_outside(vote)
         if reason is not None:
             return reason
+        if vote.kind == PREPARE and vote.replica == self._context.primary:
+            return "prepare by the primary"
         slot = self._window.get(vote.sequence)
         if slot is None:
             return None
@@ -70,8 +76,8 @@ class Admission:
             return _reason_if_proven(slot, SEAL, seal.replica)
         return "seal no longer needed" if slot.certified else None
 
-    def _reason_outside(self, vote: Vote, view: View) -> str | None:
-        if vote.view != view:
+    def _reason_outside(self, vote: Vote) -> str | None:
+        if vote.view != self._context.view:
             return "other view"
         return None if self._window.covers(vote.sequence) else "outside the window"
 

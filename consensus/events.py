@@ -9,8 +9,8 @@ from typing import Any
 from huzheng.v1 import consensus_pb2
 
 from consensus.vote_log import LogEntry
-from consensus.votes import PeerPayload
-from ledger.crypto.types import Height, ReplicaId, Seq
+from consensus.votes import Checkpoint, PeerPayload
+from ledger.crypto.types import Height, ReplicaId, Seq, View
 
 # --- in ------------------------------------------------------------------------------------------
 
@@ -38,6 +38,22 @@ class StatusReceived:
 
     sender: ReplicaId
     status: consensus_pb2.ReplicaStatus
+
+
+@dataclass(frozen=True, slots=True)
+class GreetingReceived:
+    """A peer said what it last saw signed by this replica."""
+
+    sender: ReplicaId
+    greeting: consensus_pb2.Greeting
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReceived:
+    """A peer sent a batch; its digest tells whether it is one that was asked for."""
+
+    sender: ReplicaId
+    batch: bytes
 
 
 class BatchVerdict(Enum):
@@ -75,9 +91,9 @@ class BlockExecuted:
 
 @dataclass(frozen=True, slots=True)
 class BlockStored:
-    """Every block up to this height is durable with its certificate, whether decided here or fetched."""
+    """Every block up to this one is durable with its certificate, whether decided here or fetched."""
 
-    height: Height
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +114,20 @@ class PeerConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkWaiting:
+    """Since when, by the clock of `now_ms`, the primary owes this node's transactions a block; None when it owes nothing."""
+
+    since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastHeightKnown:
+    """A stored block ends this epoch with the block of this height."""
+
+    height: Height
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """Nothing happened but `next_deadline` came."""
 
@@ -106,12 +136,16 @@ Event = (
     EnvelopeReceived
     | ProposalReceived
     | StatusReceived
+    | GreetingReceived
+    | BatchReceived
     | BatchChecked
     | ProposeBatch
     | BlockExecuted
     | BlockStored
     | FetchEnded
     | PeerConnected
+    | WorkWaiting
+    | LastHeightKnown
     | TimePassed
 )
 
@@ -163,10 +197,11 @@ class FetchBlocks:
 
 @dataclass(frozen=True, slots=True)
 class Equivocation:
-    """Proof that a replica signed two different messages for one slot."""
+    """Proof that a replica signed two different messages for one slot, or one view."""
 
     replica: ReplicaId
     sequence: Seq
+    """0 for messages about views."""
     first: consensus_pb2.Envelope
     second: consensus_pb2.Envelope
 
@@ -209,5 +244,9 @@ class Ready:
     faulty: dict[ReplicaId, str] = field(default_factory=dict)
     """Peers that sent what no correct replica sends, and why: hear them no more for a while."""
     diverged: Diverged | None = None
+    votes_lost: bool = False
+    """A peer has proof that this replica forgot what it signed (C18): it votes no more, and needs a new key."""
+    view_entered: View | None = None
+    """A new view begins: what was proposed and is not decided may have to be proposed again."""
     trace: list[Trace] = field(default_factory=list)
     """For logs; acted on by nobody."""

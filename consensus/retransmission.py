@@ -9,7 +9,7 @@ from huzheng.v1 import consensus_pb2
 from consensus.slot import Proposal, Slot
 from consensus.votes import PeerPayload
 from consensus.window import Window
-from ledger.crypto.types import Epoch, ReplicaId, Seq, View
+from ledger.crypto.types import ReplicaId, Seq
 
 RESEND_AFTER_MS = 200
 """Votes for a younger slot are still on their way; nothing is sent again for it."""
@@ -20,22 +20,17 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Bounds on one answer, so that a peer's status costs bounded work; its next status asks for the rest. A batch that is larger goes alone."""
 
 
-def describe(epoch: Epoch, view: View, window: Window) -> consensus_pb2.ReplicaStatus:
-    """Where a replica stands, for its peers."""
-    return consensus_pb2.ReplicaStatus(
-        epoch=epoch,
-        view=view,
-        stored_height=window.stored,
-        slots=[
-            consensus_pb2.SlotStatus(
-                sequence=slot.sequence,
-                has_batch=slot.pre_prepare is not None,
-                prepared=slot.prepared,
-                committed=slot.committed,
-            )
-            for slot in window
-        ],
-    )
+def describe_slots(window: Window) -> list[consensus_pb2.SlotStatus]:
+    """How far a replica has come in its open slots, for its peers."""
+    return [
+        consensus_pb2.SlotStatus(
+            sequence=slot.sequence,
+            has_batch=slot.pre_prepare is not None,
+            prepared=slot.prepared,
+            committed=slot.committed,
+        )
+        for slot in window
+    ]
 
 
 def missing_at_peer(

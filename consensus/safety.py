@@ -1,4 +1,4 @@
-"""The safety rules: the only holder of the replica's signing key, and what it refuses to sign (docs/protocol.md C8 to C10).
+"""The safety rules: the only holder of the replica's signing key, and what it refuses to sign (docs/protocol.md C8, C10, C15, C17).
 
 Every signature here is recorded for the vote log first; `take_unsaved` hands the records to the caller, who makes them durable before
 any of the signatures leaves. A vote asked for again gets its old answer.
@@ -10,8 +10,32 @@ from collections.abc import Sequence
 
 from huzheng.v1 import consensus_pb2
 
-from consensus.vote_log import LogEntry, RestoredVotes, accepted_entry, prepared_entry, seal_entry, view_entry
-from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, EnvelopeSigner, SealVote, Vote, is_prepared_certificate
+from consensus.vote_log import (
+    LogEntry,
+    RestoredVotes,
+    accepted_entry,
+    ended_entry,
+    new_view_entry,
+    prepared_entry,
+    seal_entry,
+    view_change_entry,
+    view_entry,
+)
+from consensus.votes import (
+    COMMIT,
+    PRE_PREPARE,
+    PREPARE,
+    Checkpoint,
+    Content,
+    EnvelopeSigner,
+    NewView,
+    PreparedSlot,
+    SealVote,
+    ViewChange,
+    Vote,
+    is_prepared_certificate,
+)
+from ledger.crypto.membership import Membership
 from ledger.crypto.types import Height, Seq, View
 
 
@@ -20,15 +44,21 @@ class SafetyViolation(Exception):
 
 
 class SafetyRules:
-    """Signs at most one proposal or PREPARE, one COMMIT and one seal for each sequence (and view), durably."""
+    """Signs at most one proposal or PREPARE, one COMMIT and one seal for each sequence (and view), one VIEW-CHANGE and one NEW-VIEW
+    for each view, durably, and nothing in a view below the last one or in one that is not entered."""
 
-    def __init__(self, signer: EnvelopeSigner, quorum: int, stored: Height, restored: RestoredVotes) -> None:
+    def __init__(self, signer: EnvelopeSigner, membership: Membership, stored: Height, restored: RestoredVotes) -> None:
         self._signer = signer
-        self._quorum = quorum
+        self._membership = membership
         self._stored = stored
         self._view = restored.view
+        self._entered = restored.view == 0 or restored.new_view is not None
+        self._ended = restored.ended
+        self._view_change = restored.view_change
+        self._new_view = restored.new_view
         self._accepted: dict[tuple[Seq, View], Vote] = {}
         self._commits: dict[tuple[Seq, View], Vote] = {}
+        self._prepared: dict[Seq, PreparedSlot] = {}
         self._seals: dict[Height, SealVote] = {}
         self._unsaved: list[LogEntry] = []
         self._restore(restored)
@@ -39,6 +69,7 @@ class SafetyRules:
             self._accepted[(vote.sequence, vote.view)] = vote
         for prepared in restored.prepared:
             self._commits[(prepared.commit.sequence, prepared.commit.view)] = prepared.commit
+            self._prepared[prepared.commit.sequence] = prepared.slot
         for seal in restored.seals:
             self._seals[seal.height] = seal
         self.trim(self._stored)
@@ -47,6 +78,26 @@ class SafetyRules:
     def view(self) -> View:
         """The view votes are signed in; nothing is signed in a lower one."""
         return self._view
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether votes are signed in the view: not between the VIEW-CHANGE for it and its NEW-VIEW."""
+        return self._entered
+
+    @property
+    def view_change(self) -> ViewChange | None:
+        """This replica's VIEW-CHANGE for its view."""
+        return self._view_change
+
+    @property
+    def new_view(self) -> NewView | None:
+        """The NEW-VIEW of its view, if it is entered and not the first."""
+        return self._new_view
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether this key must not sign any more."""
+        return self._ended
 
     def take_unsaved(self) -> tuple[LogEntry, ...]:
         """What must be durable before any signature made since the last call leaves."""
@@ -60,8 +111,23 @@ class SafetyRules:
         for votes in (self._accepted, self._commits):
             for key in [key for key in votes if key[0] <= self._stored]:
                 del votes[key]
+        for sequence in [sequence for sequence in self._prepared if sequence <= self._stored]:
+            del self._prepared[sequence]
         for height in [height for height in self._seals if height <= self._stored]:
             del self._seals[height]
+
+    def knows(self, content: Content) -> bool:
+        """Whether something signed with this key is in the log, or below what the log still has to hold (C18)."""
+        if isinstance(content, ViewChange):
+            return content.view <= self._view
+        if isinstance(content, SealVote):
+            return content.height <= self._stored or content.height in self._seals
+        if not isinstance(content, Vote) or content.sequence <= self._stored:
+            return True
+        votes = self._commits if content.kind == COMMIT else self._accepted
+        return (content.sequence, content.view) in votes
+
+    # --- votes ---
 
     def propose(self, view: View, sequence: Seq, batch_digest: bytes, batch: bytes) -> Vote:
         """This primary's PRE-PREPARE."""
@@ -104,6 +170,7 @@ class SafetyRules:
         certificate = consensus_pb2.PreparedCertificate(
             pre_prepare=pre_prepare.envelope, prepares=[prepare.envelope for prepare in prepares]
         )
+        self._prepared[sequence] = PreparedSlot(pre_prepare, tuple(prepares), certificate)
         prepared = consensus_pb2.PreparedSlot(certificate=certificate, commit=vote.envelope)
         self._unsaved.append(prepared_entry(sequence, view, prepared))
         return vote
@@ -115,6 +182,7 @@ class SafetyRules:
             if known.block_hash != block_hash:
                 raise SafetyViolation(f"a second, different seal at height {height}")
             return known
+        self._check_key()
         if height <= self._stored:
             raise SafetyViolation(f"seal at height {height}, at or below the stored block")
         seal = self._signer.seal(height, block_hash)
@@ -122,22 +190,80 @@ class SafetyRules:
         self._unsaved.append(seal_entry(height, seal.envelope))
         return seal
 
-    def enter_view(self, view: View) -> None:
-        """Moves on to a higher view for good."""
-        if view < self._view:
+    # --- views ---
+
+    def leave_for(self, view: View, checkpoint: Checkpoint) -> ViewChange:
+        """This replica's VIEW-CHANGE for a higher view; it holds every prepared certificate of the log that still matters (C15)."""
+        if self._view_change is not None and self._view_change.view == view:
+            return self._view_change
+        self._check_key()
+        if checkpoint.height != self._stored:
+            raise SafetyViolation(f"VIEW-CHANGE from block {checkpoint.height}, stored is {self._stored}")
+        if self._entered or view != self._view:
+            self._move_to(view)
+        prepared = [self._prepared[sequence].certificate for sequence in sorted(self._prepared)]
+        self._view_change = self._signer.view_change(view, checkpoint, prepared)
+        self._unsaved.append(view_change_entry(self._view_change.envelope))
+        return self._view_change
+
+    def found(
+        self,
+        view: View,
+        view_changes: Sequence[consensus_pb2.Envelope],
+        digests: Sequence[tuple[Seq, bytes]],
+    ) -> NewView:
+        """This primary's NEW-VIEW for the view it left for, with a PRE-PREPARE for each (sequence, batch digest) (C17)."""
+        if self._new_view is not None and self._new_view.view == view:
+            return self._new_view
+        self._check_key()
+        if view != self._view or self._entered or self._membership.primary(view) != self._signer.replica:
+            raise SafetyViolation(f"NEW-VIEW for view {view} while in view {self._view}")
+        votes = [self._signer.vote(PRE_PREPARE, view, sequence, digest) for sequence, digest in digests]
+        return self._enter(self._signer.new_view(view, view_changes, [vote.envelope for vote in votes]))
+
+    def enter(self, new_view: NewView) -> None:
+        """Enters the view of a NEW-VIEW that holds, for good."""
+        if new_view.view > self._view:
+            self._move_to(new_view.view)
+        if new_view.view < self._view or self._entered:
+            raise SafetyViolation(f"NEW-VIEW for view {new_view.view} while in view {self._view}")
+        self._enter(new_view)
+
+    def end_key(self) -> None:
+        """This key has signed what the log does not know: nothing is signed with it ever after (C18)."""
+        self._ended = True
+        member = self._membership.member(self._signer.replica)
+        self._unsaved.append(ended_entry(b"" if member is None else member.public_key))
+
+    def _move_to(self, view: View) -> None:
+        if view <= self._view:
             raise SafetyViolation(f"view {view} after view {self._view}")
-        if view > self._view:
-            self._view = view
-            self._unsaved.append(view_entry(view))
+        self._view = view
+        self._entered = False
+        self._view_change = self._new_view = None
+        self._unsaved.append(view_entry(self._membership.epoch, view))
+
+    def _enter(self, new_view: NewView) -> NewView:
+        self._entered = True
+        self._new_view = new_view
+        self._unsaved.append(new_view_entry(new_view.envelope))
+        return new_view
+
+    # --- checks ---
+
+    def _check_key(self) -> None:
+        if self._ended:
+            raise SafetyViolation("a signature with a key that has ended")
 
     def _check(self, view: View, sequence: Seq) -> None:
-        if view != self._view:
-            raise SafetyViolation(f"vote in view {view} while in view {self._view}")
+        self._check_key()
+        if view != self._view or not self._entered:
+            raise SafetyViolation(f"vote in view {view} while in view {self._view}, entered: {self._entered}")
         if sequence <= self._stored:
             raise SafetyViolation(f"vote for sequence {sequence}, at or below the stored block")
 
     def _check_certificate(self, pre_prepare: Vote, prepares: Sequence[Vote]) -> None:
-        if not is_prepared_certificate(pre_prepare, prepares, self._quorum):
+        if not is_prepared_certificate(pre_prepare, prepares, self._membership):
             raise SafetyViolation(f"COMMIT for sequence {pre_prepare.sequence} without a prepared certificate")
         accepted = self._accepted.get((pre_prepare.sequence, pre_prepare.view))
         if accepted is None or accepted.batch_digest != pre_prepare.batch_digest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from consensus.votes import COMMIT, PREPARE, SealVote, Vote
+from consensus.votes import COMMIT, PREPARE, SEAL, SealVote, Vote
 from ledger.crypto.types import ReplicaId, Seq
 
 
@@ -20,6 +20,8 @@ class Proposal(Enum):
     ACCEPTED = auto()
     """This replica voted for it."""
     INVALID = auto()
+    MISSING = auto()
+    """A new view proposes it again, and the batch is not here (C17)."""
 
 
 @dataclass(slots=True)
@@ -36,11 +38,21 @@ class Slot:
     seals: dict[ReplicaId, SealVote] = field(default_factory=dict)
     prepared: bool = False
     committed: bool = False
+    decided_digest: bytes | None = None
+    """Set once the batch is committed; no later view can choose another."""
     block_hash: bytes | None = None
     """Set once this replica has executed the block."""
     certified: bool = False
     equivocators: set[tuple[int, ReplicaId]] = field(default_factory=set)
     """Whose second, different message of a kind is known: one proof is enough."""
+
+    def leave_view(self, now_ms: int) -> None:
+        """Forgets what was said in a view that is left; seals are of no view."""
+        self.opened_ms = now_ms
+        self.proposal, self.pre_prepare, self.batch = Proposal.NONE, None, b""
+        self.prepares, self.commits = {}, {}
+        self.prepared = self.committed = False
+        self.equivocators = {(kind, replica) for kind, replica in self.equivocators if kind == SEAL}
 
     def votes(self, kind: int) -> dict[ReplicaId, Vote]:
         """The PREPAREs or COMMITs seen."""

@@ -1,29 +1,33 @@
-"""Signed consensus messages: an unverified envelope goes in, a `Vote` or a `SealVote` comes out."""
+"""Signed consensus messages: an unverified envelope goes in, a `Vote`, `SealVote`, `ViewChange` or `NewView` comes out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from huzheng.v1 import block_pb2, consensus_pb2
 
 from ledger.crypto import strict
 from ledger.crypto.domains import Domain
-from ledger.crypto.membership import Membership, seal_message
+from ledger.crypto.membership import Membership, seal_message, verify_certificate
 from ledger.crypto.suite import Signer, Suite
 from ledger.crypto.types import Epoch, Height, ReplicaId, Seq, View
-from ledger.errors import Code, HuzhengError
+from ledger.errors import HuzhengError
 
 PRE_PREPARE = consensus_pb2.MESSAGE_KIND_PRE_PREPARE
 PREPARE = consensus_pb2.MESSAGE_KIND_PREPARE
 COMMIT = consensus_pb2.MESSAGE_KIND_COMMIT
 SEAL = consensus_pb2.MESSAGE_KIND_SEAL
+VIEW_CHANGE = consensus_pb2.MESSAGE_KIND_VIEW_CHANGE
+NEW_VIEW = consensus_pb2.MESSAGE_KIND_NEW_VIEW
 
 DOMAIN_OF_KIND: dict[int, Domain] = {
     PRE_PREPARE: Domain.SIGN_PRE_PREPARE,
     PREPARE: Domain.SIGN_PREPARE,
     COMMIT: Domain.SIGN_COMMIT,
     SEAL: Domain.SIGN_SEAL,
+    VIEW_CHANGE: Domain.SIGN_VIEW_CHANGE,
+    NEW_VIEW: Domain.SIGN_NEW_VIEW,
 }
 
 
@@ -50,18 +54,62 @@ class SealVote:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A stored block. Its certificate is empty only where the epoch starts from it."""
+
+    height: Height
+    block_hash: bytes
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChange:
+    """A VIEW-CHANGE whose own signature holds; what it holds is not yet checked (C15)."""
+
+    replica: ReplicaId
+    view: View
+    checkpoint: Checkpoint
+    prepared: tuple[consensus_pb2.PreparedCertificate, ...]
+    envelope: consensus_pb2.Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class NewView:
+    """A NEW-VIEW whose own signature holds; what it holds is not yet checked (C17)."""
+
+    replica: ReplicaId
+    view: View
+    view_changes: tuple[consensus_pb2.Envelope, ...]
+    pre_prepares: tuple[consensus_pb2.Envelope, ...]
+    envelope: consensus_pb2.Envelope
+
+
+Content = Vote | SealVote | ViewChange | NewView
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """What an envelope says, with its signature not yet checked: to be looked at, never to be acted on."""
 
-    content: Vote | SealVote
+    content: Content
 
 
-def is_prepared_certificate(pre_prepare: Vote, prepares: Sequence[Vote], quorum: int) -> bool:
-    """C6: a PRE-PREPARE and q − 1 matching PREPAREs of distinct backups, ordered by replica. The signatures hold already."""
+@dataclass(frozen=True, slots=True)
+class PreparedSlot:
+    """A prepared certificate that holds (C6)."""
+
+    pre_prepare: Vote
+    prepares: tuple[Vote, ...]
+    certificate: consensus_pb2.PreparedCertificate
+
+
+def is_prepared_certificate(pre_prepare: Vote, prepares: Sequence[Vote], membership: Membership) -> bool:
+    """C6: the primary's PRE-PREPARE and q − 1 matching PREPAREs of distinct backups, ordered by replica. The signatures hold already."""
     replicas = [prepare.replica for prepare in prepares]
     return (
         pre_prepare.kind == PRE_PREPARE
-        and len(replicas) == quorum - 1
+        and pre_prepare.replica == membership.primary(pre_prepare.view)
+        and len(replicas) == membership.q - 1
         and replicas == sorted(set(replicas))
         and pre_prepare.replica not in replicas
         and all(prepare.kind == PREPARE and is_same_choice(prepare, pre_prepare) for prepare in prepares)
@@ -79,6 +127,11 @@ class Authenticator:
     def __init__(self, suite: Suite, membership: Membership) -> None:
         self._suite = suite
         self.membership = membership
+        self._readers: dict[int, Callable[[consensus_pb2.Envelope], Content | None]] = {
+            SEAL: self._read_seal,
+            VIEW_CHANGE: self._read_view_change,
+            NEW_VIEW: self._read_new_view,
+        }
 
     def read(self, envelope: consensus_pb2.Envelope) -> Claim | None:
         """What the envelope claims; None when it can't be a message of this epoch (C2).
@@ -92,7 +145,7 @@ class Authenticator:
             replica=envelope.replica, kind=envelope.kind, body=envelope.body, signature=envelope.signature
         )
         try:
-            content = self._read_seal(known) if known.kind == SEAL else self._read_vote(known)
+            content = self._readers.get(known.kind, self._read_vote)(known)
         except HuzhengError:
             return None
         return None if content is None else Claim(content)
@@ -110,7 +163,24 @@ class Authenticator:
         replica = ReplicaId(envelope.replica)
         return Vote(replica, envelope.kind, View(body.view), Seq(body.sequence), body.batch_digest, envelope)
 
-    def verify(self, claim: Claim) -> Vote | SealVote | None:
+    def _read_view_change(self, envelope: consensus_pb2.Envelope) -> ViewChange | None:
+        body = strict.read(consensus_pb2.ViewChange, envelope.body)
+        if body.epoch != self.membership.epoch or not body.HasField("checkpoint"):
+            return None
+        point = body.checkpoint
+        if len(point.block_hash) != 32:
+            return None
+        checkpoint = Checkpoint(Height(point.height), point.block_hash, point.certificate)
+        return ViewChange(ReplicaId(envelope.replica), View(body.view), checkpoint, tuple(body.prepared), envelope)
+
+    def _read_new_view(self, envelope: consensus_pb2.Envelope) -> NewView | None:
+        body = strict.read(consensus_pb2.NewView, envelope.body)
+        if body.epoch != self.membership.epoch:
+            return None
+        replica, view = ReplicaId(envelope.replica), View(body.view)
+        return NewView(replica, view, tuple(body.view_changes), tuple(body.pre_prepares), envelope)
+
+    def verify(self, claim: Claim) -> Content | None:
         """The claim's content once its signature holds; None otherwise."""
         envelope = claim.content.envelope
         member = self.membership.member(ReplicaId(envelope.replica))
@@ -126,13 +196,36 @@ class Authenticator:
         """The hash that votes name a batch by (C1), 32 bytes."""
         return self._suite.digest(Domain.BATCH, batch)
 
-    def require(self, envelope: consensus_pb2.Envelope) -> Vote | SealVote:
-        """The content of an envelope that must verify. Raises HuzhengError(BAD_SIGNATURE)."""
+    def verified(self, envelope: consensus_pb2.Envelope) -> Content | None:
+        """The content of an envelope; None when it is no message of this epoch, or its signature does not hold."""
         claim = self.read(envelope)
-        content = self.verify(claim) if claim is not None else None
-        if content is None:
-            raise HuzhengError(Code.BAD_SIGNATURE, "consensus message")
-        return content
+        return None if claim is None else self.verify(claim)
+
+    def verified_vote(self, envelope: consensus_pb2.Envelope, kind: int) -> Vote | None:
+        """As `verified`, and only a vote of this kind will do."""
+        content = self.verified(envelope) if envelope.kind == kind else None
+        return content if isinstance(content, Vote) else None
+
+    def certifies(self, checkpoint: Checkpoint) -> bool:
+        """Whether the checkpoint's certificate proves its block in this epoch (I4)."""
+        try:
+            verify_certificate(
+                self._suite, self.membership, checkpoint.certificate, checkpoint.height, checkpoint.block_hash
+            )
+        except HuzhengError:
+            return False
+        return True
+
+    def prepared_choice(self, certificate: consensus_pb2.PreparedCertificate) -> PreparedSlot | None:
+        """What a prepared certificate proves (C6); None when it proves nothing."""
+        pre_prepare = self.verified_vote(certificate.pre_prepare, PRE_PREPARE)
+        prepares = [self.verified_vote(envelope, PREPARE) for envelope in certificate.prepares]
+        sound = [prepare for prepare in prepares if prepare is not None]
+        if pre_prepare is None or len(sound) != len(prepares):
+            return None
+        if not is_prepared_certificate(pre_prepare, sound, self.membership):
+            return None
+        return PreparedSlot(pre_prepare, tuple(sound), certificate)
 
 
 class EnvelopeSigner:
@@ -158,6 +251,33 @@ class EnvelopeSigner:
         envelope = self._envelope(SEAL, message[len(self._chain_id) :], message)
         return SealVote(self.replica, height, block_hash, envelope)
 
+    def view_change(
+        self, view: View, checkpoint: Checkpoint, prepared: Iterable[consensus_pb2.PreparedCertificate]
+    ) -> ViewChange:
+        """A signed VIEW-CHANGE."""
+        certificates = tuple(prepared)
+        point = consensus_pb2.Checkpoint(
+            height=checkpoint.height, block_hash=checkpoint.block_hash, certificate=checkpoint.certificate
+        )
+        body = strict.write(
+            consensus_pb2.ViewChange(epoch=self._epoch, view=view, checkpoint=point, prepared=certificates)
+        )
+        envelope = self._envelope(VIEW_CHANGE, body, self._chain_id + body)
+        return ViewChange(self.replica, view, checkpoint, certificates, envelope)
+
+    def new_view(
+        self,
+        view: View,
+        view_changes: Sequence[consensus_pb2.Envelope],
+        pre_prepares: Sequence[consensus_pb2.Envelope],
+    ) -> NewView:
+        """A signed NEW-VIEW."""
+        body = strict.write(
+            consensus_pb2.NewView(epoch=self._epoch, view=view, view_changes=view_changes, pre_prepares=pre_prepares)
+        )
+        envelope = self._envelope(NEW_VIEW, body, self._chain_id + body)
+        return NewView(self.replica, view, tuple(view_changes), tuple(pre_prepares), envelope)
+
     def _envelope(self, kind: int, body: bytes, message: bytes) -> consensus_pb2.Envelope:
         signature = self._signer.sign(DOMAIN_OF_KIND[kind], message)
         return consensus_pb2.Envelope(
@@ -168,5 +288,11 @@ class EnvelopeSigner:
         )
 
 
-PeerPayload = consensus_pb2.Proposal | consensus_pb2.Envelope | consensus_pb2.ReplicaStatus
+PeerPayload = (
+    consensus_pb2.Proposal
+    | consensus_pb2.Envelope
+    | consensus_pb2.ReplicaStatus
+    | consensus_pb2.Greeting
+    | consensus_pb2.BatchFound
+)
 """What a replica sends to another."""

@@ -11,15 +11,18 @@ from ledger.crypto.types import Height, Seq
 class Window:
     """The open slots of the heights from `stored` + 1 to `high`: memory is bounded whatever peers send."""
 
-    def __init__(self, stored: Height, size: int) -> None:
+    def __init__(self, stored: Height, size: int, last: Height | None = None) -> None:
+        """`last`: the last height of this epoch, as soon as it is known."""
         self.stored = stored
         self.size = size
+        self.last = last
         self._slots: dict[Seq, Slot] = {}
 
     @property
     def high(self) -> Height:
         """The high watermark: the last height that slots may be opened for."""
-        return Height(self.stored + self.size)
+        high = self.stored + self.size
+        return Height(high if self.last is None else min(high, self.last))
 
     def __len__(self) -> int:
         return len(self._slots)

@@ -27,6 +27,7 @@ class Code(StrEnum):
     SUITE_REFUSED = "SUITE_REFUSED"
     CRYPTO_SELF_TEST = "CRYPTO_SELF_TEST"
     VOTE_LOG_CORRUPT = "VOTE_LOG_CORRUPT"
+    VOTE_LOG_LOST = "VOTE_LOG_LOST"
     EPOCH_UNKNOWN = "EPOCH_UNKNOWN"
     PROTOCOL_UNKNOWN = "PROTOCOL_UNKNOWN"
     DIVERGED = "DIVERGED"
@@ -227,6 +228,12 @@ TEXTS: dict[Code, Text] = {
         "投票日志已损坏：本节点无法确认曾签署的内容。",
         "Do as for a damaged database: move the data directory away (keep it) and start again, on no more nodes at a time than may fail.",
         "请按数据库损坏处理：移走（但保留）数据目录后重新启动；同时处理的节点数不得超过可容忍的故障数。",
+    ),
+    Code.VOTE_LOG_LOST: Text(
+        "Peers hold messages signed with this replica's key that its vote log does not know: it was lost, or restored from an older copy.",
+        "其他节点持有由本节点密钥签署、而本节点投票日志中没有的消息：投票日志已丢失，或由较旧的副本恢复。",
+        "This key must not vote again. Give the replica a fresh consensus key by a membership change; reads go on meanwhile.",
+        "该密钥不得再用于投票。请通过成员变更为本节点更换共识密钥；期间仍可查询。",
     ),
     Code.BAD_GENESIS: Text(
         "The genesis file is not valid.",

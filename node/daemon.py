@@ -16,6 +16,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 
 from consensus.batching import BatchingPolicy
 from consensus.replica import Replica, ReplicaConfig
+from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer, self_test
 from ledger.genesis import Genesis
@@ -99,7 +100,9 @@ def build_core(opened: Opened) -> Replica:
         parameters.max_batch_bytes,
         batching,
     )
-    return Replica(replica_config, opened.store.tip.height, opened.store.votes(), monotonic_ms())
+    tip = opened.store.tip
+    checkpoint = Checkpoint(tip.height, tip.block_hash, opened.store.certificate(tip.height))
+    return Replica(replica_config, checkpoint, opened.store.votes(), monotonic_ms())
 
 
 class Daemon:

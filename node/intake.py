@@ -273,7 +273,7 @@ class Intake:
         """A block is durable with its certificate: answers who waits for its transactions, and tells who watches."""
         self._stored_height = block.height
         ids = [transaction.id for transaction in block.transactions]
-        self._mempool.remove(ids)
+        self._mempool.ordered(ids)
         claimed = self._waiters.claim(ids)
         if claimed:
             proving = asyncio.get_running_loop().run_in_executor(self._receipts, self._prove_all, block, claimed)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, zip_longest
 
 from ledger.errors import Code, HuzhengError
 from ledger.transaction import WellFormedTransaction
+from node.clock import monotonic_ms
+from node.patience import Patience
 
 BATCH_OVERHEAD_BYTES = 5
 """What a transaction costs in a batch besides its own bytes: a tag and a length."""
@@ -36,7 +39,15 @@ class _Share:
 class Mempool:
     """Belongs to one event loop; only `verified` may be called from other threads."""
 
-    def __init__(self, max_transactions_per_department: int, max_bytes_per_department: int) -> None:
+    def __init__(
+        self,
+        max_transactions_per_department: int,
+        max_bytes_per_department: int,
+        now_ms: Callable[[], int] = monotonic_ms,
+    ) -> None:
+        """`now_ms`: the clock that the primary's patience is measured by."""
+        self._now_ms = now_ms
+        self._patience = Patience()
         self._max_transactions = max_transactions_per_department
         self._max_bytes = max_bytes_per_department
         # In the order of whose turn it is.
@@ -105,6 +116,7 @@ class Mempool:
         self._pending_count += 1
         self._pending_bytes += size
         heapq.heappush(self._expiries, (transaction.body.expires_ms, transaction.id))
+        self._patience.arrived(transaction.id, department, self._now_ms())
         return True
 
     def take(self, max_bytes: int, max_count: int, latest_expiry_ms: int | None = None) -> list[WellFormedTransaction]:
@@ -154,12 +166,28 @@ class Mempool:
                 self._pending_count += 1
                 self._pending_bytes += len(transaction.raw) + BATCH_OVERHEAD_BYTES
 
+    def ordered(self, ids: Sequence[bytes]) -> None:
+        """A stored block holds these transactions."""
+        self._patience.ordered(ids, self._now_ms())
+        self.remove(ids)
+
+    def owed_since_ms(self) -> int | None:
+        """Since when the primary owes what is here a block (C14); None when nothing is here."""
+        return self._patience.owed_since_ms()
+
+    def oldest(self, count: int) -> Iterator[WellFormedTransaction]:
+        """Up to so many transactions, of each department by turns, in order of arrival."""
+        queues = [chain(share.in_flight.values(), share.waiting.values()) for share in self._shares.values()]
+        by_turns = chain.from_iterable(zip_longest(*queues))
+        return islice((transaction for transaction in by_turns if transaction is not None), count)
+
     def remove(self, ids: Iterable[bytes]) -> None:
         """Forgets transactions; ids that are not here are passed over."""
         for transaction_id in ids:
             transaction = self._by_id.pop(transaction_id, None)
             if transaction is not None:
                 del self._by_raw[transaction.raw]
+                self._patience.forget([transaction_id])
                 self._leave_share(transaction)
         if len(self._expiries) > 2 * len(self._by_id) + _COMPACT_AT:
             self._expiries = [(item.body.expires_ms, item.id) for item in self._by_id.values()]

@@ -19,11 +19,12 @@ MAX_FORWARDED = 1_024
 MAX_STATUS_SLOTS = 1_024
 """The largest watermark window (docs/protocol.md section 8)."""
 MAX_SMALL_BYTES = 32 * 1024
-"""Messages other than proposals and forwarded transactions; a status with the most slots takes less."""
+"""Messages other than batches, forwarded transactions and envelopes; a status with the most slots takes less."""
 
 _TAG_REPEATED = 0x0A
-_TAG_PROPOSAL = 0x0A
 _TAG_FORWARDED = 0x22
+_TAGS_LARGE = b"\x0a\x12\x3a"
+"""Proposals, envelopes (of which consensus limits the body by its kind) and batches found: one large text of bytes in each."""
 _MAX_VARINT_BYTES = 5
 
 
@@ -53,7 +54,7 @@ def _read_message(raw: bytes) -> replica_service_pb2.PeerMessage:
         for _ in _parts(_only_field(raw), MAX_FORWARDED):
             pass
     elif len(raw) > MAX_SMALL_BYTES:
-        if raw[0] != _TAG_PROPOSAL:
+        if raw[0] not in _TAGS_LARGE:
             raise HuzhengError(Code.INVALID_REQUEST, "too large for its kind")
         _only_field(raw)
     try:

@@ -359,4 +359,8 @@ def wrap(payload: object) -> replica_service_pb2.PeerMessage:
         return replica_service_pb2.PeerMessage(envelope=payload)
     if isinstance(payload, consensus_pb2.ReplicaStatus):
         return replica_service_pb2.PeerMessage(status=payload)
+    if isinstance(payload, consensus_pb2.Greeting):
+        return replica_service_pb2.PeerMessage(greeting=payload)
+    if isinstance(payload, consensus_pb2.BatchFound):
+        return replica_service_pb2.PeerMessage(batch_found=payload)
     raise TypeError(type(payload).__name__)

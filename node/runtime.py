@@ -17,6 +17,7 @@ from huzheng.v1 import replica_service_pb2
 
 from consensus.events import (
     BatchChecked,
+    BatchReceived,
     BatchVerdict,
     BlockExecuted,
     BlockStored,
@@ -27,15 +28,18 @@ from consensus.events import (
     Event,
     FetchBlocks,
     FetchEnded,
+    GreetingReceived,
     PeerConnected,
     ProposalReceived,
     ProposeBatch,
     Ready,
     StatusReceived,
     TimePassed,
+    WorkWaiting,
 )
 from consensus.replica import InvariantViolation, Replica
 from consensus.safety import SafetyViolation
+from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
 from ledger.crypto.types import ReplicaId
 from ledger.errors import Code, HuzhengError
@@ -45,22 +49,21 @@ from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_bat
 from node.clock import NetworkClock, monotonic_ms
 from node.evidence import EvidenceFile
 from node.fetch import BlockFetcher
+from node.forwarding import Forwarding
 from node.intake import NOT_WELL_FORMED, Intake
 from node.ledger_worker import LedgerWorker
 from node.mempool import Mempool
-from node.peer_messages import MAX_FORWARDED
 from node.peers import MAX_BACKLOG_BYTES, MESSAGE_OVERHEAD_BYTES, Peers, wrap
 
 log = structlog.get_logger("replica")
 
-FORWARD_AGAIN_MS = 5_000
-"""Transactions still pending are handed to the primary again this often."""
-MAX_FORWARD_BYTES = 2 * 1024 * 1024
 STOPPED_WAIT_MS = 1_000
 FORWARDS_AT_ONCE = 2
 """Groups of a peer's forwarded transactions being checked; more are not read from it."""
 BATCH_FRAME_BYTES = 64
 """More than a batch's proposer and time take."""
+
+FromPeer = EnvelopeReceived | ProposalReceived | StatusReceived | GreetingReceived | BatchReceived
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,8 @@ class Runtime:
         self._drained = asyncio.Event()
         self._admitting: dict[ReplicaId, asyncio.Semaphore] = {}
         self._checked: dict[int, WellFormedBatch] = {}
-        self._to_forward: list[bytes] = []
-        self._forwarded_ms = monotonic_ms()
+        self._forwarding = Forwarding(parts.core, parts.mempool, monotonic_ms())
+        self._owed_since_ms: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -113,8 +116,7 @@ class Runtime:
 
     def offer(self, transaction: WellFormedTransaction) -> None:
         """A transaction was taken in here: propose it, or hand it to the primary."""
-        if not self.core.is_primary:
-            self._to_forward.append(transaction.raw)
+        self._forwarding.add(transaction)
         self._wake.set()
 
     def post(self, event: Event) -> None:
@@ -126,7 +128,7 @@ class Runtime:
         """A link is up: tell the peer where we stand, and hand pending transactions to a primary that is back."""
         self.post(PeerConnected(peer))
         if peer == self.core.primary:
-            self._forward_pending()
+            self._forwarding.hand_over()
 
     def on_peer_lost(self, peer: ReplicaId) -> None:
         """A link is down."""
@@ -175,7 +177,8 @@ class Runtime:
                 return
             self._step_all()
             self._propose()
-            self._forward()
+            if self.problem is None:
+                self._forwarding.send(self.peers, monotonic_ms())
             ready = self.core.ready()
             if ready != Ready():
                 await self._act(ready)
@@ -195,7 +198,9 @@ class Runtime:
         if not self._events and not self._wake.is_set():
             # One that stopped voting proposes nothing, however long a proposal is due.
             shortest_ms = 1 if self.problem is None else STOPPED_WAIT_MS
-            delay_ms = max(shortest_ms, self.core.next_deadline() - monotonic_ms())
+            spread_ms = self._forwarding.next_ms()
+            due_ms = self.core.next_deadline() if spread_ms is None else min(self.core.next_deadline(), spread_ms)
+            delay_ms = max(shortest_ms, due_ms - monotonic_ms())
             timer = asyncio.get_running_loop().call_later(delay_ms / 1000, self._wake.set)
             await self._wake.wait()
             timer.cancel()
@@ -205,12 +210,19 @@ class Runtime:
         now_ms = monotonic_ms()
         while self._events:
             event = self._events.popleft()
-            if isinstance(event, EnvelopeReceived | ProposalReceived | StatusReceived):
+            if isinstance(event, FromPeer):
                 self._backlog[event.sender] -= _weight(event)
             self._step(event, now_ms)
         self._drained.set()
+        self._tell_what_is_owed(now_ms)
         if now_ms >= self.core.next_deadline():
             self._step(TimePassed(), now_ms)
+
+    def _tell_what_is_owed(self, now_ms: int) -> None:
+        since_ms = self._mempool.owed_since_ms()
+        if since_ms != self._owed_since_ms:
+            self._owed_since_ms = since_ms
+            self._step(WorkWaiting(since_ms), now_ms)
 
     def _step(self, event: Event, now_ms: int) -> None:
         try:
@@ -244,34 +256,6 @@ class Runtime:
             return None
         return encode_batch(self._replica, proposed_ms, [transaction.raw for transaction in taken])
 
-    def _forward(self) -> None:
-        if self.core.is_primary:
-            self._to_forward.clear()
-            return
-        now_ms = monotonic_ms()
-        if now_ms - self._forwarded_ms >= FORWARD_AGAIN_MS:
-            self._forwarded_ms = now_ms
-            self._forward_pending()
-        group: list[bytes] = []
-        size = 0
-        for raw in self._to_forward:
-            group.append(raw)
-            size += len(raw)
-            if size >= MAX_FORWARD_BYTES or len(group) >= MAX_FORWARDED:
-                self._send_forward(group)
-                group, size = [], 0
-        if group:
-            self._send_forward(group)
-        self._to_forward.clear()
-
-    def _send_forward(self, group: list[bytes]) -> None:
-        forwarded = replica_service_pb2.ForwardedTransactions(transactions=group)
-        self.peers.send(self.core.primary, replica_service_pb2.PeerMessage(forwarded=forwarded))
-
-    def _forward_pending(self) -> None:
-        self._to_forward.extend(transaction.raw for transaction in self._mempool.all_pending())
-        self._wake.set()
-
     async def _act(self, ready: Ready) -> None:
         if ready.votes:
             await self._write_votes(ready)
@@ -288,7 +272,15 @@ class Runtime:
             self._spawn(self._store_block(certified))
         if ready.fetch is not None:
             self._spawn(self._fetch(ready.fetch))
+        if ready.view_entered is not None:
+            self._on_view_entered()
         self._report(ready)
+
+    def _on_view_entered(self) -> None:
+        """What was proposed and not decided may be lost; what waits goes to the new primary."""
+        self._mempool.requeue_in_flight()
+        self._forwarding.hand_over()
+        self._wake.set()
 
     async def _write_votes(self, ready: Ready) -> None:
         loop = asyncio.get_running_loop()
@@ -306,6 +298,8 @@ class Runtime:
             self._evidence.keep(proof)
         for replica, reason in ready.faulty.items():
             self.peers.fault(replica, HuzhengError(Code.INVALID_REQUEST, reason))
+        if ready.votes_lost:
+            self._give_up(HuzhengError(Code.VOTE_LOG_LOST))
         if ready.diverged is not None:
             certified = ready.diverged.certified_hash.hex()
             self._give_up(
@@ -400,21 +394,27 @@ class Runtime:
     def _stored(self, block: ExecutedBlock, certificate: bytes) -> None:
         for sequence in [sequence for sequence in self._checked if sequence <= block.height]:
             del self._checked[sequence]
-        self.post(BlockStored(block.height))
+        self.post(BlockStored(Checkpoint(block.height, block.block_hash, certificate)))
         self._on_stored(block, certificate)
 
 
-def _weight(event: EnvelopeReceived | ProposalReceived | StatusReceived) -> int:
+def _weight(event: FromPeer) -> int:
     """What an event takes in memory, roughly."""
-    return (len(event.batch) if isinstance(event, ProposalReceived) else 0) + 8 * MESSAGE_OVERHEAD_BYTES
+    size = 8 * MESSAGE_OVERHEAD_BYTES
+    if isinstance(event, ProposalReceived | BatchReceived):
+        return size + len(event.batch)
+    # A VIEW-CHANGE or NEW-VIEW holds many messages.
+    return size + len(event.envelope.body) if isinstance(event, EnvelopeReceived) else size
 
 
-def _as_event(
-    peer: ReplicaId, message: replica_service_pb2.PeerMessage
-) -> EnvelopeReceived | ProposalReceived | StatusReceived:
+def _as_event(peer: ReplicaId, message: replica_service_pb2.PeerMessage) -> FromPeer:
     which = message.WhichOneof("message")
     if which == "proposal":
         return ProposalReceived(peer, message.proposal.pre_prepare, message.proposal.batch)
     if which == "envelope":
         return EnvelopeReceived(peer, message.envelope)
+    if which == "greeting":
+        return GreetingReceived(peer, message.greeting)
+    if which == "batch_found":
+        return BatchReceived(peer, message.batch_found.batch)
     return StatusReceived(peer, message.status)

@@ -24,6 +24,9 @@ NO_QUORUM = "NO_QUORUM"
 CHAIN_STALLED = "CHAIN_STALLED"
 CLOCK_OFF = "CLOCK_OFF"
 TLS_EXPIRES_SOON = "TLS_EXPIRES_SOON"
+NOT_GREETED = "NOT_GREETED"
+VIEW_CHANGING = "VIEW_CHANGING"
+PRIMARY_SUSPECTED = "PRIMARY_SUSPECTED"
 
 BEHIND_BLOCKS = 8
 """A node that is fewer blocks behind than this is ready: some blocks are always on their way."""
@@ -68,6 +71,8 @@ class NodeStatus:
             reasons.append(CATCHING_UP)
         if self._connected() + 1 < self._genesis.membership.q:
             reasons.append(NO_QUORUM)
+        elif not self._runtime.core.may_vote and not reasons:
+            reasons.append(NOT_GREETED)
         return reasons
 
     def warnings(self) -> Sequence[str]:
@@ -76,6 +81,10 @@ class NodeStatus:
         parameters = self._genesis.parameters
         if monotonic_ms() - self._stored_at_ms > STALLED_HEARTBEATS * parameters.heartbeat_ms:
             warnings.append(CHAIN_STALLED)
+        if not self._runtime.core.is_view_entered:
+            warnings.append(VIEW_CHANGING)
+        if self._runtime.core.is_suspecting:
+            warnings.append(PRIMARY_SUSPECTED)
         if abs(self._clock.offset_ms) > parameters.clock_bound_ms // 2:
             warnings.append(CLOCK_OFF)
         if self._tls.current().expires_soon(datetime.now(UTC)):

@@ -64,4 +64,4 @@ def stored_chain(path: Path, suite: Suite | None = None) -> tuple[Consortium, Ch
 
 def vote_entry(sequence: int, view: int) -> Entry:
     """A vote log entry that can be read."""
-    return sequence.to_bytes(8, "big") + b"v", strict.write(consensus_pb2.VoteLogEntry(view=view + 1))
+    return sequence.to_bytes(8, "big") + b"v", strict.write(consensus_pb2.VoteLogEntry(ended_key=bytes([view + 1])))

@@ -18,6 +18,7 @@ from consensus.events import (
     EnvelopeReceived,
     Event,
     FetchEnded,
+    GreetingReceived,
     PeerConnected,
     ProposalReceived,
     ProposeBatch,
@@ -27,13 +28,46 @@ from consensus.events import (
 )
 from consensus.replica import Replica, ReplicaConfig
 from consensus.vote_log import LogEntry
-from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, Authenticator, EnvelopeSigner, PeerPayload, SealVote, Vote
-from ledger.crypto import SIMULATION, Domain, Epoch, Height, Member, Membership, ReplicaId, Seq, Signer
+from consensus.votes import (
+    COMMIT,
+    PRE_PREPARE,
+    PREPARE,
+    Authenticator,
+    Checkpoint,
+    EnvelopeSigner,
+    NewView,
+    PeerPayload,
+    SealVote,
+    ViewChange,
+    Vote,
+)
+from ledger.crypto import (
+    SIMULATION,
+    Domain,
+    Epoch,
+    Height,
+    Member,
+    Membership,
+    ReplicaId,
+    Seq,
+    Signer,
+    build_certificate,
+)
 from ledger.crypto.types import View
 
 CHAIN_ID = b"c" * 32
 WINDOW = 8
 NAMES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+LOG_KINDS = {
+    b"a": "accepted",
+    b"p": "prepared",
+    b"s": "seal",
+    b"v": "view",
+    b"c": "view change",
+    b"n": "new view",
+    b"x": "ended key",
+}
 
 Lines = list[str]
 
@@ -129,12 +163,28 @@ class OneReplica:
         self.sent: list[PeerPayload] = []
         self.last = Ready()
         self.start(stored)
+        self.sent.clear()
 
-    def start(self, stored: int, disk: Iterable[LogEntry] | None = None) -> None:
-        """Starts, or starts anew after a crash, with what is on disk."""
+    def start(self, stored: int, disk: Iterable[LogEntry] | None = None, *, greeted: bool = True) -> None:
+        """Starts, or starts anew after a crash, with what is on disk; all others greet it as one they have never heard of."""
         if disk is not None:
             self.disk = dict(disk)
-        self.core = Replica(self.config, Height(stored), self.disk.items(), self.now_ms)
+        self.core = Replica(self.config, self.checkpoint(stored), self.disk.items(), self.now_ms)
+        self.take()
+        if greeted:
+            for member in self.membership.members:
+                if member.replica != self.own:
+                    self.feed(GreetingReceived(member.replica, consensus_pb2.Greeting()))
+
+    def checkpoint(self, height: int, name: str = "S") -> Checkpoint:
+        """A stored block with its certificate; block 0 needs none."""
+        if height == 0:
+            return Checkpoint(Height(0), block_hash_of(name), b"")
+        seals = {
+            member.replica: seal_of(member.replica, height, name).envelope.signature
+            for member in self.membership.members
+        }
+        return Checkpoint(Height(height), block_hash_of(name), build_certificate(self.membership, seals))
 
     # --- events ---
 
@@ -179,10 +229,10 @@ class OneReplica:
     def stored(self, height: int = 1) -> Lines:
         """A block became durable; in the same write the log was trimmed."""
         self.disk = {k: v for k, v in self.disk.items() if not 0 < int.from_bytes(k[:8], "big") <= height}
-        return self.feed(BlockStored(Height(height)))
+        return self.feed(BlockStored(self.checkpoint(height)))
 
     def status(self, by: int, stored: int, view: int = 0, epoch: int = 0) -> Lines:
-        status = consensus_pb2.ReplicaStatus(epoch=epoch, view=view, stored_height=stored)
+        status = consensus_pb2.ReplicaStatus(epoch=epoch, view=view, stored_height=stored, view_entered=True)
         return self.feed(StatusReceived(ReplicaId(by), status))
 
     def fetch_ended(self, helper: int | None = None, complete: bool = True) -> Lines:
@@ -213,12 +263,14 @@ class OneReplica:
     def sent_envelopes(self) -> list[bytes]:
         """The bytes of all votes and pre-prepares sent so far."""
         return [
-            _envelope_in(p).SerializeToString() for p in self.sent if not isinstance(p, consensus_pb2.ReplicaStatus)
+            _envelope_in(p).SerializeToString()
+            for p in self.sent
+            if isinstance(p, consensus_pb2.Proposal | consensus_pb2.Envelope)
         ]
 
     def _lines(self, ready: Ready) -> Iterable[str]:
         for key, _ in ready.votes:
-            kind = {b"a": "accepted", b"p": "prepared", b"s": "seal", b"v": "view"}[key[8:9]]
+            kind = LOG_KINDS[key[8:9]]
             yield f"log {kind} {int.from_bytes(key[:8], 'big')}"
         for send in ready.sends:
             yield f"send {'all' if send.to is None else send.to} {self.describe(send.payload)}"
@@ -246,7 +298,16 @@ class OneReplica:
         if isinstance(payload, consensus_pb2.ReplicaStatus):
             slots = "".join(f", {_describe_slot(slot)}" for slot in payload.slots)
             return f"status {payload.stored_height}{slots}"
-        content = Authenticator(SIMULATION, self.membership).require(_envelope_in(payload))
+        if isinstance(payload, consensus_pb2.Greeting):
+            return f"greeting of {len(payload.seen)}"
+        if isinstance(payload, consensus_pb2.BatchFound):
+            return f"batch {payload.batch.decode()}"
+        content = Authenticator(SIMULATION, self.membership).verified(_envelope_in(payload))
+        if isinstance(content, ViewChange):
+            return f"VIEW-CHANGE {content.view}"
+        if isinstance(content, NewView):
+            return f"NEW-VIEW {content.view}"
+        assert content is not None
         if isinstance(content, SealVote):
             return f"SEAL {content.height} {name_of(content.block_hash)}"
         kinds: dict[int, str] = {PRE_PREPARE: "PRE-PREPARE", PREPARE: "PREPARE", COMMIT: "COMMIT"}

@@ -29,5 +29,7 @@ class Domain(bytes, Enum):
     SIGN_PREPARE = _prefix("sign-prepare")
     SIGN_COMMIT = _prefix("sign-commit")
     SIGN_SEAL = _prefix("sign-seal")
+    SIGN_VIEW_CHANGE = _prefix("sign-view-change")
+    SIGN_NEW_VIEW = _prefix("sign-new-view")
     SIGN_MEMBERSHIP = _prefix("sign-membership")
     SIGN_POSSESSION = _prefix("sign-possession")

@@ -154,7 +154,7 @@ _KEYS: tuple[tuple[str, bool], ...] = (
 
 _ENCODINGS: tuple[tuple[type[Message], str, bool], ...] = (
     (transaction_pb2.Transaction, "", True),
-    (consensus_pb2.VoteLogEntry, "2000", True),  # a member of a oneof at its default
+    (consensus_pb2.VoteLogEntry, "3a00", True),  # a member of a oneof at its default
     (state_pb2.Head, "0801", True),
     (state_pb2.Head, "088100", False),  # varint not minimal
     (state_pb2.Head, "0800", False),  # default value present

@@ -118,8 +118,12 @@ class Node:
 
     def height(self) -> int:
         """The height of its newest stored block."""
-        line = next(line for line in self.metrics().splitlines() if line.startswith("huzheng_height "))
-        return int(float(line.split()[1]))
+        return int(self.gauge("huzheng_height"))
+
+    def gauge(self, name: str) -> float:
+        """A metric without labels."""
+        line = next(line for line in self.metrics().splitlines() if line.startswith(f"{name} "))
+        return float(line.split()[1])
 
     def _get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://{self.config['http']['listen']}{path}", timeout=5) as answer:

@@ -1,6 +1,8 @@
-"""kill -9 under load, round after round; then every acknowledged record must be in every database, and all must agree.
+"""Faults under load, round after round; then every acknowledged record must be in every database, and all must agree.
 
-One daemon at a time dies at a random moment, the primary included, stays down for a random time and comes back.
+`--fault kill`: kill -9 of one daemon at a random moment, down for a random time. `--fault kill-primary`: always of the present primary.
+`--fault pause-primary`: SIGSTOP of the primary for `--pause` seconds, then SIGCONT. The last two measure how long it is until a
+transaction that is submitted at another node right after the fault is final.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from ledger.building import transaction_id
 from ledger.crypto import strict
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
-from scripts.local.network import LocalNetwork, NetworkFailure, run_huzheng, wait_until
+from scripts.local.network import LocalNetwork, NetworkFailure, Node, run_huzheng, wait_until
 from scripts.local.workload import Workload
 
 CALL_TIMEOUT_S = 10.0
@@ -37,6 +39,8 @@ class Tally:
     acknowledged: set[bytes] = field(default_factory=set)
     retries: int = 0
     latencies_s: list[float] = field(default_factory=list)
+    outages_s: list[float] = field(default_factory=list)
+    """From the loss of a primary until something submitted after it is final."""
 
 
 async def client(workload: Workload, department: str, server: str, tally: Tally, stop: asyncio.Event) -> None:
@@ -70,9 +74,9 @@ async def submit_once(stub: object, raw: bytes, tally: Tally) -> bool:
     return True
 
 
-async def load(workload: Workload, rounds: asyncio.Task[None], clients: int) -> Tally:
+async def load(workload: Workload, rounds: asyncio.Task[None], clients: int, tally: Tally) -> None:
     """Keeps clients of all departments at work, each through its own node, until the rounds are over."""
-    tally, stop = Tally(), asyncio.Event()
+    stop = asyncio.Event()
     departments = sorted(workload.users)
     tasks = [
         asyncio.ensure_future(client(workload, departments[i % 4], departments[i % 4], tally, stop))
@@ -81,7 +85,6 @@ async def load(workload: Workload, rounds: asyncio.Task[None], clients: int) -> 
     await asyncio.wait([rounds, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     await asyncio.gather(rounds, *tasks)
-    return tally
 
 
 async def kill_rounds(network: LocalNetwork, count: int, dice: random.Random) -> None:
@@ -101,6 +104,59 @@ async def kill_rounds(network: LocalNetwork, count: int, dice: random.Random) ->
             f"back after {time.monotonic() - started:4.1f} s",
             flush=True,
         )
+
+
+async def primary_rounds(
+    network: LocalNetwork, workload: Workload, count: int, dice: random.Random, tally: Tally, pause_s: float | None
+) -> None:
+    """Each round: take the primary away, measure until new work is final elsewhere, bring it back, wait until it takes part."""
+    for number in range(count):
+        await asyncio.sleep(dice.uniform(0.3, 2.0))
+        victim = await asyncio.to_thread(primary_of, network)
+        witness = next(name for name in sorted(network.nodes) if name != victim.department)
+        lost = time.monotonic()
+        await asyncio.to_thread(victim.kill if pause_s is None else victim.pause)
+        outage_s = await _until_final(workload, witness, tally)
+        tally.outages_s.append(outage_s)
+        if pause_s is not None:
+            await asyncio.sleep(max(0.0, pause_s - (time.monotonic() - lost)))
+            victim.resume()
+        else:
+            victim.start()
+        back = time.monotonic()
+        await asyncio.to_thread(_wait_caught_up, network, victim)
+        print(
+            f"round {number + 1:3}/{count}: lost primary {victim.department:10} work went on after {outage_s:4.2f} s, "
+            f"it took part again after {time.monotonic() - back:4.1f} s",
+            flush=True,
+        )
+
+
+def primary_of(network: LocalNetwork) -> Node:
+    """The node that most nodes take for the primary."""
+    votes = [int(node.gauge("huzheng_primary")) for node in network.nodes.values()]
+    replica = max(set(votes), key=votes.count)
+    return next(node for node in network.nodes.values() if int(node.config["node"]["replica"]) == replica)
+
+
+async def _until_final(workload: Workload, department: str, tally: Tally) -> float:
+    channel, stub = workload.stub(department)
+    started = time.monotonic()
+    try:
+        raw = workload.transaction(department)
+        while not await submit_once(stub, raw, tally):
+            await asyncio.sleep(RETRY_S)
+        tally.acknowledged.add(transaction_id(workload.genesis, raw))
+        return time.monotonic() - started
+    finally:
+        await channel.close(None)
+
+
+def _wait_caught_up(network: LocalNetwork, victim: Node) -> None:
+    """Until it is ready and has what the others had when it came back."""
+    goal = max(node.height() for node in network.nodes.values() if node is not victim)
+    victim.wait_ready()
+    wait_until(lambda: victim.height() >= goal, SETTLE_TIMEOUT_S, f"{victim.department} at height {goal}")
 
 
 def settle(network: LocalNetwork) -> None:
@@ -131,12 +187,12 @@ def check(network: LocalNetwork, tally: Tally) -> None:
         print(f"{department:10} height {len(chains[department]) - 1}: verified")
 
 
-def soak(directory: Path, rounds: int, clients: int, seed: int) -> None:
+def soak(directory: Path, rounds: int, clients: int, seed: int, fault: str = "kill", pause_s: float = 30.0) -> Tally:
     """The whole run. Raises NetworkFailure at the first thing that is not as it should be."""
     network = LocalNetwork.create(directory)
     started = time.monotonic()
     with network.running():
-        tally = asyncio.run(_run(network, rounds, clients, seed))
+        tally = asyncio.run(_run(network, rounds, clients, seed, fault, pause_s))
         settle(network)
     check(network, tally)
     latencies = sorted(tally.latencies_s)
@@ -144,12 +200,22 @@ def soak(directory: Path, rounds: int, clients: int, seed: int) -> None:
         f"{rounds} rounds, {len(tally.acknowledged)} acknowledged records, none lost, no two databases different; "
         f"{tally.retries} calls repeated, longest wait {latencies[-1]:.1f} s; {time.monotonic() - started:.0f} s in all"
     )
+    if tally.outages_s:
+        outages = sorted(tally.outages_s)
+        median = outages[len(outages) // 2]
+        print(f"without the primary work went on after {median:.2f} s (median), {outages[-1]:.2f} s at most")
+    return tally
 
 
-async def _run(network: LocalNetwork, rounds: int, clients: int, seed: int) -> Tally:
-    workload = Workload(network)
-    killing = asyncio.ensure_future(kill_rounds(network, rounds, random.Random(seed)))
-    return await load(workload, killing, clients)
+async def _run(network: LocalNetwork, rounds: int, clients: int, seed: int, fault: str, pause_s: float) -> Tally:
+    workload, dice, tally = Workload(network), random.Random(seed), Tally()
+    if fault == "kill":
+        work = kill_rounds(network, rounds, dice)
+    else:
+        paused_s = pause_s if fault == "pause-primary" else None
+        work = primary_rounds(network, workload, rounds, dice, tally, paused_s)
+    await load(workload, asyncio.ensure_future(work), clients, tally)
+    return tally
 
 
 def main() -> int:
@@ -158,14 +224,17 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fault", choices=("kill", "kill-primary", "pause-primary"), default="kill")
+    parser.add_argument("--pause", type=float, default=30.0, help="seconds that a paused primary is silent")
     parser.add_argument("--keep", type=Path, help="make the network here and leave it for inspection")
     arguments = parser.parse_args()
+    run = (arguments.rounds, arguments.clients, arguments.seed, arguments.fault, arguments.pause)
     try:
         if arguments.keep:
-            soak(arguments.keep, arguments.rounds, arguments.clients, arguments.seed)
+            soak(arguments.keep, *run)
         else:
             with tempfile.TemporaryDirectory(prefix="huzheng-soak-") as directory:
-                soak(Path(directory) / "network", arguments.rounds, arguments.clients, arguments.seed)
+                soak(Path(directory) / "network", *run)
     except NetworkFailure as failure:
         print(f"FAILED: {failure}", file=sys.stderr)
         return 1

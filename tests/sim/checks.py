@@ -14,6 +14,8 @@ _DOMAINS = {
     consensus_pb2.MESSAGE_KIND_PREPARE: Domain.SIGN_PREPARE,
     consensus_pb2.MESSAGE_KIND_COMMIT: Domain.SIGN_COMMIT,
     consensus_pb2.MESSAGE_KIND_SEAL: Domain.SIGN_SEAL,
+    consensus_pb2.MESSAGE_KIND_VIEW_CHANGE: Domain.SIGN_VIEW_CHANGE,
+    consensus_pb2.MESSAGE_KIND_NEW_VIEW: Domain.SIGN_NEW_VIEW,
 }
 
 
@@ -26,6 +28,8 @@ class Checks:
         self.is_liar = is_liar
         self.said: dict[tuple[int, ...], bytes] = {}
         """The body signed for each (replica, kind, view, sequence)."""
+        self.left: dict[int, int] = {}
+        """The highest view that each correct replica asked for."""
         self.chain: list[bytes] = []
         """The block hash of each height that some correct replica stored."""
         self.acknowledged: set[bytes] = set()
@@ -35,11 +39,16 @@ class Checks:
         """Why messages were refused, for runs that must have met every lie."""
 
     def on_sent(self, envelope: consensus_pb2.Envelope) -> None:
-        """A correct replica never signs two different things for the same kind, view and sequence."""
+        """A correct replica never signs two different things for the same kind, view and sequence, and nothing new in a view it left."""
         if self.is_liar(ReplicaId(envelope.replica)):
             return
         view, number = _place(envelope)
         key = (envelope.replica, envelope.kind, view, number)
+        if envelope.kind != consensus_pb2.MESSAGE_KIND_SEAL and key not in self.said:
+            left = self.left.get(envelope.replica, 0)
+            assert view >= left, f"replica {key[0]} signed something of kind {key[1]} in view {view} after {left}"
+        if envelope.kind == consensus_pb2.MESSAGE_KIND_VIEW_CHANGE:
+            self.left[envelope.replica] = max(view, self.left.get(envelope.replica, 0))
         body = self.said.setdefault(key, envelope.body)
         assert body == envelope.body, f"replica {key[0]} signed two different things of kind {key[1]} for {key[3]}"
 
@@ -91,5 +100,9 @@ class Checks:
 def _place(envelope: consensus_pb2.Envelope) -> tuple[int, int]:
     if envelope.kind == consensus_pb2.MESSAGE_KIND_SEAL:
         return 0, block_pb2.Seal.FromString(envelope.body).height
+    if envelope.kind == consensus_pb2.MESSAGE_KIND_VIEW_CHANGE:
+        return consensus_pb2.ViewChange.FromString(envelope.body).view, 0
+    if envelope.kind == consensus_pb2.MESSAGE_KIND_NEW_VIEW:
+        return consensus_pb2.NewView.FromString(envelope.body).view, 0
     vote = consensus_pb2.Vote.FromString(envelope.body)
     return vote.view, vote.sequence

@@ -6,11 +6,12 @@ They sign with their own key only; what they say in another's name has a signatu
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from huzheng.v1 import consensus_pb2
 
 from consensus.events import Ready, Send
-from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, SEAL, EnvelopeSigner, PeerPayload
+from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, Checkpoint, EnvelopeSigner, PeerPayload
 from ledger.crypto import Domain, Height, ReplicaId, Seq
 from ledger.crypto.types import View
 from tests.sim.machine import Machine, StoredBlock
@@ -30,7 +31,7 @@ class Liar(Machine):
     def transmit(self, send: Send) -> None:
         lies: list[Callable[[PeerPayload], PeerPayload | None]] = [
             *(self.truth, self.nothing, self.other_vote, self.other_vote, self.wrong_kind, self.far_ahead),
-            *(self.forged, self.garbage, self.boast, self.padded),
+            *(self.forged, self.garbage, self.boast, self.padded, self.high_view, self.made_up_view),
         ]
         for peer in self.cluster.machines:
             if peer is not self and send.to in (None, peer.id):
@@ -107,6 +108,19 @@ class Liar(Machine):
             return payload
         return consensus_pb2.Envelope.FromString(payload.SerializeToString() + b"\x7a\x04junk")
 
+    def high_view(self, _payload: PeerPayload) -> PeerPayload | None:
+        """Asks for a view far ahead, from a block that it can't prove."""
+        view = View(self.core.view + self.cluster.random.choice((0, 1, 2, 50, 2**62)))
+        height = Height(self.cluster.random.choice((0, len(self.disk.blocks), 2**40)))
+        return self.signer().view_change(view, Checkpoint(height, bytes(32), b""), []).envelope
+
+    def made_up_view(self, _payload: PeerPayload) -> PeerPayload | None:
+        """A new view that nobody asked for, with its own word in the place of a quorum's."""
+        n = len(self.cluster.machines)
+        view = View((self.core.view // n + self.cluster.random.choice((1, 2))) * n + self.id - 1)
+        own = self.signer().view_change(view, Checkpoint(Height(0), bytes(32), b""), []).envelope
+        return self.signer().new_view(view, [own] * self.cluster.membership.q, []).envelope
+
     # --- its means ---
 
     def signer(self) -> EnvelopeSigner:
@@ -114,7 +128,7 @@ class Liar(Machine):
         return EnvelopeSigner(self.cluster.signers[self.id], self.id, membership.chain_id, membership.epoch)
 
     def vote(self, kind: int, sequence: int) -> consensus_pb2.Envelope:
-        return self.signer().vote(kind, View(0), Seq(sequence), self.some_hash()).envelope
+        return self.signer().vote(kind, self.core.view, Seq(sequence), self.some_hash()).envelope
 
     def some_hash(self) -> bytes:
         return bytes([self.cluster.random.randint(0, 3)]) * 32
@@ -157,8 +171,64 @@ class EquivocatingPrimary(Machine):
         membership = self.cluster.membership
         signer = EnvelopeSigner(self.cluster.signers[self.id], self.id, membership.chain_id, membership.epoch)
         return consensus_pb2.Proposal(
-            pre_prepare=signer.vote(PRE_PREPARE, View(0), sequence, digest).envelope, batch=batch
+            pre_prepare=signer.vote(PRE_PREPARE, self.core.view, sequence, digest).envelope, batch=batch
         )
+
+
+class SilentPrimary(Machine):
+    """Takes part in everything, but as primary proposes to nobody."""
+
+    is_liar = True
+
+    def dies_now(self) -> bool:
+        return False
+
+    def transmit(self, send: Send) -> None:
+        if not self.is_own_proposal(send.payload):
+            self.cluster.send(self, send)
+
+    def is_own_proposal(self, payload: PeerPayload) -> bool:
+        return isinstance(payload, consensus_pb2.Proposal) and payload.pre_prepare.replica == self.id
+
+
+class SelectivePrimary(SilentPrimary):
+    """Proposes to fewer than a quorum."""
+
+    def transmit(self, send: Send) -> None:
+        if self.is_own_proposal(send.payload):
+            send = Send(self.cluster.machines[self.id % len(self.cluster.machines)].id, send.payload)
+        self.cluster.send(self, send)
+
+
+class SlowPrimary(SilentPrimary):
+    """Proposes just before the others lose patience."""
+
+    HOLD_MS = 900
+
+    def transmit(self, send: Send) -> None:
+        if self.is_own_proposal(send.payload):
+            self.cluster.later(self.HOLD_MS, self, partial(self.cluster.send, self, send))
+        else:
+            self.cluster.send(self, send)
+
+
+class ForgingPrimary(SilentPrimary):
+    """Founds views that forget what was prepared, or choose another batch for it."""
+
+    def transmit(self, send: Send) -> None:
+        payload = send.payload
+        if isinstance(payload, consensus_pb2.Envelope) and payload.kind == NEW_VIEW and payload.replica == self.id:
+            payload = self.forge(consensus_pb2.NewView.FromString(payload.body))
+        self.cluster.send(self, Send(send.to, payload))
+
+    def forge(self, body: consensus_pb2.NewView) -> consensus_pb2.Envelope:
+        signer = Liar.signer(self)  # type: ignore[arg-type]
+        view = View(body.view)
+        sequences = [consensus_pb2.Vote.FromString(vote.body).sequence for vote in body.pre_prepares]
+        votes = [signer.vote(PRE_PREPARE, view, Seq(sequence), bytes(32)).envelope for sequence in sequences]
+        extra = signer.vote(PRE_PREPARE, view, Seq(max(sequences, default=len(self.disk.blocks)) + 1), bytes(32))
+        forged = self.cluster.random.choice((votes[1:] if votes else [extra.envelope], [*votes, extra.envelope]))
+        return signer.new_view(view, list(body.view_changes), forged).envelope
 
 
 class PaddingPrimary(Machine):

@@ -12,6 +12,7 @@ from huzheng.v1 import consensus_pb2
 
 from consensus.events import (
     BatchChecked,
+    BatchReceived,
     BatchVerdict,
     BlockExecuted,
     BlockStored,
@@ -20,6 +21,7 @@ from consensus.events import (
     Event,
     FetchBlocks,
     FetchEnded,
+    GreetingReceived,
     PeerConnected,
     ProposalReceived,
     ProposeBatch,
@@ -27,12 +29,14 @@ from consensus.events import (
     Send,
     StatusReceived,
     TimePassed,
+    WorkWaiting,
 )
 from consensus.replica import Replica
 from consensus.vote_log import LogEntry
-from consensus.votes import PeerPayload
+from consensus.votes import VIEW_CHANGE, Checkpoint, PeerPayload
 from ledger.crypto import Height, ReplicaId, verify_certificate
 from ledger.errors import HuzhengError
+from node.patience import Patience
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
@@ -72,6 +76,7 @@ class Machine:
         self.up = False
         self.life = 0
         self.pending: list[bytes] = []
+        self.patience = Patience()
         self.executor_free_ms = 0
         self.deaf_until_ms: dict[ReplicaId, int] = {}
         self.start()
@@ -81,16 +86,25 @@ class Machine:
     def start(self) -> None:
         self.up = True
         self.life += 1
+        self.timer_ms = 0
         self.executed = [block[1] for block in self.disk.blocks]
         self.executed_batches = [block[0] for block in self.disk.blocks]
         self.core = Replica(
-            self.cluster.config(self.id), Height(len(self.disk.blocks)), self.disk.votes.items(), self.cluster.now_ms
+            self.cluster.config(self.id), self.checkpoint(), self.disk.votes.items(), self.cluster.now_ms
         )
         self.cluster.later(0, self, lambda: self.survive(self.drive))
         for peer in self.cluster.machines:
             if peer is not self and peer.up:
                 self.feed(PeerConnected(peer.id))
-                peer.feed(PeerConnected(self.id))
+                if self.up:
+                    peer.feed(PeerConnected(self.id))
+
+    def checkpoint(self) -> Checkpoint:
+        height = Height(len(self.disk.blocks))
+        if not height:
+            return Checkpoint(height, bytes(32), b"")
+        _, block_hash, certificate = self.disk.blocks[-1]
+        return Checkpoint(height, block_hash, certificate)
 
     def survive(self, work: Callable[[], None]) -> None:
         """Does some work; the machine may die of it and comes back later."""
@@ -117,7 +131,9 @@ class Machine:
     # --- the loop of the daemon ---
 
     def receive(self, sender: ReplicaId, payload: object) -> None:
-        """A message arrived."""
+        """A message arrived. A liar does not let anybody remind it of what it said."""
+        if self.is_liar and isinstance(payload, consensus_pb2.Greeting):
+            payload = consensus_pb2.Greeting()
         if self.cluster.now_ms >= self.deaf_until_ms.get(sender, 0):
             self.feed(event_of(sender, payload))
 
@@ -130,7 +146,14 @@ class Machine:
 
         self.survive(step)
 
+    def take_in(self, request: bytes) -> None:
+        """A client, or another node, brings a request; it outlives a crash, as clients ask again."""
+        self.pending.append(request)
+        self.patience.arrived(request, "clients", self.cluster.now_ms)
+        self.cluster.later(0, self, partial(self.survive, self.drive))
+
     def drive(self) -> None:
+        self.core.step(WorkWaiting(self.patience.owed_since_ms()), self.cluster.now_ms)
         while True:
             pending = self.pending_work()
             if self.core.wants_batch(len(pending), sum(map(len, pending)), self.cluster.now_ms):
@@ -140,11 +163,21 @@ class Machine:
                 break
             self.act(ready)
         self.check_memory()
-        deadline_ms = self.core.next_deadline()
-        self.cluster.later(max(1, deadline_ms - self.cluster.now_ms), self, lambda: self.feed(TimePassed()))
+        self.set_timer(max(self.cluster.now_ms + 1, self.core.next_deadline()))
+
+    def set_timer(self, due_ms: int) -> None:
+        """One timer at a time: an earlier one takes the place of a later one."""
+        if self.cluster.now_ms < self.timer_ms <= due_ms:
+            return
+        self.timer_ms = due_ms
+        self.cluster.later(due_ms - self.cluster.now_ms, self, partial(self.ring, due_ms))
+
+    def ring(self, due_ms: int) -> None:
+        if self.timer_ms == due_ms:
+            self.feed(TimePassed())
 
     def pending_work(self) -> list[bytes]:
-        in_flight = self.cluster.requests_in([slot.batch for slot in self.core._window])
+        in_flight = self.cluster.requests_in([slot.batch for slot in self.core._context.window])
         done = self.cluster.requests_in(self.executed_batches) | in_flight
         return [request for request in self.pending if request not in done]
 
@@ -188,20 +221,32 @@ class Machine:
         for peer in ready.faulty:
             self.deaf_until_ms[peer] = self.cluster.now_ms + DEAF_MS
         assert ready.diverged is None, f"replica {self.id} diverged"
+        assert not ready.votes_lost or self.cluster.faults.loses_votes, f"replica {self.id} takes its votes for lost"
 
     def check_durable(self, payload: PeerPayload) -> None:
         """What carries a signature of this replica is on its disk before it leaves."""
-        if isinstance(payload, consensus_pb2.ReplicaStatus):
+        if not isinstance(payload, consensus_pb2.Proposal | consensus_pb2.Envelope):
             return
         envelope = payload.pre_prepare if isinstance(payload, consensus_pb2.Proposal) else payload
+        if (
+            envelope.kind == VIEW_CHANGE
+            and consensus_pb2.ViewChange.FromString(envelope.body).view < self.logged_view()
+        ):
+            # Left again already: nothing more is ever signed for that view.
+            return
         on_disk = any(envelope.signature in value for value in self.disk.votes.values())
         assert on_disk, f"replica {self.id} sends a message of kind {envelope.kind} that is not on its disk"
+
+    def logged_view(self) -> int:
+        """The view that the log on disk binds this replica to."""
+        entries = map(consensus_pb2.VoteLogEntry.FromString, self.disk.votes.values())
+        return max((entry.view.view for entry in entries), default=0)
 
     def check_memory(self) -> None:
         """A window of slots, and in each no more than one message of a kind by each replica."""
         n = len(self.cluster.membership.members)
-        assert len(self.core._window) <= self.core._window.size
-        for slot in self.core._window:
+        assert len(self.core._context.window) <= self.core._context.window.size
+        for slot in self.core._context.window:
             assert max(len(slot.prepares), len(slot.commits), len(slot.seals)) <= n
 
     # --- the ledger's part ---
@@ -235,9 +280,10 @@ class Machine:
             key: value for key, value in self.disk.votes.items() if not 0 < int.from_bytes(key[:8], "big") <= height
         }
         self.disk.forgotten = None
+        self.patience.ordered(sorted(self.cluster.requests_in([block[0]])), self.cluster.now_ms)
         self.cluster.on_stored(self, height)
         self.maybe_crash()
-        self.core.step(BlockStored(height), self.cluster.now_ms)
+        self.core.step(BlockStored(self.checkpoint()), self.cluster.now_ms)
         self.drive()
 
     # --- fetching blocks ---
@@ -283,5 +329,9 @@ def event_of(sender: ReplicaId, payload: object) -> Event:
         return ProposalReceived(sender, payload.pre_prepare, payload.batch)
     if isinstance(payload, consensus_pb2.Envelope):
         return EnvelopeReceived(sender, payload)
+    if isinstance(payload, consensus_pb2.Greeting):
+        return GreetingReceived(sender, payload)
+    if isinstance(payload, consensus_pb2.BatchFound):
+        return BatchReceived(sender, payload.batch)
     assert isinstance(payload, consensus_pb2.ReplicaStatus)
     return StatusReceived(sender, payload)

@@ -30,7 +30,7 @@ def test_every_lie_is_told_and_met() -> None:
     reasons: set[str] = set()
     bad_blocks = crashes = 0
     accused: set[int] = set()
-    for seed in range(8):
+    for seed in range(14):
         faults = Faults(drop=0.2, crash=0.01, max_down_ms=3_000)
         cluster = Cluster(seed, 4, faults, max_down=1, liars={4: Liar})
         run(cluster, 20, limit_ms=300_000)
@@ -45,7 +45,7 @@ def test_every_lie_is_told_and_met() -> None:
 
 
 def test_a_peer_that_sends_unproven_blocks_is_left_for_another() -> None:
-    cluster = Cluster(3, 7, Faults(), liars={7: Liar})
+    cluster = Cluster(2, 7, Faults(), liars={7: Liar})
     away = cluster.machines[1]
     away.up = False
     for request in requests(100):
@@ -58,15 +58,12 @@ def test_a_peer_that_sends_unproven_blocks_is_left_for_another() -> None:
 
 @pytest.mark.parametrize("n", [4, 7])
 def test_an_equivocating_primary_splits_nobody_and_is_found_out(n: int) -> None:
-    """Without view changes it can stop the others, but it can't divide them."""
+    """It can hold the others up until they change the view, but it can't divide them."""
     accused: set[int] = set()
     for seed in range(8):
         faults = Faults(max_delay_ms=20, crash=0.002, max_down_ms=500)
         cluster = Cluster(seed, n, faults, liars={1: EquivocatingPrimary})
-        for request in requests(20):
-            cluster.submit(request)
-        cluster.run_for(4_000)
-        cluster.check_requests()
+        run(cluster, 20, limit_ms=60_000)
         accused |= cluster.checks.accused
     assert accused == {1}
 

@@ -1,4 +1,4 @@
-"""Ordering under a fixed primary: agreement and progress whatever the network and the power supply do."""
+"""Ordering while machines crash and messages are lost: agreement and progress whatever the network and the power supply do."""
 
 from __future__ import annotations
 

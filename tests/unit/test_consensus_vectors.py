@@ -8,7 +8,7 @@ import pytest
 from huzheng.v1 import consensus_pb2
 
 from consensus.vote_log import read_vote_log
-from consensus.votes import Authenticator, SealVote, Vote
+from consensus.votes import Authenticator, NewView, SealVote, ViewChange, Vote
 from ledger.crypto import Epoch, Member, Membership, ReplicaId, suite_named
 from ledger.errors import Code, HuzhengError
 from tests.vectors import load
@@ -40,12 +40,15 @@ def test_an_envelope_counts_or_not_as_its_name_says(case: dict[str, Any]) -> Non
 @pytest.mark.parametrize("case", [case for case in VECTORS["envelopes"] if case["valid"]], ids=name_of)
 def test_a_sound_envelope_says_what_its_body_says(case: dict[str, Any]) -> None:
     envelope = consensus_pb2.Envelope.FromString(bytes.fromhex(case["envelope"]))
-    content = AUTHENTICATOR.require(envelope)
+    content = AUTHENTICATOR.verified(envelope)
+    assert content is not None
     assert content.envelope == envelope
     assert content.replica == envelope.replica
     if isinstance(content, Vote):
         assert content.batch_digest.hex() == VECTORS["batch_digest"]
     assert isinstance(content, SealVote) == (case["name"] == "seal")
+    assert isinstance(content, ViewChange) == case["name"].startswith("VIEW-CHANGE")
+    assert isinstance(content, NewView) == case["name"].startswith("NEW-VIEW")
 
 
 @pytest.mark.parametrize("case", VECTORS["vote_logs"], ids=name_of)
@@ -54,7 +57,8 @@ def test_a_vote_log_is_read_or_is_corrupt_as_its_name_says(case: dict[str, Any])
     if case["valid"]:
         restored = read_vote_log(entries, AUTHENTICATOR, ReplicaId(VECTORS["own"]))
         found = len(restored.accepted) + len(restored.prepared) + len(restored.seals) + (restored.view > 0)
-        assert found == len(entries)
+        found += (restored.view_change is not None) + (restored.new_view is not None) + restored.ended
+        assert found == case["restored"]
         return
     with pytest.raises(HuzhengError) as refused:
         read_vote_log(entries, AUTHENTICATOR, ReplicaId(VECTORS["own"]))

@@ -28,7 +28,7 @@ def test_anyone_can_check_what_is_kept(tmp_path: Path) -> None:
     authenticator = Authenticator(SIMULATION, membership_of(4))
     digests = set()
     for name in ("first", "second"):
-        found = authenticator.require(consensus_pb2.Envelope.FromString(bytes.fromhex(lines[0][name])))
+        found = authenticator.verified(consensus_pb2.Envelope.FromString(bytes.fromhex(lines[0][name])))
         assert isinstance(found, Vote)
         assert (found.replica, found.kind, found.sequence) == (3, PREPARE, 7)
         digests.add(found.batch_digest)

@@ -11,12 +11,13 @@ from consensus.events import (
     BatchChecked,
     BatchVerdict,
     EnvelopeReceived,
+    GreetingReceived,
     ProposalReceived,
     Ready,
     StatusReceived,
 )
 from consensus.replica import Replica, ReplicaConfig
-from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, EnvelopeSigner, Vote
+from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, Checkpoint, EnvelopeSigner, Vote
 from ledger.crypto import SIMULATION, Domain, Epoch, Height, Member, Membership, ReplicaId, Seq
 from ledger.crypto.types import View
 
@@ -30,7 +31,12 @@ BATCH = b"batch"
 
 def new_replica(own: ReplicaId = OWN) -> Replica:
     policy = BatchingPolicy(pipeline_depth=4, heartbeat_ms=10_000, full_bytes=1_000)
-    return Replica(ReplicaConfig(SIMULATION, MEMBERSHIP, own, SIGNERS[own], 16, 1 << 10, policy), Height(0), [], 0)
+    config = ReplicaConfig(SIMULATION, MEMBERSHIP, own, SIGNERS[own], 16, 1 << 10, policy)
+    core = Replica(config, Checkpoint(Height(0), bytes(32), b""), [], 0)
+    for member in MEMBERSHIP.members:
+        core.step(GreetingReceived(member.replica, consensus_pb2.Greeting()), 0)
+    core.ready()
+    return core
 
 
 def vote(replica: ReplicaId, kind: int, sequence: int, digest: bytes) -> Vote:

@@ -88,7 +88,8 @@ def test_a_message_of_a_later_version_is_read_as_none() -> None:
         field(0x0A, field(0x1A, b"\x22\x00" * 4 * MEBIBYTE)),
         field(0x0A, field(0x22, b"\x0a\x00" * 4 * MEBIBYTE)),
         # A large message of a kind that is not large, also when it hides behind one that may be.
-        field(0x0A, field(0x12, field(0x1A, bytes(MEBIBYTE)))),
+        field(0x0A, field(0x32, field(0x0A, bytes(MEBIBYTE)))),
+        field(0x0A, field(0x12, b"") + field(0x1A, b"\x22\x00" * MEBIBYTE)),
         field(0x0A, field(0x0A, b"") + field(0x1A, b"\x22\x00" * MEBIBYTE)),
         field(0x0A, field(0x22, b"") + field(0x1A, b"\x22\x00" * MEBIBYTE)),
         field(0x0A, field(0x7A, bytes(MEBIBYTE))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consensus.replica import STATUS_BUSY_MS, STATUS_IDLE_MS
+from consensus.standing import STATUS_BUSY_MS, STATUS_IDLE_MS
 from tests.one_replica import Lines, OneReplica
 
 # --- catching up, retransmission -----------------------------------------------------------------
@@ -10,8 +10,8 @@ from tests.one_replica import Lines, OneReplica
 
 def test_a_replica_tells_its_standing_often_only_while_something_is_open() -> None:
     replica = OneReplica()
-    assert replica.connected(3) == ["send 3 status 0"]
-    assert replica.later(0) == ["send all status 0"]
+    assert replica.connected(3) == ["send 3 greeting of 0", "send 3 status 0"]
+    assert replica.later(STATUS_IDLE_MS) == ["send all status 0"]
     assert replica.core.next_deadline() == replica.now_ms + STATUS_IDLE_MS
     replica.proposal("A")
     assert replica.core.next_deadline() == replica.now_ms + STATUS_BUSY_MS

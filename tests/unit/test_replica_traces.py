@@ -9,7 +9,8 @@ import pytest
 from huzheng.v1 import consensus_pb2
 
 from consensus.events import BatchVerdict
-from consensus.replica import STATUS_BUSY_MS, STATUS_IDLE_MS, InvariantViolation
+from consensus.replica import InvariantViolation
+from consensus.standing import STATUS_BUSY_MS, STATUS_IDLE_MS
 from consensus.votes import COMMIT, PREPARE
 from tests.one_replica import WINDOW, OneReplica, forged, vote_of
 
@@ -275,7 +276,7 @@ def test_a_peer_that_floods_holds_one_vote_of_a_kind_for_each_slot_of_the_window
             replica.prepare(4, name, sequence)
             replica.seal(4, name, sequence)
             replica.proposal(name, sequence)
-    slots = list(replica.core._window)
+    slots = list(replica.core._context.window)
     assert len(slots) == WINDOW
     assert all(len(slot.commits) == len(slot.prepares) == len(slot.seals) == 1 for slot in slots)
     assert replica.suite.verify_count == WINDOW * 4 * 2, "the first, and one more as evidence"

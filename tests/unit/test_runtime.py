@@ -13,6 +13,7 @@ import structlog
 from consensus.batching import BatchingPolicy
 from consensus.events import Ready, Trace
 from consensus.replica import Replica, ReplicaConfig
+from consensus.votes import Checkpoint
 from ledger.crypto import ReplicaId
 from ledger.store import Entry
 from node.clock import NetworkClock, monotonic_ms
@@ -37,7 +38,9 @@ def runtime_of(node: OneReplica) -> Runtime:
         genesis.parameters.max_batch_bytes,
         BatchingPolicy(pipeline_depth=1, heartbeat_ms=1, full_bytes=1),
     )
-    core = Replica(config, node.store.tip.height, node.store.votes(), monotonic_ms())
+    tip = node.store.tip
+    stored = Checkpoint(tip.height, tip.block_hash, node.store.certificate(tip.height))
+    core = Replica(config, stored, node.store.votes(), monotonic_ms())
     parts = Parts(
         genesis, ALONE, core, node.store, node.mempool, NetworkClock(0), node.workers, EvidenceFile(node.store.path)
     )

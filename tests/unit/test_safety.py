@@ -8,10 +8,10 @@ import pytest
 
 from consensus.safety import SafetyRules, SafetyViolation
 from consensus.vote_log import LogEntry, RestoredVotes, read_vote_log
-from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, Authenticator, SealVote, Vote
+from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, Authenticator, Checkpoint, SealVote, ViewChange, Vote
 from ledger.crypto import SIMULATION, Height, ReplicaId, Seq
 from ledger.crypto.types import View
-from tests.one_replica import batch_of, block_hash_of, digest_of, envelopes_of, membership_of, vote_of
+from tests.one_replica import batch_of, block_hash_of, digest_of, envelopes_of, membership_of, seal_of, vote_of
 
 OWN = ReplicaId(2)
 MEMBERSHIP = membership_of(4)
@@ -19,7 +19,7 @@ MEMBERSHIP = membership_of(4)
 
 def rules(stored: int = 0, log: Sequence[LogEntry] = ()) -> SafetyRules:
     restored = read_vote_log(log, Authenticator(SIMULATION, MEMBERSHIP), OWN)
-    return SafetyRules(envelopes_of(OWN), MEMBERSHIP.q, Height(stored), restored)
+    return SafetyRules(envelopes_of(OWN), MEMBERSHIP, Height(stored), restored)
 
 
 def propose(safety: SafetyRules, name: str, sequence: int = 1, view: int = 0) -> Vote:
@@ -37,6 +37,16 @@ def commit(safety: SafetyRules, name: str, sequence: int = 1, by: tuple[int, ...
 
 def seal(safety: SafetyRules, name: str, height: int = 1) -> SealVote:
     return safety.seal(Height(height), block_hash_of(name))
+
+
+def leave(safety: SafetyRules, view: int) -> ViewChange:
+    return safety.leave_for(View(view), Checkpoint(Height(0), block_hash_of("G"), b""))
+
+
+def enter(safety: SafetyRules, view: int) -> None:
+    """By a NEW-VIEW of that view's primary."""
+    primary = MEMBERSHIP.primary(View(view))
+    safety.enter(envelopes_of(primary).new_view(View(view), [], []))
 
 
 def refuses(sign: Callable[[], object], safety: SafetyRules) -> bool:
@@ -127,32 +137,89 @@ def test_no_commit_to_a_batch_that_is_not_in_the_log() -> None:
 
 def test_nothing_is_signed_in_another_view_than_the_own() -> None:
     safety = rules()
-    safety.enter_view(View(3))
+    enter(safety, 3)
     assert safety.view == 3
     for view in (0, 2, 4):
         assert refuses(lambda at=view: prepare(safety, "A", view=at), safety)  # type: ignore[misc]
         assert refuses(lambda at=view: propose(safety, "A", view=at), safety)  # type: ignore[misc]
         assert refuses(lambda at=view: commit(safety, "A", view=at), safety)  # type: ignore[misc]
     prepare(safety, "A", view=3)
-    assert refuses(lambda: safety.enter_view(View(2)), safety)
+    assert refuses(lambda: leave(safety, 2), safety)
+    assert refuses(lambda: enter(safety, 2), safety)
 
 
-def test_a_view_is_logged_when_it_is_entered_and_holds_after_a_restart() -> None:
+def test_nothing_is_signed_between_a_view_change_and_its_new_view_but_seals() -> None:
     safety = rules()
-    safety.enter_view(View(0))
+    leave(safety, 1)
+    assert refuses(lambda: prepare(safety, "A"), safety)
+    assert refuses(lambda: prepare(safety, "A", view=1), safety)
+    assert seal(safety, "X") == seal_of(OWN, 1, "X")
+    enter(safety, 1)
+    prepare(safety, "A", view=1)
+
+
+def test_one_view_change_a_view_and_it_holds_what_was_prepared() -> None:
+    safety = rules()
+    prepare(safety, "A")
+    prepare(safety, "B", 2)
+    commit(safety, "B", 2)
+    change = leave(safety, 1)
+    [certificate] = change.prepared
+    assert certificate.pre_prepare == vote_of(1, PRE_PREPARE, 2, "B").envelope
+    log = safety.take_unsaved()
+    assert leave(safety, 1) == change
     assert safety.take_unsaved() == ()
-    safety.enter_view(View(7))
+    again = rules(log=log)
+    assert (again.view, again.is_entered) == (1, False)
+    assert leave(again, 1) == change
+    assert leave(again, 2).prepared == change.prepared
+
+
+def test_a_view_change_is_from_the_last_stored_block() -> None:
+    safety = rules(stored=5)
+    assert refuses(lambda: safety.leave_for(View(1), Checkpoint(Height(4), b"h" * 32, b"")), safety)
+
+
+def test_a_view_is_logged_when_it_is_left_or_entered_and_holds_after_a_restart() -> None:
+    safety = rules()
+    enter(safety, 7)
     again = rules(log=safety.take_unsaved())
-    assert again.view == 7
+    assert (again.view, again.is_entered) == (7, True)
     assert refuses(lambda: prepare(again, "A"), again)
+
+
+def test_only_the_primary_of_a_view_that_it_asked_for_founds_it_and_once() -> None:
+    safety = rules()
+    assert refuses(lambda: safety.found(View(1), [], []), safety)
+    leave(safety, 1)
+    founded = safety.found(View(1), [], [(Seq(1), digest_of("A"))])
+    assert safety.found(View(1), [], []) == founded
+    assert propose(safety, "A", view=1).envelope == founded.pre_prepares[0]
+    other = rules()
+    leave(other, 2)
+    assert refuses(lambda: other.found(View(2), [], []), other)
 
 
 def test_one_seal_a_height_whatever_the_view() -> None:
     safety = rules()
     first = seal(safety, "X")
-    safety.enter_view(View(1))
+    enter(safety, 1)
     assert seal(safety, "X") == first
     assert refuses(lambda: seal(safety, "Y"), safety)
+
+
+def test_a_key_that_has_ended_signs_nothing_new_even_after_a_restart() -> None:
+    safety = rules()
+    before = prepare(safety, "A")
+    log = list(safety.take_unsaved())
+    safety.end_key()
+    log += safety.take_unsaved()
+    for ended in (safety, rules(log=log)):
+        assert ended.has_ended
+        assert prepare(ended, "A") == before
+        assert refuses(lambda rules=ended: prepare(rules, "B", 2), ended)  # type: ignore[misc]
+        assert refuses(lambda rules=ended: seal(rules, "X"), ended)  # type: ignore[misc]
+        assert refuses(lambda rules=ended: leave(rules, 1), ended)  # type: ignore[misc]
 
 
 def test_a_restart_contradicts_nothing() -> None:

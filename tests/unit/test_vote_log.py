@@ -17,12 +17,13 @@ from consensus.vote_log import (
     view_entry,
 )
 from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, Authenticator, Vote
-from ledger.crypto import SIMULATION, ReplicaId, Seq
+from ledger.crypto import SIMULATION, Epoch, ReplicaId, Seq
 from ledger.crypto.types import View
 from ledger.errors import Code, HuzhengError
 from tests.one_replica import OneReplica, batch_of, digest_of, membership_of, seal_of, vote_of
 
 OWN = ReplicaId(2)
+EPOCH = Epoch(0)
 AUTHENTICATOR = Authenticator(SIMULATION, membership_of(4))
 
 
@@ -70,7 +71,7 @@ def is_corrupt(*entries: LogEntry) -> bool:
 
 
 def test_what_was_logged_is_read_back_whatever_the_order() -> None:
-    entries = [seal(), prepared(), view_entry(View(0)), accepted(), accepted("B", 2, primary=OWN)]
+    entries = [seal(), prepared(), view_entry(EPOCH, View(0)), accepted(), accepted("B", 2, primary=OWN)]
     restored = read(*entries)
     assert read(*reversed(entries)) == restored
     first, second = restored.accepted
@@ -78,7 +79,7 @@ def test_what_was_logged_is_read_back_whatever_the_order() -> None:
     assert (first.batch, second.batch, second.prepare) == (b"A", b"B", None)
     [certificate] = restored.prepared
     assert certificate.commit == vote_of(OWN, COMMIT, 1, "A")
-    assert [vote.replica for vote in certificate.prepares] == [3, 4]
+    assert [vote.replica for vote in certificate.slot.prepares] == [3, 4]
     assert restored.seals == [seal_of(OWN, 1, "X")]
 
 
@@ -92,7 +93,7 @@ def test_the_log_of_a_running_replica_is_read_back() -> None:
 
 @pytest.mark.parametrize(
     "entries",
-    [[view_entry(View(5))], [accepted()], [accepted(primary=OWN)], [accepted(), prepared()], [seal()]],
+    [[view_entry(EPOCH, View(5))], [accepted()], [accepted(primary=OWN)], [accepted(), prepared()], [seal()]],
     ids=["view", "accepted", "proposed", "prepared", "seal"],
 )
 def test_any_byte_changed_cut_or_added_is_noticed(entries: list[LogEntry]) -> None:
@@ -139,14 +140,14 @@ def test_what_this_replica_never_logs_is_damage(what: str, entries: list[LogEntr
 
 
 def test_keys_are_in_the_order_of_sequences_and_a_view_comes_first() -> None:
-    keys = [view_entry(View(9)), accepted(), prepared(), seal(), accepted("B", 2), seal(height=300)]
+    keys = [view_entry(EPOCH, View(9)), accepted(), prepared(), seal(), accepted("B", 2), seal(height=300)]
     assert [key for key, _ in keys] == sorted(key for key, _ in keys)
     assert [int.from_bytes(key[:8], "big") for key, _ in keys] == [0, 1, 1, 1, 2, 300]
 
 
 def test_a_view_overwrites_the_one_before() -> None:
-    assert view_entry(View(1))[0] == view_entry(View(2**63))[0]
-    assert read(view_entry(View(2**63))).view == 2**63
+    assert view_entry(EPOCH, View(1))[0] == view_entry(EPOCH, View(2**63))[0]
+    assert read(view_entry(EPOCH, View(2**63))).view == 2**63
 
 
 def test_a_damaged_log_says_where_and_shows_nothing_of_it() -> None:

@@ -30,6 +30,8 @@ class _MessageKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageKi
     MESSAGE_KIND_PREPARE: _MessageKind.ValueType  # 2
     MESSAGE_KIND_COMMIT: _MessageKind.ValueType  # 3
     MESSAGE_KIND_SEAL: _MessageKind.ValueType  # 4
+    MESSAGE_KIND_VIEW_CHANGE: _MessageKind.ValueType  # 5
+    MESSAGE_KIND_NEW_VIEW: _MessageKind.ValueType  # 6
 
 class MessageKind(_MessageKind, metaclass=_MessageKindEnumTypeWrapper):
     """What an envelope holds."""
@@ -39,6 +41,8 @@ MESSAGE_KIND_PRE_PREPARE: MessageKind.ValueType  # 1
 MESSAGE_KIND_PREPARE: MessageKind.ValueType  # 2
 MESSAGE_KIND_COMMIT: MessageKind.ValueType  # 3
 MESSAGE_KIND_SEAL: MessageKind.ValueType  # 4
+MESSAGE_KIND_VIEW_CHANGE: MessageKind.ValueType  # 5
+MESSAGE_KIND_NEW_VIEW: MessageKind.ValueType  # 6
 Global___MessageKind: _TypeAlias = MessageKind  # noqa: Y015
 
 @_typing.final
@@ -54,7 +58,7 @@ class Envelope(_message.Message):
     replica: _builtins.int
     kind: Global___MessageKind.ValueType
     body: _builtins.bytes
-    """Vote, or Seal where the kind says so."""
+    """Vote, Seal, ViewChange or NewView, as the kind says."""
     signature: _builtins.bytes
     def __init__(
         self,
@@ -157,6 +161,151 @@ class PreparedCertificate(_message.Message):
 Global___PreparedCertificate: _TypeAlias = PreparedCertificate  # noqa: Y015
 
 @_typing.final
+class Checkpoint(_message.Message):
+    """A stored block with what proves it: PBFT's stable checkpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    BLOCK_HASH_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    block_hash: _builtins.bytes
+    certificate: _builtins.bytes
+    """Certificate; empty for the block that the epoch starts from."""
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        block_hash: _builtins.bytes = ...,
+        certificate: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_hash", b"block_hash", "certificate", b"certificate", "height", b"height"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Checkpoint: _TypeAlias = Checkpoint  # noqa: Y015
+
+@_typing.final
+class ViewChange(_message.Message):
+    """The body of VIEW_CHANGE: the sender has left every view below this one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    PREPARED_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    view: _builtins.int
+    @_builtins.property
+    def checkpoint(self) -> Global___Checkpoint:
+        """Its last stored block."""
+
+    @_builtins.property
+    def prepared(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreparedCertificate]:
+        """Of each sequence above it that was ever prepared here: the certificate with the highest view, in ascending order of sequence."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        view: _builtins.int = ...,
+        checkpoint: Global___Checkpoint | None = ...,
+        prepared: _abc.Iterable[Global___PreparedCertificate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "epoch", b"epoch", "prepared", b"prepared", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ViewChange: _TypeAlias = ViewChange  # noqa: Y015
+
+@_typing.final
+class NewView(_message.Message):
+    """The body of NEW_VIEW, by the view's primary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    VIEW_CHANGES_FIELD_NUMBER: _builtins.int
+    PRE_PREPARES_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    view: _builtins.int
+    @_builtins.property
+    def view_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Envelope]:
+        """VIEW_CHANGE for this view of exactly a quorum, ordered by replica."""
+
+    @_builtins.property
+    def pre_prepares(self) -> _containers.RepeatedCompositeFieldContainer[Global___Envelope]:
+        """PRE_PREPARE for each sequence that the view changes leave open, in ascending order."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        view: _builtins.int = ...,
+        view_changes: _abc.Iterable[Global___Envelope] | None = ...,
+        pre_prepares: _abc.Iterable[Global___Envelope] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "pre_prepares", b"pre_prepares", "view", b"view", "view_changes", b"view_changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewView: _TypeAlias = NewView  # noqa: Y015
+
+@_typing.final
+class Greeting(_message.Message):
+    """What a replica last saw signed by the one it greets, so that a lost vote log is found out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEEN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def seen(self) -> _containers.RepeatedCompositeFieldContainer[Global___Envelope]:
+        """The newest of each sort: PRE_PREPARE, PREPARE or COMMIT; seal; VIEW_CHANGE."""
+
+    def __init__(
+        self,
+        *,
+        seen: _abc.Iterable[Global___Envelope] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Greeting: _TypeAlias = Greeting  # noqa: Y015
+
+@_typing.final
+class BatchFound(_message.Message):
+    """A batch somebody said it lacks; its digest tells which."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: _builtins.int
+    batch: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        batch: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchFound: _TypeAlias = BatchFound  # noqa: Y015
+
+@_typing.final
 class ReplicaStatus(_message.Message):
     """Where a replica stands; a peer that sees it behind sends again what it lacks. Not signed: it can only cause messages to its sender."""
 
@@ -166,13 +315,32 @@ class ReplicaStatus(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     STORED_HEIGHT_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
+    SUSPECTS_PRIMARY_FIELD_NUMBER: _builtins.int
+    VIEW_ENTERED_FIELD_NUMBER: _builtins.int
+    VIEW_CHANGES_FIELD_NUMBER: _builtins.int
+    WANTED_BATCHES_FIELD_NUMBER: _builtins.int
+    WANTS_GREETING_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     view: _builtins.int
     stored_height: _builtins.int
     """The last block it has stored with its certificate."""
+    suspects_primary: _builtins.bool
+    """The view's primary does not do its work."""
+    view_entered: _builtins.bool
+    """The view is entered: it is the first, or its NEW_VIEW is known."""
+    wants_greeting: _builtins.bool
+    """It votes only once enough peers have greeted it."""
     @_builtins.property
     def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlotStatus]:
         """Open slots above the stored height, in ascending order of sequence."""
+
+    @_builtins.property
+    def view_changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Whose VIEW_CHANGE for the view is known, where it is not entered."""
+
+    @_builtins.property
+    def wanted_batches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Digests of batches it lacks."""
 
     def __init__(
         self,
@@ -181,10 +349,15 @@ class ReplicaStatus(_message.Message):
         view: _builtins.int = ...,
         stored_height: _builtins.int = ...,
         slots: _abc.Iterable[Global___SlotStatus] | None = ...,
+        suspects_primary: _builtins.bool = ...,
+        view_entered: _builtins.bool = ...,
+        view_changes: _abc.Iterable[_builtins.int] | None = ...,
+        wanted_batches: _abc.Iterable[_builtins.bytes] | None = ...,
+        wants_greeting: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "slots", b"slots", "stored_height", b"stored_height", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "slots", b"slots", "stored_height", b"stored_height", "suspects_primary", b"suspects_primary", "view", b"view", "view_changes", b"view_changes", "view_entered", b"view_entered", "wanted_batches", b"wanted_batches", "wants_greeting", b"wants_greeting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -230,11 +403,11 @@ class VoteLogEntry(_message.Message):
     PREPARED_FIELD_NUMBER: _builtins.int
     SEAL_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
-    VIEW_CHECKSUM_FIELD_NUMBER: _builtins.int
-    view: _builtins.int
-    """The view this replica is in."""
-    view_checksum: _builtins.int
-    """With a view, the CRC-32 of its 8 bytes (big-endian): no signature or hash would tell of damage to it."""
+    VIEW_CHANGE_FIELD_NUMBER: _builtins.int
+    NEW_VIEW_FIELD_NUMBER: _builtins.int
+    ENDED_KEY_FIELD_NUMBER: _builtins.int
+    ended_key: _builtins.bytes
+    """The public key that must not sign any more: this replica had forgotten what it had signed."""
     @_builtins.property
     def accepted(self) -> Global___AcceptedProposal:
         """The proposal this replica accepted, with its own vote for it."""
@@ -247,24 +420,66 @@ class VoteLogEntry(_message.Message):
     def seal(self) -> Global___Envelope:
         """This replica's seal at a height."""
 
+    @_builtins.property
+    def view(self) -> Global___LoggedView:
+        """The view this replica is in."""
+
+    @_builtins.property
+    def view_change(self) -> Global___Envelope:
+        """Its own VIEW_CHANGE for that view."""
+
+    @_builtins.property
+    def new_view(self) -> Global___Envelope:
+        """The NEW_VIEW by which it entered that view."""
+
     def __init__(
         self,
         *,
         accepted: Global___AcceptedProposal | None = ...,
         prepared: Global___PreparedSlot | None = ...,
         seal: Global___Envelope | None = ...,
-        view: _builtins.int = ...,
-        view_checksum: _builtins.int = ...,
+        view: Global___LoggedView | None = ...,
+        view_change: Global___Envelope | None = ...,
+        new_view: Global___Envelope | None = ...,
+        ended_key: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "entry", b"entry", "prepared", b"prepared", "seal", b"seal", "view", b"view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "ended_key", b"ended_key", "entry", b"entry", "new_view", b"new_view", "prepared", b"prepared", "seal", b"seal", "view", b"view", "view_change", b"view_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "entry", b"entry", "prepared", b"prepared", "seal", b"seal", "view", b"view", "view_checksum", b"view_checksum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "ended_key", b"ended_key", "entry", b"entry", "new_view", b"new_view", "prepared", b"prepared", "seal", b"seal", "view", b"view", "view_change", b"view_change"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_entry: _TypeAlias = _typing.Literal["accepted", "prepared", "seal", "view"]  # noqa: Y015
+    _WhichOneofReturnType_entry: _TypeAlias = _typing.Literal["accepted", "prepared", "seal", "view", "view_change", "new_view", "ended_key"]  # noqa: Y015
     _WhichOneofArgType_entry: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_entry) -> _WhichOneofReturnType_entry | None: ...
 
 Global___VoteLogEntry: _TypeAlias = VoteLogEntry  # noqa: Y015
+
+@_typing.final
+class LoggedView(_message.Message):
+    """A view of an epoch. Nothing is signed in a lower one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    view: _builtins.int
+    checksum: _builtins.int
+    """CRC-32 of epoch and view, 8 bytes each (big-endian): no signature or hash would tell of damage to them."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        view: _builtins.int = ...,
+        checksum: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "epoch", b"epoch", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoggedView: _TypeAlias = LoggedView  # noqa: Y015
 
 @_typing.final
 class AcceptedProposal(_message.Message):

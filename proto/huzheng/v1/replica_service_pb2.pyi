@@ -74,6 +74,8 @@ class PeerMessage(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     FORWARDED_FIELD_NUMBER: _builtins.int
     CLOCK_FIELD_NUMBER: _builtins.int
+    GREETING_FIELD_NUMBER: _builtins.int
+    BATCH_FOUND_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def proposal(self) -> _consensus_pb2.Proposal: ...
     @_builtins.property
@@ -84,6 +86,10 @@ class PeerMessage(_message.Message):
     def forwarded(self) -> Global___ForwardedTransactions: ...
     @_builtins.property
     def clock(self) -> Global___PeerClock: ...
+    @_builtins.property
+    def greeting(self) -> _consensus_pb2.Greeting: ...
+    @_builtins.property
+    def batch_found(self) -> _consensus_pb2.BatchFound: ...
     def __init__(
         self,
         *,
@@ -92,12 +98,14 @@ class PeerMessage(_message.Message):
         status: _consensus_pb2.ReplicaStatus | None = ...,
         forwarded: Global___ForwardedTransactions | None = ...,
         clock: Global___PeerClock | None = ...,
+        greeting: _consensus_pb2.Greeting | None = ...,
+        batch_found: _consensus_pb2.BatchFound | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "envelope", b"envelope", "forwarded", b"forwarded", "message", b"message", "proposal", b"proposal", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_found", b"batch_found", "clock", b"clock", "envelope", b"envelope", "forwarded", b"forwarded", "greeting", b"greeting", "message", b"message", "proposal", b"proposal", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "envelope", b"envelope", "forwarded", b"forwarded", "message", b"message", "proposal", b"proposal", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_found", b"batch_found", "clock", b"clock", "envelope", b"envelope", "forwarded", b"forwarded", "greeting", b"greeting", "message", b"message", "proposal", b"proposal", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["proposal", "envelope", "status", "forwarded", "clock"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["proposal", "envelope", "status", "forwarded", "clock", "greeting", "batch_found"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 

@@ -48,7 +48,7 @@ _STRICT: list[tuple[str, str, bytes]] = [
     ("empty element of a repeated field", _TRANSACTION, text(4, b"")),
     ("elements side by side", _SEALS, _SEAL_1 + _SEAL_2),
     ("empty element of a repeated message", _SEALS, text(1, b"")),
-    ("member of a oneof at its default", _LOG, number(4, 0)),
+    ("member of a oneof at its default", _LOG, text(7, b"")),
     ("message set but empty", _OPERATION, text(1, b"")),
     ("member of a oneof", _OPERATION, _ADD),
     ("largest uint64", _BODY, number(5, 2**64 - 1)),

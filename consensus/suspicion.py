@@ -1,0 +1,102 @@
+"""When a replica loses patience with its primary, and how long it waits for a new view (docs/protocol.md C14, C16)."""
+
+from __future__ import annotations
+
+BASE_TIMEOUT_MS = 1_000
+MAX_TIMEOUT_MS = 32_000
+SHORT_VIEW_MS = 1_500
+"""A view that was left sooner, or in which no block was stored, or whose primary was too slow, makes the next timeout twice as long."""
+RECOVERY_MS = 10_000
+"""So long a time of blocks and no suspicion halves the timeout again."""
+MAX_SLOW_PROPOSALS = 4
+"""So many more late proposals than timely ones make a primary too slow."""
+
+
+class Suspicion:
+    """Measures one replica's primary against what is owed. All times are the replica's own clock."""
+
+    def __init__(self, heartbeat_ms: int, now_ms: int) -> None:
+        self._heartbeat_ms = heartbeat_ms
+        self._doublings = 0
+        self._entered_ms = now_ms
+        """When the view was entered."""
+        self._progress_ms = now_ms
+        """When a block was last stored, or the view entered."""
+        self._blocks_in_view = 0
+        self._steady_ms = now_ms
+        """Since when all has been well, or the timeout was last halved."""
+        self._slowest_ms = 0
+        """The latest proposal since then."""
+        self._work_since_ms: int | None = None
+        self._idle_since_ms: int | None = now_ms
+        """Since when no proposal is open; None while one is."""
+        self._slow = 0
+        self._proven = False
+
+    @property
+    def timeout_ms(self) -> int:
+        """How long a primary may owe something."""
+        return min(BASE_TIMEOUT_MS << self._doublings, MAX_TIMEOUT_MS)
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the primary is to be suspected."""
+        return self._proven or self._slow >= MAX_SLOW_PROPOSALS or now_ms >= self.deadline_ms()
+
+    def deadline_ms(self) -> int:
+        """When patience ends if nothing happens."""
+        heartbeat = self._progress_ms + self._heartbeat_ms + self.timeout_ms
+        if self._work_since_ms is None:
+            return heartbeat
+        return min(heartbeat, max(self._work_since_ms, self._entered_ms) + self.timeout_ms)
+
+    def work_waits(self, since_ms: int | None) -> None:
+        """Since when the primary owes this node something."""
+        self._work_since_ms = since_ms
+
+    def primary_proved_faulty(self) -> None:
+        """The primary did what no correct one does."""
+        self._proven = True
+
+    def proposal_came(self, now_ms: int) -> None:
+        """A proposal of the primary's own came: was it asked for long ago, with nothing else to wait for?"""
+        if self._idle_since_ms is not None and self._work_since_ms is not None:
+            waited_ms = now_ms - max(self._idle_since_ms, self._work_since_ms, self._entered_ms)
+            self._slowest_ms = max(self._slowest_ms, waited_ms)
+            self._slow = self._slow + 1 if 2 * waited_ms >= self.timeout_ms else max(0, self._slow - 1)
+        self._idle_since_ms = None
+
+    def proposals_open(self) -> None:
+        """Something is in flight, so the primary need not propose at once."""
+        self._idle_since_ms = None
+
+    def block_stored(self, now_ms: int, nothing_open: bool) -> None:
+        """A block became durable here."""
+        self._progress_ms = now_ms
+        self._blocks_in_view += 1
+        if nothing_open:
+            self._idle_since_ms = now_ms
+        if now_ms - self._steady_ms >= RECOVERY_MS:
+            # Half the timeout must leave room for what the distance to the primary was seen to cost.
+            if self._doublings > 0 and 4 * self._slowest_ms < self.timeout_ms // 2:
+                self._doublings -= 1
+            self._steady_ms = now_ms
+            self._slowest_ms = 0
+
+    def view_left(self, now_ms: int) -> None:
+        """The view was given up, be it entered or not."""
+        was_short = self._blocks_in_view == 0 or now_ms - self._entered_ms < SHORT_VIEW_MS
+        if was_short or self._slow >= MAX_SLOW_PROPOSALS:
+            self._doublings = min(self._doublings + 1, (MAX_TIMEOUT_MS // BASE_TIMEOUT_MS).bit_length() - 1)
+        self._start_over(now_ms)
+
+    def view_entered(self, now_ms: int) -> None:
+        """A new view begins with a clean slate."""
+        self._start_over(now_ms)
+
+    def _start_over(self, now_ms: int) -> None:
+        self._entered_ms = self._progress_ms = self._steady_ms = now_ms
+        self._blocks_in_view = 0
+        self._slowest_ms = 0
+        self._idle_since_ms = now_ms
+        self._slow = 0
+        self._proven = False
