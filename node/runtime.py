@@ -63,6 +63,9 @@ FORWARDS_AT_ONCE = 2
 BATCH_FRAME_BYTES = 64
 """More than a batch's proposer and time take."""
 
+_LEVELS = {"view left": "info", "view entered": "info", "primary suspected": "warning", "votes lost": "error"}
+"""Steps of consensus that an operator sees; all others are for debugging."""
+
 FromPeer = EnvelopeReceived | ProposalReceived | StatusReceived | GreetingReceived | BatchReceived
 
 
@@ -293,7 +296,8 @@ class Runtime:
     def _report(self, ready: Ready) -> None:
         for trace in ready.trace:
             self.counts[trace.event] += 1
-            (log.error if trace.is_alarm else log.debug)(trace.event, **trace.fields)
+            level = "error" if trace.is_alarm else _LEVELS.get(trace.event, "debug")
+            getattr(log, level)(trace.event, **trace.fields)
         for proof in ready.evidence:
             self._evidence.keep(proof)
         for replica, reason in ready.faulty.items():
