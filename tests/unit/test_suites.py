@@ -29,7 +29,7 @@ def test_domains_are_those_of_the_protocol() -> None:
     assert kinds == {
         *("genesis", "record", "payload", "transaction", "result", "block", "batch", "state"),
         *("sign-transaction", "sign-pre-prepare", "sign-prepare", "sign-commit", "sign-seal"),
-        *("sign-membership", "sign-possession"),
+        *("sign-view-change", "sign-new-view", "sign-membership", "sign-possession"),
     }
 
 
