@@ -160,8 +160,8 @@ class ViewChanging:
             context.keep_evidence(Seq(0), known.envelope, change.envelope)
             return
         self._wanted[change.replica] = change
-        self._leave_if_enough_suspect()
         self._join()
+        self._leave_if_enough_suspect()
         self._count_view_changes()
 
     def _reason_to_ignore(self, change: ViewChange) -> str | None:
