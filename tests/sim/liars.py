@@ -245,6 +245,12 @@ class PaddingPrimary(Machine):
         self.cluster.send(self, Send(send.to, payload))
 
 
+LIARS_BY_NAME: dict[str, type[Machine]] = {
+    kind.__name__: kind
+    for kind in (Liar, EquivocatingPrimary, SilentPrimary, SelectivePrimary, SlowPrimary, ForgingPrimary)
+}
+
+
 def last_of(n: int, kind: type[Machine] = Liar) -> dict[int, type[Machine]]:
     """As many liars as n replicas bear, all of them backups."""
     return {ReplicaId(n - i): kind for i in range((n - 1) // 3)}

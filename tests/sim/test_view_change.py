@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from functools import partial
 
 import pytest
@@ -11,6 +10,7 @@ from tests.sim.cluster import Cluster, Faults
 from tests.sim.liars import ForgingPrimary, SelectivePrimary, SilentPrimary, SlowPrimary
 from tests.sim.machine import Machine
 from tests.sim.requests import requests, run
+from tests.sim.scenario import plan_of, play
 
 BACK_WITHIN_MS = 6_000
 """Though messages are lost, and of five replicas the four that are left must all take part."""
@@ -113,32 +113,9 @@ def test_a_primary_that_is_not_heard_by_some_is_no_reason_to_stop(seed: int) -> 
     cluster.run_until(lambda: cluster.everywhere(wanted), 30_000)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(50))
 def test_whatever_happens_all_agree_and_go_on_once_it_is_over(seed: int) -> None:
-    dice = random.Random(seed)
-    faults = Faults(
-        drop=dice.choice((0, 0.05, 0.2)),
-        duplicate=dice.choice((0, 0.1)),
-        max_delay_ms=dice.choice((5, 50, 300)),
-        crash=dice.choice((0, 0.002, 0.01)),
-        max_down_ms=5_000,
-        early=dice.choice((0, 0.1)),
-    )
-    n = dice.choice((4, 5, 7))
-    cluster = Cluster(seed, n, faults)
-    wanted = requests(60)
-    for request in wanted:
-        cluster.at(dice.randint(0, 20_000), partial(cluster.submit, request))
-    for _ in range(3):
-        start_ms, replicas = dice.randint(0, 15_000), dice.sample(range(1, n + 1), n)
-        at = dice.randint(1, n - 1)
-        cluster.at(start_ms, partial(cluster.part, replicas[:at], replicas[at:]))
-        cluster.at(start_ms + dice.randint(100, 5_000), cluster.heal)
-    cluster.run_for(25_000)
-    cluster.faults = Faults(max_delay_ms=20)
-    cluster.heal()
-    cluster.run_until(lambda: cluster.everywhere(set(wanted)), 60_000)
-    cluster.check_requests()
+    play(plan_of(seed))
 
 
 def test_the_same_seed_changes_views_in_the_same_way() -> None:
