@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ledger.errors import Language
-from node.cli import chain, keys, network, node, receipt, record, sample_data, submit, verify
+from node.cli import chain, evidence, keys, network, node, receipt, record, sample_data, submit, verify
 from node.cli.localise import LocalGroup, localise
 from node.cli.session import LanguageOption, OutputOption, ProfileOption, TimeoutOption, common_options
 from node.cli.texts import Texts
@@ -19,7 +19,7 @@ EPILOG = (
     "Errors go to standard error, as JSON with --output json."
 )
 # What clerks need first.
-ORDER = ("verify", "record", "receipt", "submit", "chain", "node", "network", "keys", "sample-data")
+ORDER = ("verify", "record", "receipt", "submit", "chain", "node", "evidence", "network", "keys", "sample-data")
 
 
 def build_app() -> typer.Typer:
@@ -41,6 +41,7 @@ def build_app() -> typer.Typer:
     app.add_typer(receipt.app, name="receipt")
     verify.add_to(app)
     app.add_typer(chain.app, name="chain")
+    app.add_typer(evidence.app, name="evidence")
     app.add_typer(keys.app, name="keys")
     sample_data.add_to(app)
     return app

@@ -126,6 +126,11 @@ CHINESE_HELP: dict[str, str] = {
     "Run a node until it is stopped with SIGTERM or Ctrl-C.": "运行节点，直到 SIGTERM 或 Ctrl-C。",
     "The node's directory, or its node.toml.": "节点目录，或其 node.toml。",
     "Only check configuration, keys and database, and stop.": "只检查配置、密钥和数据库，然后退出。",
+    "See which replicas signed two different things, and the proof of it.": "查看哪些节点签署了相互矛盾的内容及其证据。",
+    "List the proofs that a node has kept, each verified anew; the node may be running.": (
+        "列出节点保存的证据，并逐条重新验证；节点可以正在运行。"
+    ),
+    "Exit status 4 if one does not hold.": "有证据不成立时退出码为 4。",
     "Show where a node stands: height, view, peers, warnings.": "显示节点状态：高度、视图、对端、警告。",
     "With --all, exit status 8 if a node does not answer.": "使用 --all 时，如有节点无应答则退出码为 8。",
     "Ask every node of the profile, one line each.": "查询配置中的每个节点，各占一行。",

@@ -9,10 +9,13 @@ import pytest
 from huzheng.v1 import consensus_pb2
 
 from consensus.events import Equivocation
-from consensus.votes import PREPARE, Authenticator, Vote
-from ledger.crypto import SIMULATION
+from consensus.votes import PREPARE, Authenticator, EnvelopeSigner, Vote
+from ledger.crypto import SIMULATION, ReplicaId, Seq
+from ledger.crypto.types import View
+from ledger.errors import Code, HuzhengError
 from node import evidence
-from node.evidence import EvidenceFile
+from node.evidence import EvidenceFile, read_proofs
+from tests.builders import Consortium
 from tests.one_replica import membership_of, vote_of
 
 FIRST, SECOND = vote_of(3, PREPARE, 7, "A"), vote_of(3, PREPARE, 7, "B")
@@ -45,3 +48,40 @@ def test_a_replica_that_goes_on_does_not_fill_the_disk(tmp_path: Path, monkeypat
 
 def test_where_it_cannot_be_kept_the_node_goes_on(tmp_path: Path) -> None:
     EvidenceFile(tmp_path / "gone" / "data").keep(PROOF)
+
+
+def proof_by(consortium: Consortium, replica: int, first: tuple[int, bytes], second: tuple[int, bytes]) -> Equivocation:
+    """Two PREPAREs of a replica, each for a sequence and a batch's digest."""
+    membership = consortium.genesis.membership
+    signer = consortium.replica_signers[ReplicaId(replica)]
+    envelopes = EnvelopeSigner(signer, ReplicaId(replica), membership.chain_id, membership.epoch)
+    one, other = (envelopes.vote(PREPARE, View(2), Seq(sequence), digest) for sequence, digest in (first, second))
+    return Equivocation(one.replica, one.sequence, one.envelope, other.envelope)
+
+
+def test_proofs_are_read_back_and_verified_anew(tmp_path: Path) -> None:
+    consortium = Consortium()
+    data = tmp_path / "data"
+    file = EvidenceFile(data)
+    assert list(read_proofs(data, consortium.genesis)) == []
+    file.keep(proof_by(consortium, 3, (7, b"a" * 32), (7, b"b" * 32)))
+    file.keep(proof_by(consortium, 3, (7, b"a" * 32), (8, b"b" * 32)))
+    file.keep(proof_by(consortium, 3, (7, b"a" * 32), (7, b"a" * 32)))
+    file.keep(PROOF)
+    sound, *others = read_proofs(data, consortium.genesis)
+    assert (sound.replica, sound.kind, sound.view, sound.sequence, sound.holds) == (3, "PREPARE", 2, 7, True)
+    assert [proof.holds for proof in others] == [False, False, False], "another place, the same twice, another chain"
+
+
+def test_a_line_cut_short_is_passed_over_and_a_damaged_one_is_said(tmp_path: Path) -> None:
+    consortium = Consortium()
+    file = EvidenceFile(tmp_path / "data")
+    file.keep(proof_by(consortium, 3, (7, b"a" * 32), (7, b"b" * 32)))
+    whole = file.path.read_text()
+    file.path.write_text(whole + whole[:50])
+    assert len(list(read_proofs(tmp_path / "data", consortium.genesis))) == 1
+    file.path.write_text(whole + whole[:50] + "\n")
+    with pytest.raises(HuzhengError) as refused:
+        list(read_proofs(tmp_path / "data", consortium.genesis))
+    assert refused.value.code is Code.BAD_FILE
+    assert refused.value.detail.endswith("line 2")
