@@ -82,10 +82,10 @@ class Suspicion:
             self._steady_ms = now_ms
             self._slowest_ms = 0
 
-    def view_left(self, now_ms: int) -> None:
-        """The view was given up, be it entered or not."""
+    def view_left(self, now_ms: int, *, lost_patience: bool) -> None:
+        """The view was given up, be it entered or not; `lost_patience`: by this replica itself, not only by others."""
         was_short = self._blocks_in_view == 0 or now_ms - self._entered_ms < SHORT_VIEW_MS
-        if was_short or self._slow >= MAX_SLOW_PROPOSALS:
+        if lost_patience and (was_short or self._slow >= MAX_SLOW_PROPOSALS):
             self._doublings = min(self._doublings + 1, (MAX_TIMEOUT_MS // BASE_TIMEOUT_MS).bit_length() - 1)
         self._start_over(now_ms)
 

@@ -121,7 +121,8 @@ class ViewChanging:
         context = self._context
         if view >= MAX_VIEW:
             return
-        self._suspicion.view_left(context.now_ms)
+        lost_patience = self._suspecting or not context.safety.is_entered
+        self._suspicion.view_left(context.now_ms, lost_patience=lost_patience)
         own = context.safety.leave_for(view, context.checkpoint)
         self._clear_view()
         self._wanted[context.own] = own
@@ -248,7 +249,6 @@ class ViewChanging:
             context.blame(sender, "unsound new view")
             return
         if new_view.view > context.view:
-            self._suspicion.view_left(context.now_ms)
             self._clear_view()
         context.safety.enter(new_view)
         self._enter(sound)
