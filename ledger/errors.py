@@ -232,8 +232,8 @@ TEXTS: dict[Code, Text] = {
     Code.VOTE_LOG_LOST: Text(
         "Peers hold messages signed with this replica's key that its vote log does not know: it was lost, or restored from an older copy.",
         "其他节点持有由本节点密钥签署、而本节点投票日志中没有的消息：投票日志已丢失，或由较旧的副本恢复。",
-        "This key must not vote again. Give the replica a fresh consensus key by a membership change; reads go on meanwhile.",
-        "该密钥不得再用于投票。请通过成员变更为本节点更换共识密钥；期间仍可查询。",
+        "Put the newest intact database back if there is one. Otherwise this key must not vote again (docs/operations.md); reads go on.",
+        "如有最新的完好数据库，请恢复使用；否则该密钥不得再用于投票（见 docs/operations.md），查询不受影响。",
     ),
     Code.BAD_GENESIS: Text(
         "The genesis file is not valid.",
