@@ -40,6 +40,8 @@ class ReplicaConfig:
     """The block that the epoch starts from."""
     last_height: Height | None = None
     """The last block of the epoch, if its end is known already."""
+    accepts_lost_votes: bool = False
+    """The departments have decided together that this replica votes whatever its peers saw of it (C18)."""
 
 
 class Context:

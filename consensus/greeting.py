@@ -20,7 +20,8 @@ class Probation:
     @property
     def is_over(self) -> bool:
         """Whether this replica may vote."""
-        return len(self._greeters) >= self._context.membership.q - 1
+        config = self._context.config
+        return config.accepts_lost_votes or len(self._greeters) >= config.membership.q - 1
 
     def on_greeting(self, event: GreetingReceived) -> bool:
         """Whether probation ended with it. A signature that only this key can have made, and is not known, ends the key."""

@@ -70,6 +70,7 @@ class Replica:
         checkpoint = replace(stored, certificate=b"") if stored.height == config.base else stored
         authenticator = Authenticator(config.suite, membership)
         restored = read_vote_log(votes, authenticator, config.replica)
+        restored.ended = restored.ended and not config.accepts_lost_votes
         signer = EnvelopeSigner(config.signer, config.replica, membership.chain_id, membership.epoch)
         safety = SafetyRules(signer, membership, checkpoint.height, restored)
         self._context = context = Context(config, checkpoint, authenticator, safety, now_ms)

@@ -85,8 +85,8 @@ def open_node(config: NodeConfig) -> Opened:
     )
 
 
-def build_core(opened: Opened) -> Replica:
-    """The consensus core, restored from the vote log."""
+def build_core(opened: Opened, *, accepts_lost_votes: bool = False) -> Replica:
+    """The consensus core, restored from the vote log. `accepts_lost_votes`: as the departments decided (C18)."""
     parameters = opened.genesis.parameters
     batching = BatchingPolicy(
         parameters.pipeline_depth, parameters.heartbeat_ms, full_bytes=parameters.max_batch_bytes // 2
@@ -99,6 +99,7 @@ def build_core(opened: Opened) -> Replica:
         parameters.watermark_window,
         parameters.max_batch_bytes,
         batching,
+        accepts_lost_votes=accepts_lost_votes,
     )
     tip = opened.store.tip
     checkpoint = Checkpoint(tip.height, tip.block_hash, opened.store.certificate(tip.height))
@@ -108,7 +109,7 @@ def build_core(opened: Opened) -> Replica:
 class Daemon:
     """One running node."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, *, accepts_lost_votes: bool = False) -> None:
         config, genesis, store = opened.config, opened.genesis, opened.store
         self._opened = opened
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
@@ -119,7 +120,10 @@ class Daemon:
         self.metrics = Metrics()
         replica = ReplicaId(config.node.replica)
         evidence = EvidenceFile(config.node.data)
-        parts = Parts(genesis, replica, build_core(opened), store, mempool, clock, self._workers, evidence)
+        core = build_core(opened, accepts_lost_votes=accepts_lost_votes)
+        if accepts_lost_votes:
+            log.warning("lost votes accepted")
+        parts = Parts(genesis, replica, core, store, mempool, clock, self._workers, evidence)
         self.runtime = Runtime(parts, self._on_stored)
         self.feed = BlockFeed(store.tip.height, limits.watchers)
         self.intake = Intake(
@@ -228,7 +232,7 @@ class Daemon:
         self.intake.on_stored(block, certificate)
 
 
-async def run(config: NodeConfig) -> None:
+async def run(config: NodeConfig, *, accepts_lost_votes: bool = False) -> None:
     """Runs a node until SIGTERM or SIGINT. Raises HuzhengError when it can't start or go on."""
     set_up_logs(config.log.format, config.log.level)
     raise_file_limit()
@@ -238,6 +242,6 @@ async def run(config: NodeConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        await Daemon(opened).run(stop)
+        await Daemon(opened, accepts_lost_votes=accepts_lost_votes).run(stop)
     finally:
         opened.store.close()

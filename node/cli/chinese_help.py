@@ -131,6 +131,9 @@ CHINESE_HELP: dict[str, str] = {
         "列出节点保存的证据，并逐条重新验证；节点可以正在运行。"
     ),
     "Exit status 4 if one does not hold.": "有证据不成立时退出码为 4。",
+    "Vote though this node may have forgotten what it signed. Only where all departments have decided so.": (
+        "即使本节点可能已遗失签署记录，仍参与投票。仅限全体部门共同决定后使用。"
+    ),
     "Show where a node stands: height, view, peers, warnings.": "显示节点状态：高度、视图、对端、警告。",
     "With --all, exit status 8 if a node does not answer.": "使用 --all 时，如有节点无应答则退出码为 8。",
     "Ask every node of the profile, one line each.": "查询配置中的每个节点，各占一行。",

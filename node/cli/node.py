@@ -30,6 +30,13 @@ def start(
     check: Annotated[
         bool, typer.Option("--check", help="Only check configuration, keys and database, and stop.")
     ] = False,
+    accept_lost_votes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-lost-votes",
+            help="Vote though this node may have forgotten what it signed. Only where all departments have decided so.",
+        ),
+    ] = False,
 ) -> None:
     """Run a node until it is stopped with SIGTERM or Ctrl-C."""
     import asyncio
@@ -52,7 +59,7 @@ def start(
                 session.t("All is well: replica {n}, height {h}.", n=config.node.replica, h=height), "green"
             )
         return
-    asyncio.run(run(config))
+    asyncio.run(run(config, accepts_lost_votes=accept_lost_votes))
 
 
 @command(app, "status", online=True)

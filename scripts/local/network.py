@@ -90,11 +90,15 @@ class Node:
         """What it writes to standard error."""
         return self.directory / "node.log"
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Starts the daemon; `wait_ready` waits for it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*HUZHENG, "node", "start", str(self.directory)], stdout=log, stderr=log, env=_environment(), cwd=ROOT
+                [*HUZHENG, "node", "start", str(self.directory), *options],
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                cwd=ROOT,
             )
         self.starts += 1
 

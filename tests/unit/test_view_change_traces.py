@@ -6,6 +6,7 @@ Replica 2 of 4 is under test: a backup in view 0, the primary of view 1; view 2 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from huzheng.v1 import consensus_pb2
 
@@ -281,6 +282,18 @@ def test_what_the_log_knows_or_no_longer_needs_ends_nothing() -> None:
         for by in (3, 4):
             other.feed(GreetingReceived(ReplicaId(by), consensus_pb2.Greeting(seen=seen)))
         assert other.core.may_vote
+
+
+def test_departments_can_decide_that_a_replica_votes_all_the_same() -> None:
+    replica = OneReplica()
+    replica.start(0, [], greeted=False)
+    replica.feed(GreetingReceived(ReplicaId(3), consensus_pb2.Greeting(seen=[seal_of(2, 1, "X").envelope])))
+    assert replica.core.halted
+    replica.config = replace(replica.config, accepts_lost_votes=True)
+    replica.start(0, replica.disk.items(), greeted=False)
+    assert replica.core.may_vote
+    assert replica.proposal("A") == ["check 1 A"]
+    assert replica.checked("A") == ["log accepted 1", "send all PREPARE 1 A"]
 
 
 def test_nobody_can_make_up_a_greeting() -> None:
