@@ -88,6 +88,16 @@ class Context:
         """Whether this replica is the primary."""
         return self.primary == self.own
 
+    def admits(self, sender: ReplicaId, claim: Claim, reason_to_ignore: str | None) -> bool:
+        """Whether a message matters and its signature holds; says so if not."""
+        if reason_to_ignore is not None:
+            self.ignore(sender, reason_to_ignore)
+            return False
+        if not self.verifies(claim):
+            self.blame(sender, "bad signature")
+            return False
+        return True
+
     def verifies(self, claim: Claim) -> bool:
         """Whether a peer's signature holds; if so, the message is remembered as the peer's."""
         content = self.authenticator.verify(claim)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from consensus.context import Context
 from consensus.events import GreetingReceived
+from consensus.memory import MAX_SEEN
 from ledger.crypto.types import ReplicaId
-
-MAX_SEEN = 3
-"""A vote, a seal and a VIEW-CHANGE."""
 
 
 class Probation:

@@ -11,6 +11,9 @@ from consensus.votes import SEAL, Checkpoint, Content, SealVote, ViewChange, Vot
 from ledger.crypto import strict
 from ledger.crypto.types import Epoch, ReplicaId
 
+MAX_SEEN = 3
+"""Messages in a greeting: a vote, a seal and a VIEW-CHANGE."""
+
 
 class Memory:
     """The newest message of each sort that this replica has verified of each peer: a few envelopes for each."""

@@ -179,12 +179,7 @@ class Ordering:
     def on_vote(self, sender: ReplicaId, claim: Claim, vote: Vote) -> None:
         """A PREPARE or COMMIT (C6): of this view, in the window, of another replica, not known, signature right."""
         context = self._context
-        reason = self._admission.reason_to_ignore_vote(vote)
-        if reason is not None:
-            context.ignore(sender, reason)
-            return
-        if not context.verifies(claim):
-            context.blame(sender, "bad signature")
+        if not context.admits(sender, claim, self._admission.reason_to_ignore_vote(vote)):
             return
         slot = self.open(vote.sequence)
         known = slot.votes(vote.kind).get(vote.replica)

@@ -38,12 +38,7 @@ class Sealing:
     def on_seal(self, sender: ReplicaId, claim: Claim, seal: SealVote) -> None:
         """Another replica's seal (C8): in the window, not known, signature right."""
         context = self._context
-        reason = self._admission.reason_to_ignore_seal(seal)
-        if reason is not None:
-            context.ignore(sender, reason)
-            return
-        if not context.verifies(claim):
-            context.blame(sender, "bad signature")
+        if not context.admits(sender, claim, self._admission.reason_to_ignore_seal(seal)):
             return
         slot = context.window.open(seal.height, context.now_ms)
         known = slot.seals.get(seal.replica)

@@ -20,6 +20,9 @@ STATUS_IDLE_MS = 2_000
 ANSWER_INTERVAL_MS = 100
 """A peer's status is answered this often; correct replicas don't send more, and an answer may be large."""
 
+MAX_WANTED = 64
+"""Batches asked for in one status; the next one asks for the rest."""
+
 
 class Standing:
     """Belongs to one replica."""
@@ -94,9 +97,10 @@ class Standing:
     def _send_wanted_batches(self, peer: ReplicaId, status: consensus_pb2.ReplicaStatus) -> None:
         """C17, bounded: the peer's next status asks for the rest."""
         sent_bytes = 0
-        for digest in status.wanted_batches:
+        for digest in status.wanted_batches[:MAX_WANTED]:
             batch = self._context.batches.get(digest)
-            if batch is None:
+            if not batch:
+                # Unknown, or the null batch, which everybody has.
                 continue
             if sent_bytes > 0 and sent_bytes + len(batch) > MAX_BATCH_BYTES:
                 return
@@ -153,6 +157,6 @@ class Standing:
             suspects_primary=self._views.is_suspecting,
             view_entered=context.safety.is_entered,
             view_changes=self._views.known_senders(),
-            wanted_batches=self._views.missing_batches + self._ordering.missing_batches(),
+            wanted_batches=(self._views.missing_batches + self._ordering.missing_batches())[:MAX_WANTED],
             wants_greeting=not self._probation.is_over,
         )

@@ -136,6 +136,9 @@ class ViewChanging:
             slot.leave_view(context.now_ms)
         context.reproposed = {}
         self._suspecting = False
+        self._forget_founding()
+
+    def _forget_founding(self) -> None:
         self._quorum_ms = None
         self._sound, self._unsound, self._missing = {}, set(), {}
 
@@ -149,12 +152,7 @@ class ViewChanging:
     def on_view_change(self, sender: ReplicaId, claim: Claim, change: ViewChange) -> None:
         """C15: of another replica, for a view that is not entered here, higher than its last one, signature right."""
         context = self._context
-        reason = self._reason_to_ignore(change)
-        if reason is not None:
-            context.ignore(sender, reason)
-            return
-        if not context.verifies(claim):
-            context.blame(sender, "bad signature")
+        if not context.admits(sender, claim, self._reason_to_ignore(change)):
             return
         known = self._wanted.get(change.replica)
         if known is not None and known.view == change.view:
@@ -267,8 +265,7 @@ class ViewChanging:
         self._suspicion.view_entered(context.now_ms)
         self._suspects = {}
         self._wanted = {replica: change for replica, change in self._wanted.items() if change.view > context.view}
-        self._quorum_ms = None
-        self._sound, self._unsound, self._missing = {}, set(), {}
+        self._forget_founding()
         context.ready.view_entered = context.view
         context.trace(
             "view entered", view=context.view, primary=context.primary, proposed_again=len(sound.pre_prepares)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from google.protobuf.message import DecodeError
 from huzheng.v1 import replica_service_pb2
 
+from consensus.memory import MAX_SEEN
 from ledger.errors import Code, HuzhengError
 
 MAX_GROUP_MESSAGES = 1_024
@@ -19,10 +20,13 @@ MAX_FORWARDED = 1_024
 MAX_STATUS_SLOTS = 1_024
 """The largest watermark window (docs/protocol.md section 8)."""
 MAX_SMALL_BYTES = 32 * 1024
-"""Messages other than batches, forwarded transactions and envelopes; a status with the most slots takes less."""
+"""Messages other than batches, forwarded transactions, envelopes and greetings; a status with the most slots takes less."""
 
 _TAG_REPEATED = 0x0A
 _TAG_FORWARDED = 0x22
+_TAG_GREETING = 0x32
+_MAX_PARTS = {_TAG_FORWARDED: MAX_FORWARDED, _TAG_GREETING: MAX_SEEN}
+"""Messages that are one repeated field, and how many elements it may have."""
 _TAGS_LARGE = b"\x0a\x12\x3a"
 """Proposals, envelopes (of which consensus limits the body by its kind) and batches found: one large text of bytes in each."""
 _MAX_VARINT_BYTES = 5
@@ -50,8 +54,8 @@ def read_block(raw: bytes) -> bytes:
 
 
 def _read_message(raw: bytes) -> replica_service_pb2.PeerMessage:
-    if raw[:1] == bytes([_TAG_FORWARDED]):
-        for _ in _parts(_only_field(raw), MAX_FORWARDED):
+    if raw and raw[0] in _MAX_PARTS:
+        for _ in _parts(_only_field(raw), _MAX_PARTS[raw[0]]):
             pass
     elif len(raw) > MAX_SMALL_BYTES:
         if raw[0] not in _TAGS_LARGE:

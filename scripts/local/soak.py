@@ -107,7 +107,13 @@ async def kill_rounds(network: LocalNetwork, count: int, dice: random.Random) ->
 
 
 async def primary_rounds(
-    network: LocalNetwork, workload: Workload, count: int, dice: random.Random, tally: Tally, pause_s: float | None
+    network: LocalNetwork,
+    workload: Workload,
+    count: int,
+    dice: random.Random,
+    tally: Tally,
+    pause_s: float | None,
+    within_s: float,
 ) -> None:
     """Each round: take the primary away, measure until new work is final elsewhere, bring it back, wait until it takes part."""
     for number in range(count):
@@ -116,7 +122,9 @@ async def primary_rounds(
         witness = next(name for name in sorted(network.nodes) if name != victim.department)
         lost = time.monotonic()
         await asyncio.to_thread(victim.kill if pause_s is None else victim.pause)
-        outage_s = await _until_final(workload, witness, tally)
+        outage_s = await _until_final(workload, witness, tally, lost)
+        if outage_s > within_s:
+            raise NetworkFailure(f"without {victim.department} work went on only after {outage_s:.2f} s")
         tally.outages_s.append(outage_s)
         if pause_s is not None:
             await asyncio.sleep(max(0.0, pause_s - (time.monotonic() - lost)))
@@ -139,15 +147,15 @@ def primary_of(network: LocalNetwork) -> Node:
     return next(node for node in network.nodes.values() if int(node.config["node"]["replica"]) == replica)
 
 
-async def _until_final(workload: Workload, department: str, tally: Tally) -> float:
+async def _until_final(workload: Workload, department: str, tally: Tally, since: float) -> float:
+    """Seconds from `since` until a transaction submitted now is final."""
     channel, stub = workload.stub(department)
-    started = time.monotonic()
     try:
         raw = workload.transaction(department)
         while not await submit_once(stub, raw, tally):
             await asyncio.sleep(RETRY_S)
         tally.acknowledged.add(transaction_id(workload.genesis, raw))
-        return time.monotonic() - started
+        return time.monotonic() - since
     finally:
         await channel.close(None)
 
@@ -187,12 +195,20 @@ def check(network: LocalNetwork, tally: Tally) -> None:
         print(f"{department:10} height {len(chains[department]) - 1}: verified")
 
 
-def soak(directory: Path, rounds: int, clients: int, seed: int, fault: str = "kill", pause_s: float = 30.0) -> Tally:
+def soak(
+    directory: Path,
+    rounds: int,
+    clients: int,
+    seed: int,
+    fault: str = "kill",
+    pause_s: float = 30.0,
+    within_s: float = 30.0,
+) -> Tally:
     """The whole run. Raises NetworkFailure at the first thing that is not as it should be."""
     network = LocalNetwork.create(directory)
     started = time.monotonic()
     with network.running():
-        tally = asyncio.run(_run(network, rounds, clients, seed, fault, pause_s))
+        tally = asyncio.run(_run(network, rounds, clients, seed, fault, pause_s, within_s))
         settle(network)
     check(network, tally)
     latencies = sorted(tally.latencies_s)
@@ -207,13 +223,15 @@ def soak(directory: Path, rounds: int, clients: int, seed: int, fault: str = "ki
     return tally
 
 
-async def _run(network: LocalNetwork, rounds: int, clients: int, seed: int, fault: str, pause_s: float) -> Tally:
+async def _run(
+    network: LocalNetwork, rounds: int, clients: int, seed: int, fault: str, pause_s: float, within_s: float
+) -> Tally:
     workload, dice, tally = Workload(network), random.Random(seed), Tally()
     if fault == "kill":
         work = kill_rounds(network, rounds, dice)
     else:
         paused_s = pause_s if fault == "pause-primary" else None
-        work = primary_rounds(network, workload, rounds, dice, tally, paused_s)
+        work = primary_rounds(network, workload, rounds, dice, tally, paused_s, within_s)
     await load(workload, asyncio.ensure_future(work), clients, tally)
     return tally
 
@@ -226,9 +244,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault", choices=("kill", "kill-primary", "pause-primary"), default="kill")
     parser.add_argument("--pause", type=float, default=30.0, help="seconds that a paused primary is silent")
+    parser.add_argument(
+        "--within", type=float, default=3.0, help="seconds without the primary that are a failure beyond"
+    )
     parser.add_argument("--keep", type=Path, help="make the network here and leave it for inspection")
     arguments = parser.parse_args()
-    run = (arguments.rounds, arguments.clients, arguments.seed, arguments.fault, arguments.pause)
+    run = (arguments.rounds, arguments.clients, arguments.seed, arguments.fault, arguments.pause, arguments.within)
     try:
         if arguments.keep:
             soak(arguments.keep, *run)

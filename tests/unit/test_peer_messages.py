@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 from huzheng.v1 import consensus_pb2, replica_service_pb2
 
+from consensus.memory import MAX_SEEN
 from ledger.errors import Code, HuzhengError
 from node.peer_messages import (
     MAX_FORWARDED,
@@ -101,6 +102,13 @@ def test_more_than_a_correct_replica_sends_is_refused_and_costs_little_memory(ra
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * len(raw) + MEBIBYTE
+
+
+def test_a_greeting_may_be_large_but_has_few_parts() -> None:
+    envelope = field(0x0A, field(0x1A, bytes(MEBIBYTE // 4)))
+    [message] = read_group(field(0x0A, field(0x32, envelope * MAX_SEEN)))
+    assert len(message.greeting.seen) == MAX_SEEN
+    refuse(field(0x0A, field(0x32, b"\x0a\x00" * (MAX_SEEN + 1))))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from __future__ import annotations
 import pytest
 from huzheng.v1 import consensus_pb2
 
-from consensus.events import BatchVerdict
+from consensus.events import BatchVerdict, LastHeightKnown
 from consensus.replica import InvariantViolation
 from consensus.standing import STATUS_BUSY_MS, STATUS_IDLE_MS
 from consensus.votes import COMMIT, PREPARE
+from ledger.crypto import Height
 from tests.one_replica import WINDOW, OneReplica, forged, vote_of
 
 INVALID = BatchVerdict.INVALID
@@ -44,6 +45,19 @@ def test_the_primary_from_proposal_to_block() -> None:
     assert primary.executed("X") == ["log seal 1", "send all SEAL 1 X"]
     assert primary.seal(2, "X") == []
     assert primary.seal(4, "X") == ["certify 1 X"]
+
+
+def test_a_primary_fills_its_epoch_to_the_end_and_nobody_goes_beyond() -> None:
+    primary, backup = OneReplica(own=1), OneReplica()
+    assert not primary.core.wants_batch(0, 0, primary.now_ms)
+    for replica in (primary, backup):
+        replica.feed(LastHeightKnown(Height(2)))
+    assert primary.core.wants_batch(0, 0, primary.now_ms), "though nothing waits"
+    primary.propose("A")
+    primary.propose("B")
+    assert primary.propose("C") == ["proposal dropped"]
+    assert backup.proposal("B", 2) == ["check 2 B"]
+    assert backup.proposal("C", 3) == ["ignore 1: outside the window"]
 
 
 def test_a_replica_alone_is_its_own_quorum() -> None:

@@ -235,6 +235,15 @@ def test_no_new_view_within_the_timeout_leads_to_the_next() -> None:
     assert "send all VIEW-CHANGE 3" in replica.later(1)
 
 
+def test_without_a_quorum_a_replica_waits_for_its_view_as_long_as_it_takes() -> None:
+    replica = OneReplica()
+    suspects(replica, 3)
+    suspects(replica, 4)
+    wants(replica, 3, 1)
+    replica.later(100_000)
+    assert replica.core.view == 1, "two of the three that a view needs: an isolated pair must not run ahead"
+
+
 def test_two_view_changes_of_one_replica_for_one_view_are_evidence() -> None:
     replica = OneReplica()
     wants(replica, 3, 2)
