@@ -188,16 +188,17 @@ class ViewChanging:
             self._leave_for(higher[0], "wanted by enough")
 
     def _count_view_changes(self) -> None:
-        """C16: a quorum wants this view: its primary founds it, the others wait for that with a limit."""
+        """C16: a quorum wants this view or has gone further: waiting for it has a limit. If all want this one its primary founds it."""
         context = self._context
         if context.safety.is_entered:
             return
-        wanted = [change for change in self._wanted.values() if change.view == context.view]
-        if len(wanted) < context.membership.q:
+        at_least = [change for change in self._wanted.values() if change.view >= context.view]
+        if len(at_least) < context.membership.q:
             return
         if self._quorum_ms is None:
             self._quorum_ms = context.now_ms
-        if context.is_primary:
+        wanted = [change for change in at_least if change.view == context.view]
+        if context.is_primary and len(wanted) >= context.membership.q:
             self._found(wanted)
 
     def _found(self, wanted: list[ViewChange]) -> None:

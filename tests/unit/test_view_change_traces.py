@@ -244,6 +244,17 @@ def test_without_a_quorum_a_replica_waits_for_its_view_as_long_as_it_takes() -> 
     assert replica.core.view == 1, "two of the three that a view needs: an isolated pair must not run ahead"
 
 
+def test_one_that_has_gone_further_counts_among_those_that_wait() -> None:
+    """Else two that have forgotten its earlier VIEW-CHANGE in a restart, and one that has moved on, wait for each other for ever."""
+    replica = OneReplica()
+    suspects(replica, 3)
+    suspects(replica, 4)
+    wants(replica, 3, 1)
+    wants(replica, 4, 2)
+    assert replica.core.view == 1
+    assert "send all VIEW-CHANGE 2" in replica.later(BASE_TIMEOUT_MS * 2)
+
+
 def test_two_view_changes_of_one_replica_for_one_view_are_evidence() -> None:
     replica = OneReplica()
     wants(replica, 3, 2)
