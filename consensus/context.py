@@ -64,7 +64,7 @@ class Context:
         """The last stored block."""
         self.window = Window(checkpoint.height, config.watermark_window, config.last_height)
         self.batches = BatchArchive(authenticator)
-        self.memory = Memory()
+        self.memory = Memory(config.membership.epoch)
         self.reproposed: dict[Seq, Vote] = {}
         """The PRE-PREPAREs of the view's NEW-VIEW (C17)."""
         self.first_free = Seq(0)

@@ -26,6 +26,10 @@ class Probation:
         context = self._context
         if self.is_over:
             return False
+        if event.greeting.epoch != context.membership.epoch:
+            # It knows nothing of what was signed in this one, or no more.
+            context.ignore(event.sender, "other epoch")
+            return False
         if len(event.greeting.seen) > MAX_SEEN:
             context.blame(event.sender, "greeting too long")
             return False

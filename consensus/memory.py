@@ -18,7 +18,8 @@ MAX_SEEN = 3
 class Memory:
     """The newest message of each sort that this replica has verified of each peer: a few envelopes for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: Epoch) -> None:
+        self._epoch = epoch
         self._votes: dict[ReplicaId, Vote] = {}
         self._seals: dict[ReplicaId, SealVote] = {}
         self._view_changes: dict[ReplicaId, ViewChange] = {}
@@ -39,14 +40,16 @@ class Memory:
             if change is None or change.view < content.view:
                 self._view_changes[replica] = content
 
-    def restore(self, votes: RestoredVotes, checkpoint: Checkpoint, epoch: Epoch) -> None:
+    def restore(self, votes: RestoredVotes, checkpoint: Checkpoint) -> None:
         """What a restarted replica still knows: from its vote log and its last block's certificate."""
         for accepted in votes.accepted:
             self.saw(accepted.pre_prepare)
         for prepared in votes.prepared:
             for vote in (prepared.slot.pre_prepare, *prepared.slot.prepares):
                 self.saw(vote)
-        body = strict.write(block_pb2.Seal(epoch=epoch, height=checkpoint.height, block_hash=checkpoint.block_hash))
+        body = strict.write(
+            block_pb2.Seal(epoch=self._epoch, height=checkpoint.height, block_hash=checkpoint.block_hash)
+        )
         for seal in block_pb2.Certificate.FromString(checkpoint.certificate).seals:
             replica = ReplicaId(seal.replica)
             envelope = consensus_pb2.Envelope(replica=replica, kind=SEAL, body=body, signature=seal.signature)
@@ -59,4 +62,5 @@ class Memory:
             self._seals.get(peer),
             self._view_changes.get(peer),
         )
-        return consensus_pb2.Greeting(seen=[content.envelope for content in newest if content is not None])
+        seen = [content.envelope for content in newest if content is not None]
+        return consensus_pb2.Greeting(seen=seen, epoch=self._epoch)

@@ -40,6 +40,7 @@ from consensus.view_change import max_body_bytes
 from consensus.view_changing import ViewChanging
 from consensus.vote_log import LogEntry, read_vote_log
 from consensus.votes import Authenticator, Checkpoint, EnvelopeSigner, NewView, SealVote, ViewChange
+from ledger.crypto.membership import Membership
 from ledger.crypto.types import Height, ReplicaId, View
 
 __all__ = ["InvariantViolation", "Replica", "ReplicaConfig"]
@@ -74,7 +75,7 @@ class Replica:
         signer = EnvelopeSigner(config.signer, config.replica, membership.chain_id, membership.epoch)
         safety = SafetyRules(signer, membership, checkpoint.height, restored)
         self._context = context = Context(config, checkpoint, authenticator, safety, now_ms)
-        context.memory.restore(restored, checkpoint, membership.epoch)
+        context.memory.restore(restored, checkpoint)
         self._suspicion = Suspicion(config.batching.heartbeat_ms, now_ms)
         self._ordering = Ordering(context, self._suspicion)
         self._sealing = Sealing(context)
@@ -105,6 +106,11 @@ class Replica:
             self._start_voting()
 
     # --- what the node asks ---
+
+    @property
+    def membership(self) -> Membership:
+        """Who votes in its epoch."""
+        return self._context.membership
 
     @property
     def view(self) -> View:
@@ -190,7 +196,7 @@ class Replica:
         """Takes one event in. `now_ms` never runs backwards."""
         context = self._context
         context.now_ms = max(context.now_ms, now_ms)
-        if context.halted or (isinstance(event, _FROM_PEERS) and event.sender in context.ready.faulty):
+        if context.halted or (isinstance(event, _FROM_PEERS) and not self._hears(event.sender)):
             return
         if not self._probation.is_over and not isinstance(event, _IN_PROBATION):
             return
@@ -212,6 +218,11 @@ class Replica:
             raise InvariantViolation(f"next sequence {ordering.next_sequence} at or below stored {self.stored}")
         if not self._views.check_bounds():
             raise InvariantViolation("more view changes kept than there are members")
+
+    def _hears(self, sender: ReplicaId) -> bool:
+        """Replicas without a vote have no say in how far the chain is, either."""
+        context = self._context
+        return sender not in context.ready.faulty and context.membership.member(sender) is not None
 
     # --- events that concern several parts ---
 

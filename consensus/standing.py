@@ -71,6 +71,8 @@ class Standing:
         if status.wants_greeting:
             context.send(peer, context.memory.greeting_for(peer))
         if not self._probation.is_over:
+            # It may just have come to this epoch: now it can greet.
+            context.send(peer, self.status())
             return
         if status.stored_height < context.window.stored or status.view < context.view or self._lacks_proposal(status):
             context.send(peer, self.status())

@@ -6,7 +6,7 @@ then on, long before its first block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,6 +43,11 @@ class EpochTerms:
     def epoch(self) -> Epoch:
         """Its number."""
         return self.membership.epoch
+
+    @property
+    def base(self) -> Height:
+        """The block that it starts from."""
+        return Height(max(0, self.first_height - 1))
 
     @property
     def departments(self) -> frozenset[str]:
@@ -106,6 +111,11 @@ def _decode(chain_id: bytes, raw: bytes) -> EpochTerms:
         ReplicaId(message.highest_replica),
         (Height(message.change_height), message.change_index),
     )
+
+
+def changes_epochs(changes: Container[bytes]) -> bool:
+    """Whether a block's changes of the state decide a new epoch."""
+    return _NEWEST_KEY in changes
 
 
 def epoch_entries(terms: EpochTerms) -> Sequence[tuple[bytes, bytes]]:

@@ -6,7 +6,7 @@ Every call can be repeated safely: a repeated submit has the same answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import grpc.aio
+from huzheng.v1 import block_pb2, transaction_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
-from huzheng.v1 import transaction_pb2
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-from ledger.crypto import Domain, strict
+from ledger.crypto import Domain, Height, Membership, strict
+from ledger.epoch_proof import verify_epochs
+from ledger.epochs import EpochTerms, first_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.receipt import Verdict, verify_receipt
 from node.errors import RemoteError, from_problem, from_rpc
 from node.profile import ClientProfile
-from node.tls import TlsMaterial, channel_credentials, channel_options, load_material
+from node.tls import TlsMaterial, channel_credentials, channel_options, load_material, own_authority
 
 if TYPE_CHECKING:
     from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -56,6 +58,22 @@ class Final:
     verdict: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class MembershipHistory:
+    """All epochs from the genesis on, proved; the last may not be in force yet."""
+
+    epochs: tuple[EpochTerms, ...]
+    proofs: tuple[block_pb2.EpochProof, ...]
+    """Of the changes that made the second and later ones."""
+    height: Height
+    """The newest block, as the node says."""
+
+    @property
+    def in_force(self) -> EpochTerms:
+        """The epoch of the next block."""
+        return next(terms for terms in reversed(self.epochs) if terms.first_height <= self.height + 1)
+
+
 class LedgerClient:
     """The calls of LedgerService. Failures raise HuzhengError, with the node's own words where it sent some."""
 
@@ -66,20 +84,26 @@ class LedgerClient:
         nodes: Sequence[Endpoint],
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        joined: Mapping[str, bytes] | None = None,
     ) -> None:
         """Makes no connection yet. `nodes`: in order of preference, at least one.
 
+        `joined`: the CA certificates (DER) of departments that are not in the genesis, as the caller knows them.
+
         Raises:
-            HuzhengError: CONFIG_NOT_GENESIS, if a node's department is not in the genesis.
+            HuzhengError: CONFIG_NOT_GENESIS, if a node's department is neither in the genesis nor among them.
         """
+        named = {name: department.ca_certificate for name, department in genesis.departments.items()}
+        self._authorities = {**(joined or {}), **named}
         for node in nodes:
-            if node.department not in genesis.departments:
+            if node.department not in self._authorities:
                 raise HuzhengError(Code.CONFIG_NOT_GENESIS, f"nodes: no department {node.department} in the genesis")
         self.genesis = genesis
         self.nodes = tuple(nodes)
         self.timeout_s = timeout_s
         self._material = material
         self._current = 0
+        self._epochs: tuple[EpochTerms, ...] = (first_epoch(genesis),)
         self._channels: dict[Endpoint, grpc.aio.Channel] = {}
 
     @classmethod
@@ -90,12 +114,11 @@ class LedgerClient:
             HuzhengError: what `node.tls.load_material` raises; CONFIG_NOT_GENESIS.
         """
         own = profile.client.department
-        if own not in genesis.departments:
-            raise HuzhengError(Code.CONFIG_NOT_GENESIS, f"client.department: no department {own} in the genesis")
-        authority = genesis.departments[own].ca_certificate
+        named = {name: department.ca_certificate for name, department in genesis.departments.items()}
+        authority = own_authority(profile.tls, own, named)
         material = load_material(profile.tls.certificate, profile.tls.key, authority, datetime.now(UTC))
         nodes = [Endpoint(str(node.address), node.department, node.replica) for node in profile.nodes]
-        return cls(genesis, material, nodes, timeout_s=timeout_s)
+        return cls(genesis, material, nodes, timeout_s=timeout_s, joined={own: authority})
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,6 +254,23 @@ class LedgerClient:
         final = self._final(transaction_id, response.receipt)
         return response.receipt, final.verdict
 
+    async def membership(self) -> MembershipHistory:
+        """Every epoch so far, verified from the genesis on. Whether there are newer ones is the node's word."""
+        answer = await self._call(lambda stub, limit: stub.GetMembership(pb.GetMembershipRequest(), timeout=limit))
+        try:
+            epochs = verify_epochs(self.genesis, answer.epochs)
+        except HuzhengError as error:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
+        return MembershipHistory(epochs, tuple(answer.epochs), Height(answer.height))
+
+    async def members_of(self, epoch: int) -> Membership:
+        """Who voted in an epoch, verified from the genesis on."""
+        if epoch >= len(self._epochs):
+            self._epochs = (await self.membership()).epochs
+        if epoch >= len(self._epochs):
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a block of epoch {epoch}, of which the node knows nothing")
+        return self._epochs[epoch].membership
+
     async def status(self) -> pb.GetStatusResponse:
         """Where the node stands."""
         return await self._call(lambda stub, limit: stub.GetStatus(pb.GetStatusRequest(), timeout=limit))
@@ -316,8 +356,7 @@ class LedgerClient:
         return LedgerServiceStub(self._channels[node])
 
     def _open(self, node: Endpoint) -> grpc.aio.Channel:
-        authority = self.genesis.departments[node.department].ca_certificate
-        credentials = channel_credentials(self._material, authority)
+        credentials = channel_credentials(self._material, self._authorities[node.department])
         parameters = self.genesis.parameters
         results_bytes = _RESULT_BYTES * parameters.max_batch_transactions
         limit = parameters.max_batch_bytes + results_bytes + _MESSAGE_SLACK_BYTES

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from statistics import median_low
 
+from ledger.crypto.membership import Membership
 from ledger.crypto.types import ReplicaId
 
 
@@ -32,6 +33,11 @@ class NetworkClock:
         """`max_faulty`: f of the membership."""
         self._enough = 2 * max_faulty + 1
         self._offsets_ms: dict[ReplicaId, int] = {}
+
+    def follow(self, membership: Membership) -> None:
+        """From now on these replicas' clocks count."""
+        self._enough = 2 * membership.f + 1
+        self._offsets_ms = {r: ms for r, ms in self._offsets_ms.items() if membership.member(r) is not None}
 
     def heard(self, replica: ReplicaId, clock_ms: int) -> None:
         """A peer just said what its clock shows."""

@@ -6,6 +6,7 @@ own setting of such a value could halt the chain.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from msgspec import Meta, Struct, field
 
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
-from ledger.genesis import Genesis
+from node.consortium import Consortium
 from node.toml_file import Address, TomlFile
 
 CONFIG_NAME = "node.toml"
@@ -34,6 +35,8 @@ class NodeSection(Struct, frozen=True):
     consensus_key: Path
     # gRPC, for peers and clients.
     listen: Address
+    # The key that a change of the membership gives this replica: used from the epoch on that names it.
+    next_consensus_key: Path | None = None
 
 
 class TlsSection(Struct, frozen=True):
@@ -41,12 +44,16 @@ class TlsSection(Struct, frozen=True):
 
     certificate: Path
     key: Path
+    # The CA's certificate (PEM) of a department that joined after the genesis.
+    authority: Path | None = None
 
 
 class PeerSection(Struct, frozen=True):
     """`[peers.<replica id>]`: where another replica is."""
 
     address: Address
+    # Needed to reach a replica that joined later, by a node that has not read so far yet.
+    department: DepartmentId | None = None
 
 
 class HttpSection(Struct, frozen=True):
@@ -80,7 +87,7 @@ class NodeConfig(Struct, frozen=True):
     file: Path
     node: NodeSection
     tls: TlsSection
-    # Every other replica of the genesis.
+    # Every other replica, those that are to join too.
     peers: dict[ReplicaId, PeerSection] = field(default_factory=dict)
     http: HttpSection = HttpSection()
     limits: LimitsSection = LimitsSection()
@@ -104,11 +111,15 @@ def load_config(path: Path) -> NodeConfig:
     if node is not None:
         toml.require_file("node.genesis", node.genesis)
         toml.require_file("node.consensus_key", node.consensus_key)
+        if node.next_consensus_key is not None:
+            toml.require_file("node.next_consensus_key", node.next_consensus_key)
         toml.require_directory_possible("node.data", node.data)
         _check_addresses(toml, node, http, peers)
     if tls is not None:
         toml.require_file("tls.certificate", tls.certificate)
         toml.require_file("tls.key", tls.key)
+        if tls.authority is not None:
+            toml.require_file("tls.authority", tls.authority)
     toml.raise_problems()
     # A missing required section is a problem, so this only tells mypy.
     if node is None or tls is None or http is None or limits is None or log is None:
@@ -116,32 +127,48 @@ def load_config(path: Path) -> NodeConfig:
     return NodeConfig(toml.path, node, tls, peers, http, limits, log)
 
 
-def check_against_genesis(config: NodeConfig, genesis: Genesis, consensus_key: bytes) -> None:
-    """Whether the configuration names a member of the genesis, its key, and all its peers.
+def check_against_chain(config: NodeConfig, consortium: Consortium, consensus_keys: Container[bytes]) -> None:
+    """Whether the configuration fits what the stored chain says of this node and the others.
 
-    `consensus_key`: the public key of the node's key file.
+    `consensus_keys`: the public keys of the node's key files.
 
     Raises:
         HuzhengError: CONFIG_NOT_GENESIS with all mistakes in the detail, one a line.
     """
-    problems: list[str] = []
-    own = ReplicaId(config.node.replica)
-    member = genesis.membership.member(own)
-    if config.node.department not in genesis.departments:
-        problems.append("node.department: not a department of the genesis")
-    if member is None:
-        problems.append(f"node.replica: replica {own} is not in the genesis")
-    elif member.department != config.node.department:
-        problems.append(f"node.department: the genesis says that {member.department} runs replica {own}")
-    if member is not None and member.public_key != consensus_key:
-        problems.append(f"node.consensus_key: not the key of replica {own} in the genesis")
-    others = {member.replica for member in genesis.membership.members} - {own}
-    for replica in sorted(others - set(config.peers)):
-        problems.append(f"peers.{replica}: missing; every other replica needs an address")
-    for replica in sorted(set(config.peers) - others - {own}):
-        problems.append(f"peers.{replica}: no such replica in the genesis")
+    problems = [*_check_own_seat(config, consortium, consensus_keys), *_check_peers(config, consortium)]
     if problems:
         raise HuzhengError(Code.CONFIG_NOT_GENESIS, "\n".join([str(config.file), *problems]))
+
+
+def _check_own_seat(config: NodeConfig, consortium: Consortium, consensus_keys: Container[bytes]) -> Iterator[str]:
+    own, department = ReplicaId(config.node.replica), config.node.department
+    if department not in consortium.departments and config.tls.authority is None:
+        yield "node.department: not a department of this chain; one that is to join names its CA as tls.authority"
+    known = consortium.replicas.get(own)
+    if known is None and own <= consortium.newest.highest_replica:
+        yield f"node.replica: there is no replica {own}, and ids are only ever given upwards"
+    if known is not None and known != department:
+        yield f"node.department: the chain says that {known} runs replica {own}"
+    member = consortium.newest.membership.member(own)
+    expects_another = config.node.next_consensus_key is not None
+    if member is not None and member.public_key not in consensus_keys and not expects_another:
+        yield (
+            f"node.consensus_key: not the key of replica {own}; "
+            "one that a change of the membership is to enter goes to node.next_consensus_key"
+        )
+
+
+def _check_peers(config: NodeConfig, consortium: Consortium) -> Iterator[str]:
+    own = ReplicaId(config.node.replica)
+    if consortium.newest.epoch == 0:
+        # Later a node must not fail to start because another one joined.
+        for replica in sorted(set(consortium.replicas) - set(config.peers) - {own}):
+            yield f"peers.{replica}: missing; every other replica needs an address"
+    if not config.peers and set(consortium.replicas) - {own}:
+        yield "peers: none; at least one is needed to fetch blocks from"
+    for replica in sorted(set(config.peers) - set(consortium.replicas)):
+        if replica <= consortium.newest.highest_replica:
+            yield f"peers.{replica}: there is no such replica"
 
 
 def _check_addresses(

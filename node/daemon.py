@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,15 +15,13 @@ import structlog
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 
-from consensus.batching import BatchingPolicy
-from consensus.replica import Replica, ReplicaConfig
-from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer, self_test
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
-from node.clock import NetworkClock, monotonic_ms
-from node.config import NodeConfig, check_against_genesis
+from node.clock import NetworkClock
+from node.config import NodeConfig, check_against_chain
+from node.consortium import Consortium
 from node.evidence import EvidenceFile
 from node.feed import BlockFeed
 from node.genesis_file import read_genesis
@@ -33,15 +32,24 @@ from node.keyfile import KeyKind, load_signer
 from node.logs import set_up_logs
 from node.mempool import Mempool
 from node.metrics import Metrics
+from node.peer_book import PeerBook
 from node.peers import Peer, Peers
 from node.queries import Queries
 from node.runtime import Parts, Runtime
+from node.seat import Seat
 from node.server import Services, build_server, listen, max_message_bytes, raise_file_limit
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
 from node.status import NodeStatus
-from node.tls import TlsFiles, channel_credentials, channel_options, server_credentials
+from node.tls import (
+    ClientRoots,
+    TlsFiles,
+    channel_credentials,
+    channel_options,
+    own_authority,
+    server_credentials,
+)
 
 log = structlog.get_logger("node")
 
@@ -59,51 +67,51 @@ class Opened:
 
     config: NodeConfig
     genesis: Genesis
-    signer: Signer
+    signers: Mapping[bytes, Signer]
+    """By public key."""
     store: ChainStore
+    consortium: Consortium
     tls: TlsFiles
-    callers: CallerDirectory
 
 
 def open_node(config: NodeConfig) -> Opened:
     """Checks everything that can be checked before the node speaks to anyone. Raises HuzhengError with what to do."""
     self_test()
     genesis = read_genesis(config.node.genesis)
-    signer = load_signer(config.node.consensus_key, KeyKind.CONSENSUS, genesis.suite)
-    check_against_genesis(config, genesis, signer.public_key)
-    authorities = {name: department.ca_certificate for name, department in genesis.departments.items()}
-    tls = TlsFiles(
+    signers = _load_signers(config, genesis)
+    store = ChainStore.open(config.node.data, genesis)
+    try:
+        consortium = Consortium(store)
+        check_against_chain(config, consortium, signers)
+        return Opened(config, genesis, signers, store, consortium, _open_tls(config, consortium))
+    except BaseException:
+        store.close()
+        raise
+
+
+def _load_signers(config: NodeConfig, genesis: Genesis) -> dict[bytes, Signer]:
+    files = [config.node.consensus_key]
+    if config.node.next_consensus_key is not None:
+        files.append(config.node.next_consensus_key)
+    signers = [load_signer(file, KeyKind.CONSENSUS, genesis.suite) for file in files]
+    return {signer.public_key: signer for signer in signers}
+
+
+def _open_tls(config: NodeConfig, consortium: Consortium) -> TlsFiles:
+    return TlsFiles(
         config.tls.certificate,
         config.tls.key,
-        authorities[config.node.department],
+        own_authority(config.tls, config.node.department, consortium.authorities),
         holder=Caller(config.node.department, Role.REPLICA, str(config.node.replica)),
         on_reload=lambda _: log.info("tls certificate renewed"),
         on_broken=lambda error: log.error("renewed tls certificate refused", code=error.code, detail=error.detail),
     )
-    return Opened(
-        config, genesis, signer, ChainStore.open(config.node.data, genesis), tls, CallerDirectory(authorities)
-    )
 
 
-def build_core(opened: Opened, *, accepts_lost_votes: bool = False) -> Replica:
-    """The consensus core, restored from the vote log. `accepts_lost_votes`: as the departments decided (C18)."""
-    parameters = opened.genesis.parameters
-    batching = BatchingPolicy(
-        parameters.pipeline_depth, parameters.heartbeat_ms, full_bytes=parameters.max_batch_bytes // 2
-    )
-    replica_config = ReplicaConfig(
-        opened.genesis.suite,
-        opened.genesis.membership,
-        ReplicaId(opened.config.node.replica),
-        opened.signer,
-        parameters.watermark_window,
-        parameters.max_batch_bytes,
-        batching,
-        accepts_lost_votes=accepts_lost_votes,
-    )
-    tip = opened.store.tip
-    checkpoint = Checkpoint(tip.height, tip.block_hash, opened.store.certificate(tip.height))
-    return Replica(replica_config, checkpoint, opened.store.votes(), monotonic_ms())
+def take_seat(opened: Opened, *, accepts_lost_votes: bool = False) -> Seat:
+    """This node's place in consensus. `accepts_lost_votes`: as the departments decided (C18)."""
+    replica = ReplicaId(opened.config.node.replica)
+    return Seat(opened.genesis, opened.store, replica, opened.signers, accepts_lost_votes)
 
 
 class Daemon:
@@ -115,16 +123,17 @@ class Daemon:
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         clock = NetworkClock(genesis.membership.f)
+        consortium = opened.consortium
         limits = config.limits
         mempool = Mempool(limits.pending_transactions_per_department, limits.pending_bytes_per_department)
         self.metrics = Metrics()
         replica = ReplicaId(config.node.replica)
         evidence = EvidenceFile(config.node.data)
-        core = build_core(opened, accepts_lost_votes=accepts_lost_votes)
+        seat = take_seat(opened, accepts_lost_votes=accepts_lost_votes)
         if accepts_lost_votes:
             log.warning("lost votes accepted")
-        parts = Parts(genesis, replica, core, store, mempool, clock, self._workers, evidence)
-        self.runtime = Runtime(parts, self._on_stored)
+        parts = Parts(genesis, seat, consortium, store, mempool, clock, self._workers, evidence)
+        self.runtime = Runtime(parts, self._on_stored, self._on_membership)
         self.feed = BlockFeed(store.tip.height, limits.watchers)
         self.intake = Intake(
             genesis,
@@ -138,9 +147,13 @@ class Daemon:
             max_submissions_per_second=limits.submissions_per_second_per_department,
         )
         self.runtime.intake = self.intake
-        self.peers = Peers(replica, self._peer_list(), self.runtime, self._open_channel)
+        self._book = PeerBook(config, consortium)
+        self.peers = Peers(replica, self._book.peers(), self.runtime, self._open_channel)
         self.runtime.peers = self.peers
-        self.status = NodeStatus(config, genesis, store, opened.tls)
+        self._authorities = self._known_authorities()
+        self._callers = CallerDirectory(self._authorities)
+        self._roots = ClientRoots(self._authorities.values())
+        self.status = NodeStatus(config, genesis, store, consortium, self._book, opened.tls)
         self.status.connect(self.runtime, self.peers, mempool, clock, self.feed)
         self.metrics.read_from(self.status.readings())
         self._health = health_aio.HealthServicer()
@@ -151,8 +164,7 @@ class Daemon:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then ends in order. Raises HuzhengError when it can't start."""
         config = self._opened.config
-        authorities = [department.ca_certificate for department in self._opened.genesis.departments.values()]
-        credentials = server_credentials(self._opened.tls, authorities)
+        credentials = server_credentials(self._opened.tls, self._roots)
         if config.http.enabled:
             await self._http.start()
         listen(self._server, config.node.listen, credentials)
@@ -162,7 +174,7 @@ class Daemon:
         log.info("node started", replica=config.node.replica, height=self._opened.store.tip.height)
         notifier = sdnotify.SystemdNotifier()
         notifier.notify("READY=1")
-        watch = asyncio.ensure_future(self._tell_health())
+        watch = asyncio.ensure_future(self._watch())
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait([core, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -189,9 +201,12 @@ class Daemon:
         self._opened.store.close()
         log.info("node stopped", height=self._opened.store.tip.height)
 
-    async def _tell_health(self) -> None:
-        """Keeps gRPC's standard health service in step with readiness."""
+    async def _watch(self) -> None:
+        """Keeps gRPC's standard health service in step with readiness, and the links with node.toml."""
         while True:
+            if self._book.reread():
+                log.info("peers read again")
+                self.peers.update(self._book.peers())
             serving = health_pb2.HealthCheckResponse.SERVING
             waiting = health_pb2.HealthCheckResponse.NOT_SERVING
             await self._health.set("", waiting if self.status.not_ready() else serving)
@@ -199,24 +214,32 @@ class Daemon:
 
     def _build_server(self) -> grpc.aio.Server:
         genesis, limits = self._opened.genesis, self._opened.config.limits
-        gate = Gate(self._opened.callers, self.metrics, limits.concurrent_calls)
-        replica_service = ReplicaService(
-            self._opened.store, self.peers, lambda: current_caller().require_replica(genesis.membership)
-        )
+        gate = Gate(self._callers, self.metrics, limits.concurrent_calls)
+        replica_service = ReplicaService(self._opened.store, self.peers, current_caller)
         queries = Queries(genesis, self._opened.store)
         ledger_service = LedgerService(self.intake, queries, self.feed, self.status, self._readers)
         services = Services(ledger_service, replica_service, self._health)
         return build_server(limits, genesis.parameters, gate, services)
 
-    def _peer_list(self) -> list[Peer]:
-        membership = self._opened.genesis.membership
-        members = ((membership.member(replica), section) for replica, section in self._opened.config.peers.items())
-        return [Peer(m.replica, m.department, str(section.address)) for m, section in members if m is not None]
+    def _known_authorities(self) -> dict[str, bytes]:
+        """The CAs of all departments, this node's own too while the chain does not name it."""
+        config, known = self._opened.config, self._opened.consortium.authorities
+        return {**known, config.node.department: own_authority(config.tls, config.node.department, known)}
+
+    def _on_membership(self) -> None:
+        """A block changed who belongs to the consortium or who is to vote: who may call, and whom to call."""
+        self._authorities = self._known_authorities()
+        self._callers.replace(self._authorities)
+        self._roots.replace(self._authorities.values())
+        self.peers.update(self._book.peers())
+        newest = self._opened.consortium.newest
+        log.info("membership decided", epoch=newest.epoch, members=newest.membership.n, from_height=newest.first_height)
+        for replica in self._book.without_address():
+            log.warning("peer without address", peer=replica)
 
     def _open_channel(self, peer: Peer) -> grpc.aio.Channel:
         genesis = self._opened.genesis
-        authority = genesis.departments[peer.department].ca_certificate
-        credentials = channel_credentials(self._opened.tls.current(), authority)
+        credentials = channel_credentials(self._opened.tls.current(), self._authorities[peer.department])
         limit = max_message_bytes(genesis.parameters)
         options = [
             *channel_options(peer.department, peer.replica),

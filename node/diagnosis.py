@@ -15,6 +15,7 @@ from ledger.genesis import Genesis
 from node.client import Endpoint
 from node.config import TlsSection
 from node.pki import server_name
+from node.tls import own_authority
 from node.toml_file import Address
 
 _STEP_TIMEOUT_S = 5.0
@@ -66,7 +67,8 @@ async def _cause(node: Endpoint, tls: TlsSection, genesis: Genesis) -> tuple[Cod
 
 
 def _context(node: Endpoint, tls: TlsSection, genesis: Genesis) -> ssl.SSLContext:
-    authority = load_der_x509_certificate(genesis.departments[node.department].ca_certificate)
+    named = {name: department.ca_certificate for name, department in genesis.departments.items()}
+    authority = load_der_x509_certificate(own_authority(tls, node.department, named))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=authority.public_bytes(Encoding.PEM).decode())
     context.load_cert_chain(tls.certificate, tls.key)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from huzheng.v1 import replica_service_pb2
 
-from consensus.replica import Replica
 from ledger.transaction import WellFormedTransaction
 from node.mempool import Mempool
 from node.peer_messages import MAX_FORWARDED
 from node.peers import Peers
+from node.seat import Core
 
 AGAIN_MS = 5_000
 """All that still waits is handed to the primary again this often."""
@@ -25,7 +25,8 @@ MAX_GROUP_BYTES = 2 * 1024 * 1024
 class Forwarding:
     """Belongs to one runtime."""
 
-    def __init__(self, core: Replica, mempool: Mempool, now_ms: int) -> None:
+    def __init__(self, core: Callable[[], Core], mempool: Mempool, now_ms: int) -> None:
+        """`core`: that of the epoch in force."""
         self._core = core
         self._mempool = mempool
         self._new: list[bytes] = []
@@ -34,7 +35,7 @@ class Forwarding:
 
     def add(self, transaction: WellFormedTransaction) -> None:
         """A client brought a transaction here."""
-        if not self._core.is_primary:
+        if not self._core().is_primary:
             self._new.append(transaction.raw)
 
     def hand_over(self) -> None:
@@ -49,14 +50,14 @@ class Forwarding:
     def send(self, peers: Peers, now_ms: int) -> None:
         """Sends what is due."""
         self._spread(peers, now_ms)
-        if self._core.is_primary:
+        if self._core().is_primary:
             self._new.clear()
             return
         if now_ms - self._forwarded_ms >= AGAIN_MS:
             self._forwarded_ms = now_ms
             self.hand_over()
         for message in _messages(self._new):
-            peers.send(self._core.primary, message)
+            peers.send(self._core().primary, message)
         self._new.clear()
 
     def _spread(self, peers: Peers, now_ms: int) -> None:
@@ -64,7 +65,7 @@ class Forwarding:
         if due_ms is not None and now_ms >= due_ms:
             self._spread_ms = now_ms
             for message in _messages(transaction.raw for transaction in self._mempool.oldest(MAX_SPREAD)):
-                peers.send(None, message)
+                peers.broadcast(message, self._core().membership)
 
 
 def _messages(raws: Iterable[bytes]) -> Iterator[replica_service_pb2.PeerMessage]:

@@ -104,6 +104,7 @@ class Intake:
         self._held = HeldTransactions()
         self._stored_height = store.tip.height
         self._closed: HuzhengError | None = None
+        self._ended = False
 
     # --- clients ---
 
@@ -331,8 +332,14 @@ class Intake:
         self._closed = HuzhengError(Code.NOT_READY, reason)
         self._waiters.fail_all(self._closed)
 
+    def reopen(self) -> None:
+        """Takes transactions in again after `refuse`, but not after `close`."""
+        if not self._ended:
+            self._closed = None
+
     def close(self) -> None:
-        """As `refuse`, and reads the database no more."""
+        """As `refuse`, for good, and reads the database no more."""
+        self._ended = True
         self.refuse("the node is stopping")
         # Waits for one proof at most; the database must not be closed under it.
         self._receipts.shutdown(wait=True, cancel_futures=True)

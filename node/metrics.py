@@ -33,6 +33,7 @@ GAUGES: Mapping[str, str] = {
     "huzheng_height": "Height of the newest stored block.",
     "huzheng_network_height": "Highest height that more peers than may be faulty say they have.",
     "huzheng_block_time_seconds": "Time of the newest stored block, seconds since 1970.",
+    "huzheng_epoch": "Current epoch: how many changes of the membership are in force.",
     "huzheng_view": "Current view.",
     "huzheng_primary": "Id of the current view's primary.",
     "huzheng_peers_connected": "Peers with a link that is up.",

@@ -14,6 +14,7 @@ import grpc
 import structlog
 from huzheng.v1 import consensus_pb2, replica_service_pb2
 
+from ledger.crypto.membership import Membership
 from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from node.clock import monotonic_ms, wall_clock_ms
@@ -276,40 +277,72 @@ class Peers:
         open_channel: Callable[[Peer], grpc.aio.Channel],
     ) -> None:
         self._own = own
+        self._handler = handler
         self._open_channel = open_channel
-        self._dialers: list[asyncio.Task[None]] = []
-        self.links = {peer.replica: Link(peer, handler) for peer in sorted(peers, key=lambda peer: peer.replica)}
+        self._dialers: dict[ReplicaId, asyncio.Task[None]] = {}
+        self._started = False
+        self.links: dict[ReplicaId, Link] = {}
+        self.update(peers)
 
     def start(self) -> None:
         """Starts dialling every peer with a higher id."""
-        for replica, link in self.links.items():
-            if replica > self._own:
-                self._dialers.append(asyncio.ensure_future(self._dial(link)))
+        self._started = True
+        for link in self.links.values():
+            self._start_dialling(link)
+
+    def update(self, peers: Iterable[Peer]) -> None:
+        """These are the peers from now on; links to others, or to where a peer no longer is, end."""
+        wanted = {peer.replica: peer for peer in peers}
+        for replica, link in list(self.links.items()):
+            if wanted.get(replica) != link.peer:
+                self._drop(replica)
+        for replica in sorted(set(wanted) - set(self.links)):
+            self.links[replica] = Link(wanted[replica], self._handler)
+            self._start_dialling(self.links[replica])
+
+    def _start_dialling(self, link: Link) -> None:
+        if self._started and link.peer.replica > self._own:
+            self._dialers[link.peer.replica] = asyncio.ensure_future(self._dial(link))
+
+    def _drop(self, replica: ReplicaId) -> None:
+        dialler = self._dialers.pop(replica, None)
+        if dialler is not None:
+            dialler.cancel()
+        self.links.pop(replica).end()
 
     async def stop(self) -> None:
         """Ends all links, those that peers opened too."""
-        for task in self._dialers:
-            task.cancel()
-        for link in self.links.values():
-            link.end()
-        await asyncio.gather(*self._dialers, return_exceptions=True)
+        self._started = False
+        diallers = list(self._dialers.values())
+        for replica in list(self.links):
+            self._drop(replica)
+        await asyncio.gather(*diallers, return_exceptions=True)
 
-    def send(self, to: ReplicaId | None, message: replica_service_pb2.PeerMessage) -> None:
-        """Sends to one peer, or to all."""
-        if to is not None:
-            self.links[to].send(message)
-            return
-        for link in self.links.values():
+    def send(self, to: ReplicaId, message: replica_service_pb2.PeerMessage) -> None:
+        """Sends to one peer, if it is one still."""
+        link = self.links.get(to)
+        if link is not None:
             link.send(message)
+
+    def broadcast(self, message: replica_service_pb2.PeerMessage, among: Membership | None = None) -> None:
+        """Sends to all peers, or to those that are members."""
+        for replica, link in self.links.items():
+            if among is None or among.member(replica) is not None:
+                link.send(message)
 
     def fault(self, replica: ReplicaId, error: HuzhengError) -> None:
         """A peer sent what no correct replica sends."""
-        self.links[replica].fault(error)
+        link = self.links.get(replica)
+        if link is not None:
+            link.fault(error)
 
     async def fetch_blocks(self, replica: ReplicaId, from_height: Height, count: int) -> AsyncGenerator[bytes, None]:
         """Calls a peer's FetchBlocks. Yields answers as they came: gRPC's own reading does not tell when it fails."""
+        link = self.links.get(replica)
+        if link is None:
+            raise HuzhengError(Code.PEER_UNKNOWN, f"replica {replica}")
         # A channel of its own: one that is kept would go on with a certificate that was renewed long ago.
-        channel = self._open_channel(self.links[replica].peer)
+        channel = self._open_channel(link.peer)
         request = replica_service_pb2.FetchBlocksRequest(from_height=from_height, count=count)
         try:
             async for raw in channel.unary_stream(FETCH_BLOCKS, None, None)(request.SerializeToString()):

@@ -101,6 +101,8 @@ def load_profile(path: Path) -> ClientProfile:
     if tls is not None:
         toml.require_file("tls.certificate", tls.certificate)
         toml.require_file("tls.key", tls.key)
+        if tls.authority is not None:
+            toml.require_file("tls.authority", tls.authority)
     if keys is not None:
         for name, key in (("keys.signing", keys.signing), ("keys.admin", keys.admin)):
             if key is not None:

@@ -133,6 +133,13 @@ class Queries:
             return self._chain.tip.height
         raise HuzhengError(Code.INVALID_REQUEST, "one of height, hash and latest is needed")
 
+    def membership(self, _request: pb.GetMembershipRequest) -> pb.GetMembershipResponse:
+        """How the membership changed from the genesis on."""
+        # First, so that the block of each change is there.
+        height = self._chain.tip.height
+        proofs = self._chain.epoch_proofs(self._chain.newest_epoch.epoch)
+        return pb.GetMembershipResponse(epochs=proofs, height=height)
+
     def receipt(self, request: pb.GetReceiptRequest) -> pb.GetReceiptResponse:
         """The receipt of a record or of a transaction."""
         selector = request.WhichOneof("selector")

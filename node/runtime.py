@@ -13,27 +13,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
-from huzheng.v1 import replica_service_pb2
+from huzheng.v1 import consensus_pb2, replica_service_pb2
 
 from consensus.events import (
     BatchChecked,
-    BatchReceived,
     BatchVerdict,
     BlockExecuted,
     BlockStored,
     Certified,
     CheckBatch,
     Decided,
-    EnvelopeReceived,
     Event,
     FetchBlocks,
     FetchEnded,
-    GreetingReceived,
+    LastHeightKnown,
     PeerConnected,
-    ProposalReceived,
     ProposeBatch,
     Ready,
-    StatusReceived,
+    Send,
     TimePassed,
     WorkWaiting,
 )
@@ -41,19 +38,22 @@ from consensus.replica import InvariantViolation, Replica
 from consensus.safety import SafetyViolation
 from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
-from ledger.crypto.types import ReplicaId
+from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_batch, encode_batch
 from node.clock import NetworkClock, monotonic_ms
+from node.consortium import Consortium
 from node.evidence import EvidenceFile
 from node.fetch import BlockFetcher
 from node.forwarding import Forwarding
 from node.intake import NOT_WELL_FORMED, Intake
 from node.ledger_worker import LedgerWorker
 from node.mempool import Mempool
-from node.peers import MAX_BACKLOG_BYTES, MESSAGE_OVERHEAD_BYTES, Peers, wrap
+from node.peer_events import FromPeer, as_event, weight
+from node.peers import MAX_BACKLOG_BYTES, Peers, wrap
+from node.seat import Core, Seat
 
 log = structlog.get_logger("replica")
 
@@ -66,16 +66,14 @@ BATCH_FRAME_BYTES = 64
 _LEVELS = {"view left": "info", "view entered": "info", "primary suspected": "warning", "votes lost": "error"}
 """Steps of consensus that an operator sees; all others are for debugging."""
 
-FromPeer = EnvelopeReceived | ProposalReceived | StatusReceived | GreetingReceived | BatchReceived
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the runtime works with."""
 
     genesis: Genesis
-    replica: ReplicaId
-    core: Replica
+    seat: Seat
+    consortium: Consortium
     store: ChainStore
     mempool: Mempool
     clock: NetworkClock
@@ -86,19 +84,29 @@ class Parts:
 class Runtime:
     """One replica at work."""
 
-    def __init__(self, parts: Parts, on_stored: Callable[[ExecutedBlock, bytes], None]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        on_stored: Callable[[ExecutedBlock, bytes], None],
+        on_membership: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_membership` hears of each stored block that changed who belongs or who is to vote."""
         self._genesis = parts.genesis
-        self._replica = parts.replica
+        self._seat = parts.seat
+        self._consortium = parts.consortium
         self._store = parts.store
         self._mempool = parts.mempool
         self._clock = parts.clock
         self._workers = parts.workers
         self._evidence = parts.evidence
         self._on_stored = on_stored
-        self.core = parts.core
+        self._on_membership = on_membership
+        self.core: Core
+        self._last_height: Height | None = None
         self.peers: Peers
         self.intake: Intake
         self.problem: HuzhengError | None = None
+        self._halted = False
         self.counts: Counter[str] = Counter()
         self._ledger = LedgerWorker(parts.genesis, parts.store, parts.mempool.verified)
         self._ledger_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -110,10 +118,14 @@ class Runtime:
         self._drained = asyncio.Event()
         self._admitting: dict[ReplicaId, asyncio.Semaphore] = {}
         self._checked: dict[int, WellFormedBatch] = {}
-        self._forwarding = Forwarding(parts.core, parts.mempool, monotonic_ms())
+        self._fetch_turn = asyncio.Lock()
+        self._asked = 0
         self._owed_since_ms: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._unknown_rules: HuzhengError | None = None
+        self._sit_down(at_start=True)
+        self._forwarding = Forwarding(lambda: self.core, parts.mempool, monotonic_ms())
 
     # --- from the rest of the node ---
 
@@ -141,14 +153,15 @@ class Runtime:
         """Queues a peer's message; waits while too many of this peer's are unprocessed."""
         which = message.WhichOneof("message")
         if which == "clock":
-            self._clock.heard(peer, message.clock.clock_ms)
+            if self.core.membership.member(peer) is not None:
+                self._clock.heard(peer, message.clock.clock_ms)
         elif which == "forwarded":
             room = self._admitting.setdefault(peer, asyncio.Semaphore(FORWARDS_AT_ONCE))
             await room.acquire()
             self._spawn(self._admit(peer, message.forwarded, room))
         elif which is not None:
-            event = _as_event(peer, message)
-            self._backlog[peer] += _weight(event)
+            event = as_event(peer, message)
+            self._backlog[peer] += weight(event)
             self.post(event)
             while self._backlog[peer] > MAX_BACKLOG_BYTES and not self._stopping:
                 self._drained.clear()
@@ -174,13 +187,14 @@ class Runtime:
 
     async def run(self) -> None:
         """Works until `stop`. Raises what makes going on impossible."""
+        self._tell_seat()
         while True:
             await self._wait()
             if self._stopping:
                 return
             self._step_all()
             self._propose()
-            if self.problem is None:
+            if not self._halted:
                 self._forwarding.send(self.peers, monotonic_ms())
             ready = self.core.ready()
             if ready != Ready():
@@ -200,7 +214,7 @@ class Runtime:
     async def _wait(self) -> None:
         if not self._events and not self._wake.is_set():
             # One that stopped voting proposes nothing, however long a proposal is due.
-            shortest_ms = 1 if self.problem is None else STOPPED_WAIT_MS
+            shortest_ms = STOPPED_WAIT_MS if self._halted else 1
             spread_ms = self._forwarding.next_ms()
             due_ms = self.core.next_deadline() if spread_ms is None else min(self.core.next_deadline(), spread_ms)
             delay_ms = max(shortest_ms, due_ms - monotonic_ms())
@@ -214,7 +228,7 @@ class Runtime:
         while self._events:
             event = self._events.popleft()
             if isinstance(event, FromPeer):
-                self._backlog[event.sender] -= _weight(event)
+                self._backlog[event.sender] -= weight(event)
             self._step(event, now_ms)
         self._drained.set()
         self._tell_what_is_owed(now_ms)
@@ -235,13 +249,13 @@ class Runtime:
 
     def _propose(self) -> None:
         now_ms = monotonic_ms()
-        while self.problem is None and self.core.wants_batch(
+        while not self._halted and self.core.wants_batch(
             self._mempool.pending_count, self._mempool.pending_bytes, now_ms
         ):
             batch = self._make_batch()
             if batch is None and not self.core.wants_batch(0, 0, now_ms):
                 return
-            self._step(ProposeBatch(batch or encode_batch(self._replica, self._clock.now_ms(), [])), now_ms)
+            self._step(ProposeBatch(batch or encode_batch(self._seat.replica, self._clock.now_ms(), [])), now_ms)
 
     def _make_batch(self) -> bytes | None:
         """A batch of what waits; None when nothing that waits may go into one now.
@@ -257,27 +271,37 @@ class Runtime:
         )
         if not taken:
             return None
-        return encode_batch(self._replica, proposed_ms, [transaction.raw for transaction in taken])
+        return encode_batch(self._seat.replica, proposed_ms, [transaction.raw for transaction in taken])
 
     async def _act(self, ready: Ready) -> None:
         if ready.votes:
             await self._write_votes(ready)
         # When this node stops, its threads take no more work.
-        if self.problem is not None or self._stopping:
+        if self._halted or self._stopping:
             return
+        core = self.core
         for send in ready.sends:
-            self.peers.send(send.to, wrap(send.payload))
+            self._send(send)
         for check in ready.checks:
-            self._spawn(self._check(check))
+            self._spawn(self._check(check, core))
         for decided in ready.decided:
-            self._spawn(self._execute(decided))
+            self._spawn(self._execute(decided, core))
         for certified in ready.certified:
             self._spawn(self._store_block(certified))
         if ready.fetch is not None:
-            self._spawn(self._fetch(ready.fetch))
+            self._spawn(self._fetch(ready.fetch, core))
         if ready.view_entered is not None:
             self._on_view_entered()
         self._report(ready)
+
+    def _send(self, send: Send) -> None:
+        message = wrap(send.payload)
+        if send.to is not None:
+            self.peers.send(send.to, message)
+        else:
+            # Where it stands is for all to hear, replicas without a vote too, who follow by it.
+            is_status = isinstance(send.payload, consensus_pb2.ReplicaStatus)
+            self.peers.broadcast(message, None if is_status else self.core.membership)
 
     def _on_view_entered(self) -> None:
         """What was proposed and not decided may be lost; what waits goes to the new primary."""
@@ -303,7 +327,7 @@ class Runtime:
         for replica, reason in ready.faulty.items():
             self.peers.fault(replica, HuzhengError(Code.INVALID_REQUEST, reason))
         if ready.votes_lost:
-            self._give_up(HuzhengError(Code.VOTE_LOG_LOST))
+            self._go_on_without_vote()
         if ready.diverged is not None:
             certified = ready.diverged.certified_hash.hex()
             self._give_up(
@@ -311,12 +335,21 @@ class Runtime:
             )
 
     def _give_up(self, error: HuzhengError) -> None:
-        """Votes no more, but goes on answering reads; the operator is told why and what to do."""
-        if self.problem is None:
-            self.problem = error
-            log.critical("replica stopped voting", code=error.code, detail=error.detail, hint=error.hint())
-            # No block will come here any more, so nobody should wait for one.
-            self.intake.refuse(f"it stopped voting: {error.code}")
+        """Stores no more blocks, but goes on answering reads; the operator is told why and what to do."""
+        if not self._halted:
+            self._halted = True
+            self._tell_problem(error)
+
+    def _go_on_without_vote(self) -> None:
+        """Follows the chain, which may give this replica another key (M5)."""
+        self.core = self._seat.follow()
+        self._tell_problem(HuzhengError(Code.VOTE_LOG_LOST))
+
+    def _tell_problem(self, error: HuzhengError) -> None:
+        self.problem = error
+        log.critical("replica stopped voting", code=error.code, detail=error.detail, hint=error.hint())
+        # Nobody should wait here for a block.
+        self.intake.refuse(f"it stopped voting: {error.code}")
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -335,7 +368,12 @@ class Runtime:
 
     # --- work off the loop ---
 
-    async def _check(self, check: CheckBatch) -> None:
+    def _answer(self, core: Core, event: Event) -> None:
+        """What a core asked for; the next epoch's has not asked."""
+        if core is self.core:
+            self.post(event)
+
+    async def _check(self, check: CheckBatch, core: Core) -> None:
         loop = asyncio.get_running_loop()
         known = self._checked.get(check.sequence)
         try:
@@ -351,7 +389,7 @@ class Runtime:
         else:
             verdict = self._judge_fresh(batch, check.proposer)
             self._checked[check.sequence] = batch
-        self.post(BatchChecked(check.sequence, check.batch_digest, verdict))
+        self._answer(core, BatchChecked(check.sequence, check.batch_digest, verdict))
 
     def _judge_fresh(self, batch: WellFormedBatch, proposer: ReplicaId) -> BatchVerdict:
         """T5."""
@@ -360,7 +398,7 @@ class Runtime:
         latest_ms = self._clock.now_ms() + self._genesis.parameters.clock_bound_ms
         return BatchVerdict.EARLY if batch.proposed_ms > latest_ms else BatchVerdict.VALID
 
-    async def _execute(self, decided: Decided) -> None:
+    async def _execute(self, decided: Decided, core: Core) -> None:
         checked = self._checked.pop(decided.height, None)
         if checked is not None and checked.raw != decided.batch:
             checked = None
@@ -369,7 +407,7 @@ class Runtime:
             self._ledger_thread, self._ledger.execute, decided.height, decided.batch, checked
         )
         if block is not None:
-            self.post(BlockExecuted(block.height, block.block_hash))
+            self._answer(core, BlockExecuted(block.height, block.block_hash))
 
     async def _store_block(self, certified: Certified) -> None:
         loop = asyncio.get_running_loop()
@@ -379,12 +417,22 @@ class Runtime:
         if block is not None:
             self._stored(block, certified.certificate)
 
-    async def _fetch(self, request: FetchBlocks) -> None:
+    async def _fetch(self, request: FetchBlocks, core: Core) -> None:
         ended = FetchEnded()
         try:
-            ended = await self._fetcher.fetch(request, self.peers.fetch_blocks)
+            # One that the epoch before had asked for may be going on still.
+            async with self._fetch_turn:
+                ended = await self._fetcher.fetch(self._with_peers(request), self.peers.fetch_blocks)
         finally:
-            self.post(ended)
+            self._answer(core, ended)
+
+    def _with_peers(self, request: FetchBlocks) -> FetchBlocks:
+        """Whom to ask; if nobody is known to have more, one after the other has his turn."""
+        if request.peers or not self.peers.links:
+            return request
+        known = sorted(self.peers.links)
+        self._asked += 1
+        return FetchBlocks(request.from_height, (known[self._asked % len(known)],))
 
     async def _apply_fetched(self, fetched: bytes) -> bool:
         """Stores one fetched block; False when it was there already. Raises HuzhengError when it does not prove itself."""
@@ -395,30 +443,54 @@ class Runtime:
         self._stored(*applied)
         return True
 
+    # --- blocks and epochs ---
+
     def _stored(self, block: ExecutedBlock, certificate: bytes) -> None:
         for sequence in [sequence for sequence in self._checked if sequence <= block.height]:
             del self._checked[sequence]
+        changed = self._consortium.stored(block)
+        if changed:
+            self._last_height = self._store.last_height_of(self._store.epoch_at(block.height))
+            if self._last_height is not None:
+                # First, so that no slot is ever opened above it.
+                self.post(LastHeightKnown(self._last_height))
         self.post(BlockStored(Checkpoint(block.height, block.block_hash, certificate)))
         self._on_stored(block, certificate)
+        if changed:
+            self._on_membership()
+        if self._last_height is not None and block.height >= self._last_height:
+            self._enter_epoch()
 
+    def _enter_epoch(self) -> None:
+        """The next block is another epoch's (M8)."""
+        # What is not sent yet, nobody needs any more; evidence counts for ever.
+        self._report(self.core.ready())
+        self._sit_down(at_start=False)
+        self._tell_seat()
+        self._on_view_entered()
 
-def _weight(event: FromPeer) -> int:
-    """What an event takes in memory, roughly."""
-    size = 8 * MESSAGE_OVERHEAD_BYTES
-    if isinstance(event, ProposalReceived | BatchReceived):
-        return size + len(event.batch)
-    # A VIEW-CHANGE or NEW-VIEW holds many messages.
-    return size + len(event.envelope.body) if isinstance(event, EnvelopeReceived) else size
+    def _sit_down(self, *, at_start: bool) -> None:
+        self._unknown_rules = None
+        try:
+            self.core = self._seat.take(at_start=at_start)
+        except HuzhengError as error:
+            if error.code is not Code.PROTOCOL_UNKNOWN:
+                raise
+            self.core, self._unknown_rules = self._seat.follow(), error
+        self._last_height = self._consortium.last_height
+        self._clock.follow(self.core.membership)
+        # It has not been told yet.
+        self._owed_since_ms = None
 
-
-def _as_event(peer: ReplicaId, message: replica_service_pb2.PeerMessage) -> FromPeer:
-    which = message.WhichOneof("message")
-    if which == "proposal":
-        return ProposalReceived(peer, message.proposal.pre_prepare, message.proposal.batch)
-    if which == "envelope":
-        return EnvelopeReceived(peer, message.envelope)
-    if which == "greeting":
-        return GreetingReceived(peer, message.greeting)
-    if which == "batch_found":
-        return BatchReceived(peer, message.batch_found.batch)
-    return StatusReceived(peer, message.status)
+    def _tell_seat(self) -> None:
+        """Whether it has a vote in this epoch, for the log and for clients."""
+        membership, votes = self.core.membership, isinstance(self.core, Replica)
+        log.info("epoch entered", epoch=membership.epoch, members=membership.n, votes=votes)
+        if self._unknown_rules is not None:
+            self._give_up(self._unknown_rules)
+        elif votes and not self.core.halted:
+            self.problem = None
+            self.intake.reopen()
+        elif self.problem is None:
+            log.warning("replica follows without a vote", replica=self._seat.replica, epoch=membership.epoch)
+            self.intake.refuse("it has no vote in this epoch")

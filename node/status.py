@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 
 from huzheng.v1 import ledger_service_pb2 as pb
 
-from ledger.genesis import PROTOCOL_VERSION, Genesis
+from consensus.follower import Follower
+from ledger.crypto import ReplicaId
+from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from node.clock import NetworkClock, monotonic_ms, wall_clock_ms
 from node.config import NodeConfig
+from node.consortium import Consortium
 from node.feed import BlockFeed
 from node.mempool import Mempool
 from node.metrics import Readings
+from node.peer_book import PeerBook
 from node.peers import Peers
 from node.runtime import Runtime
 from node.tls import TlsFiles
@@ -25,6 +29,8 @@ CHAIN_STALLED = "CHAIN_STALLED"
 CLOCK_OFF = "CLOCK_OFF"
 TLS_EXPIRES_SOON = "TLS_EXPIRES_SOON"
 NOT_GREETED = "NOT_GREETED"
+NO_VOTE = "NO_VOTE"
+PEER_WITHOUT_ADDRESS = "PEER_WITHOUT_ADDRESS"
 VIEW_CHANGING = "VIEW_CHANGING"
 PRIMARY_SUSPECTED = "PRIMARY_SUSPECTED"
 
@@ -36,10 +42,20 @@ STALLED_HEARTBEATS = 3
 class NodeStatus:
     """Reads the parts of a running node; belongs to its event loop."""
 
-    def __init__(self, config: NodeConfig, genesis: Genesis, store: ChainStore, tls: TlsFiles) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        genesis: Genesis,
+        store: ChainStore,
+        consortium: Consortium,
+        book: PeerBook,
+        tls: TlsFiles,
+    ) -> None:
         self._config = config
         self._genesis = genesis
         self._store = store
+        self._consortium = consortium
+        self._book = book
         self._tls = tls
         self._started_ms = wall_clock_ms()
         self._stored_at_ms = monotonic_ms()
@@ -69,9 +85,13 @@ class NodeStatus:
         reasons = list(self.problems())
         if self._runtime.core.network_height > self._store.tip.height + BEHIND_BLOCKS:
             reasons.append(CATCHING_UP)
-        if self._connected() + 1 < self._genesis.membership.q:
+        core = self._runtime.core
+        members = sum(core.membership.member(replica) is not None for replica in self._linked())
+        if isinstance(core, Follower):
+            reasons += [] if self._runtime.problem is not None else [NO_VOTE]
+        elif members + 1 < core.membership.q:
             reasons.append(NO_QUORUM)
-        elif not self._runtime.core.may_vote and not reasons:
+        elif not core.may_vote and not reasons:
             reasons.append(NOT_GREETED)
         return reasons
 
@@ -85,6 +105,8 @@ class NodeStatus:
             warnings.append(VIEW_CHANGING)
         if self._runtime.core.is_suspecting:
             warnings.append(PRIMARY_SUSPECTED)
+        if self._book.without_address():
+            warnings.append(PEER_WITHOUT_ADDRESS)
         if abs(self._clock.offset_ms) > parameters.clock_bound_ms // 2:
             warnings.append(CLOCK_OFF)
         if self._tls.current().expires_soon(datetime.now(UTC)):
@@ -103,8 +125,8 @@ class NodeStatus:
             department=self._config.node.department,
             replica=self._config.node.replica,
             software_version=software_version(),
-            protocol_version=PROTOCOL_VERSION,
-            epoch=self._genesis.membership.epoch,
+            protocol_version=self._consortium.in_force.protocol_version,
+            epoch=core.membership.epoch,
             view=core.view,
             primary=core.primary,
             height=tip.height,
@@ -122,14 +144,15 @@ class NodeStatus:
 
     def readings(self) -> Readings:
         """For the metrics."""
-        core = self._runtime.core
+        runtime = self._runtime
         return Readings(
             gauges={
                 "huzheng_height": lambda: self._store.tip.height,
-                "huzheng_network_height": lambda: core.network_height,
+                "huzheng_epoch": lambda: runtime.core.membership.epoch,
+                "huzheng_network_height": lambda: runtime.core.network_height,
                 "huzheng_block_time_seconds": lambda: self._store.tip.time_ms / 1000,
-                "huzheng_view": lambda: core.view,
-                "huzheng_primary": lambda: core.primary,
+                "huzheng_view": lambda: runtime.core.view,
+                "huzheng_primary": lambda: runtime.core.primary,
                 "huzheng_peers_connected": self._connected,
                 "huzheng_clock_offset_seconds": lambda: self._clock.offset_ms / 1000,
                 "huzheng_tls_expiry_seconds": lambda: self._tls.expiry_ms() / 1000,
@@ -141,7 +164,10 @@ class NodeStatus:
         )
 
     def _connected(self) -> int:
-        return sum(link.connected for link in self._peers.links.values())
+        return len(self._linked())
+
+    def _linked(self) -> list[ReplicaId]:
+        return [replica for replica, link in self._peers.links.items() if link.connected]
 
     def _peer_states(self) -> list[pb.PeerState]:
         now_ms, wall_ms = monotonic_ms(), wall_clock_ms()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from ledger.errors import Code, HuzhengError
+from node.config import TlsSection
 from node.identity import Caller, caller_named_in, is_issued_by
-from node.pki import server_name
+from node.pki import check_authority, server_name
 from node.private_file import read_file, read_private_file
 
 WARN_BEFORE = timedelta(days=30)
@@ -133,29 +134,44 @@ class TlsFiles:
         return tuple(_file_fingerprint(path) for path in (self._certificate, self._key))
 
 
-def server_credentials(files: TlsFiles, client_ca_certificates: Iterable[bytes]) -> grpc.ServerCredentials:
-    """Credentials that demand a client certificate of one of the CAs (DER) and serve the newest good certificate.
+class ClientRoots:
+    """The CAs (DER) whose clients a server lets in. They may be replaced while it runs, from any thread."""
+
+    def __init__(self, ca_certificates: Iterable[bytes]) -> None:
+        self.pem = b""
+        self.replace(ca_certificates)
+
+    def replace(self, ca_certificates: Iterable[bytes]) -> None:
+        """For connections from now on. What can't be read lets nobody in."""
+        self.pem = b"".join(filter(None, map(_readable_pem, ca_certificates)))
+
+
+def server_credentials(files: TlsFiles, roots: ClientRoots) -> grpc.ServerCredentials:
+    """Credentials that demand a client certificate of one of the CAs and serve the newest good certificate.
 
     A renewed certificate is served to the next connection; connections that are open stay so.
     """
-    roots = b"".join(_pem(der) for der in client_ca_certificates)
-    served = files.current()
 
-    def configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
+    def newest() -> tuple[TlsMaterial, bytes]:
+        return files.current(), roots.pem
+
+    def configuration(material: TlsMaterial, pem: bytes) -> grpc.ServerCertificateConfiguration:
         pair = (material.key_pem, material.certificate_pem)
-        return grpc.ssl_server_certificate_configuration([pair], root_certificates=roots)
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=pem)
+
+    served = newest()
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         nonlocal served
-        newest = files.current()
-        if newest is served:
+        found = newest()
+        if found[0] is served[0] and found[1] is served[1]:
             return None
-        served = newest
-        return configuration(newest)
+        served = found
+        return configuration(*found)
 
     # The stubs do not know that None means "no change".
     return grpc.dynamic_ssl_server_credentials(
-        configuration(served),
+        configuration(*served),
         fetch,  # type: ignore[arg-type]
         require_client_authentication=True,
     )
@@ -172,6 +188,32 @@ def channel_credentials(material: TlsMaterial, server_ca_certificate: bytes) -> 
 def channel_options(department: str, replica: int) -> list[tuple[str, str]]:
     """Channel options that make the client expect this replica's name, whatever the address."""
     return [("grpc.ssl_target_name_override", server_name(department, replica))]
+
+
+def own_authority(tls: TlsSection, department: str, known: Mapping[str, bytes]) -> bytes:
+    """The CA (DER) of this machine's department: as the chain names it, or while it does not, as the configuration does.
+
+    `known`: department id -> CA certificate.
+
+    Raises:
+        HuzhengError: TLS_FILE_INVALID; CONFIG_NOT_GENESIS if neither names one.
+    """
+    if department in known:
+        return known[department]
+    if tls.authority is None:
+        detail = f"no department {department} in the genesis; one that joined later names its CA as tls.authority"
+        raise HuzhengError(Code.CONFIG_NOT_GENESIS, detail)
+    certificate = check_authority(
+        read_file(tls.authority, Code.TLS_FILE_INVALID), str(tls.authority), datetime.now(UTC)
+    )
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def _readable_pem(der: bytes) -> bytes | None:
+    try:
+        return _pem(der)
+    except ValueError:
+        return None
 
 
 def _parse_certificate(path: Path, pem: bytes) -> x509.Certificate:

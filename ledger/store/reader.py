@@ -133,6 +133,13 @@ class ChainReader:
         """The last epoch that was decided, be it in force yet or not."""
         return self._of_state(lambda: newest_epoch(self._genesis, self.state))
 
+    def epoch_numbered(self, epoch: int) -> EpochTerms:
+        """The epoch with this number. Raises NOT_FOUND if it has not been decided."""
+        terms = self._of_state(lambda: epoch_numbered(self._genesis, self.state, epoch))
+        if terms is None:
+            raise HuzhengError(Code.NOT_FOUND, f"epoch {epoch}")
+        return terms
+
     def last_height_of(self, terms: EpochTerms) -> Height | None:
         """The last height of an epoch; None while no change has ended it."""
         return self._of_state(lambda: last_height(self._genesis, self.state, terms))
@@ -150,8 +157,8 @@ class ChainReader:
         return tuple(proofs[number] for number in range(1, epoch + 1))
 
     def _epoch_proof(self, epoch: int) -> block_pb2.EpochProof:
-        terms = self._of_state(lambda: epoch_numbered(self._genesis, self.state, epoch))
-        if terms is None or terms.change is None:
+        terms = self.epoch_numbered(epoch)
+        if terms.change is None:
             raise HuzhengError(Code.NOT_FOUND, f"epoch {epoch}")
         height, index = terms.change
         body = _parse(transaction_pb2.Transaction, self.transaction(Place(height, index)), "transaction", height).body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huzheng.v1 import block_pb2, transaction_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
@@ -16,6 +16,9 @@ from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.store.verified import verify_block
 from ledger.transaction import WellFormedTransaction
+
+if TYPE_CHECKING:
+    from node.client import LedgerClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +49,18 @@ class CheckedBlock:
         return block_line(genesis, self.raw, self.results)
 
 
-def check_block(genesis: Genesis, answer: pb.GetBlockResponse) -> CheckedBlock:
+async def check_block(client: LedgerClient, answer: pb.GetBlockResponse) -> CheckedBlock:
     """Checks a block against the genesis: its certificate, its transactions and their signatures, its results.
 
     Raises:
         HuzhengError: UNTRUSTED_ANSWER.
     """
+    genesis = client.genesis
     try:
-        if _height(answer.block) == 0:
+        header = _header(answer.block)
+        if header.height == 0:
             return _check_genesis_block(genesis, answer.block)
-        proven = prove_block(genesis, genesis.membership, answer.block)
+        proven = prove_block(genesis, await client.members_of(header.epoch), answer.block)
         transactions = check_transactions(genesis, proven)
         results = tuple(answer.results)
         verify_block(genesis, proven.header, proven.certificate, results)
@@ -74,8 +79,8 @@ def code_name(code: int) -> str:
     return name.removeprefix("RESULT_CODE_")
 
 
-def _height(raw: bytes) -> int:
-    return strict.read(block_pb2.BlockHeader, strict.read(block_pb2.Block, raw).header).height
+def _header(raw: bytes) -> block_pb2.BlockHeader:
+    return strict.read(block_pb2.BlockHeader, strict.read(block_pb2.Block, raw).header)
 
 
 def _check_genesis_block(genesis: Genesis, raw: bytes) -> CheckedBlock:

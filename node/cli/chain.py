@@ -174,7 +174,7 @@ async def _fetch_block(client: LedgerClient, which: str) -> tuple[CheckedBlock, 
         answer = await client.block(
             block_hash=parse_hash(which, "HASH", "a height, latest, or 64 hexadecimal digits are needed")
         )
-    found = check_block(client.genesis, answer)
+    found = await check_block(client, answer)
     wrong_height = which.isdecimal() and len(which) < 20 and found.height != int(which)
     if wrong_height or (len(which) == 64 and found.block_hash.hex() != which.lower()):
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "another block than the one asked for")

@@ -63,7 +63,7 @@ async def _fetch_all(client: LedgerClient, heights: Heights, writer: _Writer) ->
     wanted = heights.up_to((await client.status()).height)
     writer.expect(len(wanted))
     for height in wanted:
-        block = check_block(client.genesis, await client.block(height=height))
+        block = await check_block(client, await client.block(height=height))
         if block.height != height:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, "another block than the one asked for")
         writer.write(block.to_dict(client.genesis))

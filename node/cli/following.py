@@ -35,7 +35,7 @@ class Follower:
         """One line for each block. Blocks arrive without gaps, each proved by its certificate."""
         async for answer in self._steadily(client.watch_blocks):
             # Asked for again, since the stream has no results.
-            block = check_block(client.genesis, await client.block(block_hash=answer.hash))
+            block = await check_block(client, await client.block(block_hash=answer.hash))
             if block.block_hash != answer.hash:
                 raise HuzhengError(Code.UNTRUSTED_ANSWER, "another block than the one asked for")
             if self._next and block.height != self._next:

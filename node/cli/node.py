@@ -42,13 +42,13 @@ def start(
     import asyncio
 
     from node.config import load_config
-    from node.daemon import build_core, open_node, run
+    from node.daemon import open_node, run, take_seat
 
     config = load_config(path)
     if check:
         opened = open_node(config)
         try:
-            build_core(opened)
+            take_seat(opened).take(at_start=True)
         finally:
             opened.store.close()
         height = opened.store.tip.height

@@ -100,6 +100,10 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         """A receipt."""
         return await self._read(self._queries.receipt, request)
 
+    async def GetMembership(self, request: pb.GetMembershipRequest, context: Context) -> pb.GetMembershipResponse:
+        """How the membership changed."""
+        return await self._read(self._queries.membership, request)
+
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         """Where the node stands."""
         return self._status.response()

@@ -29,6 +29,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _LEDGER + "GetTransaction": _READERS,
     _LEDGER + "GetBlock": _READERS,
     _LEDGER + "GetReceipt": _READERS,
+    _LEDGER + "GetMembership": _READERS,
     _LEDGER + "WatchBlocks": _WATCHERS,
     _LEDGER + "WatchRecords": _WATCHERS,
     _LEDGER + "GetStatus": _ANYONE,

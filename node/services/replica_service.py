@@ -11,9 +11,10 @@ import grpc
 import grpc.aio
 from huzheng.v1 import replica_service_pb2
 
-from ledger.crypto.types import Height, ReplicaId
+from ledger.crypto.types import Height
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
+from node.identity import Caller
 from node.peer_messages import read_group
 from node.peers import Peers
 
@@ -22,20 +23,18 @@ if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_BLOCKS_A_CALL = 1_024
-MAX_FETCHES = 2
-"""Of one peer at a time, each with a block in memory; a correct peer makes one, and may not have heard of its last one's end."""
-
-IdentifyReplica = Callable[[], ReplicaId]
+MAX_FETCHES = 4
+"""Of one department's nodes at a time, each with a block in memory; a correct node makes one, and may not have heard of its last one's end."""
 
 
 class ReplicaService:
     """Replica to replica. Takes messages unread, so that they are looked at before protobuf makes objects of them."""
 
-    def __init__(self, store: ChainStore, peers: Peers, identify: IdentifyReplica) -> None:
+    def __init__(self, store: ChainStore, peers: Peers, identify: Callable[[], Caller]) -> None:
         self._store = store
         self._peers = peers
         self._identify = identify
-        self._fetching: Counter[ReplicaId] = Counter()
+        self._fetching: Counter[str] = Counter()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serves the methods of huzheng.v1.ReplicaService."""
@@ -54,8 +53,9 @@ class ReplicaService:
 
     async def Connect(self, request_iterator: AsyncIterator[bytes], context: Context) -> None:
         """The stream of a peer with a lower id."""
-        link = self._peers.links.get(self._identify())
-        if link is None:
+        caller = self._identify()
+        link = self._peers.links.get(caller.replica)
+        if link is None or link.peer.department != caller.department:
             raise HuzhengError(Code.PEER_UNKNOWN)
         await context.send_initial_metadata(())
 
@@ -67,16 +67,16 @@ class ReplicaService:
     async def FetchBlocks(
         self, request: replica_service_pb2.FetchBlocksRequest, context: Context
     ) -> AsyncIterator[replica_service_pb2.FetchBlocksResponse]:
-        """Stored blocks from a height on."""
-        replica = self._identify()
-        if self._fetching[replica] >= MAX_FETCHES:
+        """Stored blocks from a height on, for any department's node: one that is to join needs them first (M5)."""
+        department = self._identify().department
+        if self._fetching[department] >= MAX_FETCHES:
             raise HuzhengError(Code.OVERLOADED, f"more than {MAX_FETCHES} fetches at once")
-        self._fetching[replica] += 1
+        self._fetching[department] += 1
         try:
             async for block in self._blocks(request):
                 yield replica_service_pb2.FetchBlocksResponse(block=block)
         finally:
-            self._fetching[replica] -= 1
+            self._fetching[department] -= 1
 
     async def _blocks(self, request: replica_service_pb2.FetchBlocksRequest) -> AsyncIterator[bytes]:
         count = min(request.count, MAX_BLOCKS_A_CALL)

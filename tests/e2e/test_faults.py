@@ -11,7 +11,7 @@ import pytest
 from huzheng.v1 import consensus_pb2, ledger_service_pb2, replica_service_pb2
 
 from node.config import NodeConfig, load_config
-from node.tls import TlsFiles, server_credentials
+from node.tls import ClientRoots, TlsFiles, server_credentials
 from scripts.local.network import LocalNetwork, Node, run_huzheng, wait_until
 from scripts.local.workload import Workload
 
@@ -66,7 +66,7 @@ async def impersonate(config: NodeConfig, workload: Workload) -> grpc.aio.Server
         "FetchBlocks": grpc.unary_stream_rpc_method_handler(send_garbage),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("huzheng.v1.ReplicaService", methods),))
-    credentials = server_credentials(tls, [department.ca_certificate for department in departments.values()])
+    credentials = server_credentials(tls, ClientRoots(department.ca_certificate for department in departments.values()))
     server.add_secure_port(str(config.node.listen), credentials)
     await server.start()
     return server

@@ -36,7 +36,7 @@ from node.services.gate import Gate, current_caller
 from node.services.ledger_service import MAX_OUTSTANDING, LedgerService
 from node.services.permissions import PERMISSIONS
 from node.services.replica_service import ReplicaService
-from node.tls import TlsFiles, channel_options, server_credentials
+from node.tls import ClientRoots, TlsFiles, channel_options, server_credentials
 from node.toml_file import Address
 from tests.builders import OBJECTION, Consortium, unit_code
 from tests.sequencer import OneReplica, until
@@ -89,15 +89,13 @@ class Server:
             LedgerService(
                 self.node.intake, Queries(GENESIS, self.node.store), self.node.feed, self.status, self.readers
             ),
-            ReplicaService(
-                self.node.store, peers, lambda: current_caller().require_replica(CONSORTIUM.genesis.membership)
-            ),
+            ReplicaService(self.node.store, peers, current_caller),
             health_aio.HealthServicer(),
         )
         self.server = build_server(limits, GENESIS.parameters, gate, services)
         files = write_files(directory, AUTHORITIES["planning"], Caller("planning", Role.REPLICA, "1"))
         tls = TlsFiles(*files, AUTHORITIES["planning"].certificate_der)
-        self.credentials = server_credentials(tls, authorities.values())
+        self.credentials = server_credentials(tls, ClientRoots(authorities.values()))
         self.port = listen(self.server, Address("127.0.0.1", 0), self.credentials)
 
     async def stop(self) -> None:
@@ -399,8 +397,8 @@ def test_each_role_may_call_what_the_table_says(tmp_path: Path, role: Role) -> N
 
 
 def is_stranger(error: HuzhengError | None) -> bool:
-    """A replica's certificate, but of no replica in the genesis."""
-    return error is not None and "not a member" in error.detail
+    """A replica's certificate, but of no replica that this node has a link with."""
+    return error is not None and error.code is Code.PEER_UNKNOWN
 
 
 def test_without_a_certificate_or_with_a_strangers_there_is_no_connection(tmp_path: Path) -> None:

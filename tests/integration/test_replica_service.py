@@ -30,7 +30,7 @@ from node.server import Services, build_server, listen
 from node.services import gate as gate_module
 from node.services.gate import Gate, current_caller
 from node.services.replica_service import MAX_FETCHES, ReplicaService
-from node.tls import TlsFiles, channel_options, server_credentials
+from node.tls import ClientRoots, TlsFiles, channel_options, server_credentials
 from node.toml_file import Address
 from tests.builders import DEPARTMENTS, Consortium
 from tests.sequencer import OneReplica, until
@@ -78,9 +78,7 @@ class Server:
         self.peers = Peers(OWN, listed, self.listener, lambda peer: self.channels[peer.replica])
         authorities = {name: authority.certificate_der for name, authority in AUTHORITIES.items()}
         gate = Gate(CallerDirectory(authorities), Metrics(), CONCURRENT_CALLS)
-        self.replica = ReplicaService(
-            self.node.store, self.peers, lambda: current_caller().require_replica(GENESIS.membership)
-        )
+        self.replica = ReplicaService(self.node.store, self.peers, current_caller)
         ledger: Any = _Methods()
         services = Services(ledger, self.replica, health_aio.HealthServicer())
         self.server = build_server(LimitsSection(), GENESIS.parameters, gate, services)
@@ -123,7 +121,9 @@ def credentials(directory: Path, replica: ReplicaId, authorities: Any) -> grpc.S
     certificate.write_bytes(leaf.certificate_pem)
     key.touch(0o600)
     key.write_bytes(leaf.key_pem)
-    return server_credentials(TlsFiles(certificate, key, AUTHORITIES[department].certificate_der), authorities)
+    return server_credentials(
+        TlsFiles(certificate, key, AUTHORITIES[department].certificate_der), ClientRoots(authorities)
+    )
 
 
 @asynccontextmanager
@@ -213,8 +213,8 @@ def test_a_peer_at_fault_is_kept_out_for_a_while(tmp_path: Path) -> None:
     [
         (Caller("planning", Role.CLERK, "li"), None, "CALLER_NOT_ALLOWED"),
         (Caller("planning", Role.SYSTEM, "registry"), None, "CALLER_NOT_ALLOWED"),
-        (Caller("planning", Role.REPLICA, "3"), None, "CALLER_NOT_ALLOWED"),
-        (Caller("planning", Role.REPLICA, "99"), None, "CALLER_NOT_ALLOWED"),
+        (Caller("planning", Role.REPLICA, "3"), None, "PEER_UNKNOWN"),
+        (Caller("planning", Role.REPLICA, "99"), None, "PEER_UNKNOWN"),
         (Caller("police", Role.REPLICA, "3"), AUTHORITIES["planning"], "CALLER_DEPARTMENT_MISMATCH"),
         (Caller("tax", Role.REPLICA, "4"), None, "PEER_UNKNOWN"),
     ],

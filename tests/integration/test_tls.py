@@ -16,7 +16,14 @@ import pytest
 from ledger.errors import HuzhengError
 from node.identity import Caller, CallerDirectory, Role
 from node.pki import Authority, Leaf, issue, new_authority, read_authority
-from node.tls import TlsFiles, TlsMaterial, channel_credentials, channel_options, server_credentials
+from node.tls import (
+    ClientRoots,
+    TlsFiles,
+    TlsMaterial,
+    channel_credentials,
+    channel_options,
+    server_credentials,
+)
 
 NOW = datetime.now(UTC)
 PLANNING = new_authority("planning", "规划和自然资源委员会", NOW)
@@ -100,7 +107,7 @@ def with_server(directory: Path, leaf: Leaf, check: Callable[[Server], Awaitable
         )
         server = grpc.aio.server()
         server.add_generic_rpc_handlers((WhoAmI(),))
-        credentials = server_credentials(files, [PLANNING.certificate_der, TAX.certificate_der])
+        credentials = server_credentials(files, ClientRoots([PLANNING.certificate_der, TAX.certificate_der]))
         port = server.add_secure_port("127.0.0.1:0", credentials)
         await server.start()
         try:
@@ -207,7 +214,7 @@ def test_a_client_refuses_a_server_whose_department_only_claims_to_be_the_other(
         files = TlsFiles(certificate, key, TAX.certificate_der)
         server = grpc.aio.server()
         server.add_generic_rpc_handlers((WhoAmI(),))
-        port = server.add_secure_port("127.0.0.1:0", server_credentials(files, [TAX.certificate_der]))
+        port = server.add_secure_port("127.0.0.1:0", server_credentials(files, ClientRoots([TAX.certificate_der])))
         await server.start()
         try:
             assert await Server(tmp_path, files, port).ask(calling(TAX, CLERK)) == NO_CONNECTION

@@ -13,8 +13,10 @@ import pytest
 from ledger.crypto import ED25519_SHA256, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.store import ChainStore
 from node import network as network_module
-from node.config import check_against_genesis, load_config
+from node.config import check_against_chain, load_config
+from node.consortium import Consortium
 from node.genesis_file import read_genesis
 from node.identity import Caller, CallerDirectory, Role
 from node.keyfile import KeyKind, load_signer
@@ -44,11 +46,16 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Network:
     return init_network(tmp_path_factory.mktemp("made") / "network", local_plan(), now=NOW)
 
 
+def at_genesis(genesis: Genesis, directory: Path) -> Consortium:
+    directory.mkdir()
+    return Consortium(ChainStore.scratch(directory, genesis))
+
+
 def code_of(caught: pytest.ExceptionInfo[HuzhengError]) -> Code:
     return caught.value.code
 
 
-def test_every_node_can_start_from_its_directory(network: Network) -> None:
+def test_every_node_can_start_from_its_directory(network: Network, tmp_path: Path) -> None:
     genesis = read_genesis(network.genesis)
     assert list(network.nodes) == ["planning", "tax", "housing", "police"]
     for number, (department, directory) in enumerate(network.nodes.items(), 1):
@@ -56,7 +63,7 @@ def test_every_node_can_start_from_its_directory(network: Network) -> None:
         assert (config.node.replica, config.node.department) == (number, department)
         assert read_genesis(config.node.genesis).chain_id == genesis.chain_id == network.chain_id
         signer = load_signer(config.node.consensus_key, KeyKind.CONSENSUS, genesis.suite)
-        check_against_genesis(config, genesis, signer.public_key)
+        check_against_chain(config, at_genesis(genesis, tmp_path / department), [signer.public_key])
         authority = genesis.departments[department].ca_certificate
         holder = Caller(department, Role.REPLICA, str(number))
         load_material(config.tls.certificate, config.tls.key, authority, NOW, holder)
@@ -230,7 +237,7 @@ def test_departments_can_prepare_their_keys_apart_and_anyone_assembles_the_same_
         config = load_config(install_apart(plan, name, directory / name, genesis))
         assert config.file == places.node / "node.toml"
         signer = load_signer(config.node.consensus_key, KeyKind.CONSENSUS, genesis.suite)
-        check_against_genesis(config, genesis, signer.public_key)
+        check_against_chain(config, at_genesis(genesis, plan_file.parent / f"{name}-chain"), [signer.public_key])
     assert str(load_config(homes["planning"].node / "node.toml").node.listen) == "10.0.0.1:7999"
     # Nothing that is there already is overwritten.
     for again, code in (

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ledger.crypto import Epoch, Member, Membership, ReplicaId
 from ledger.errors import Code, HuzhengError
 from node import identity
 from node.identity import Caller, CallerDirectory, Role
@@ -196,10 +195,23 @@ def test_a_certificate_that_expires_during_a_connection_ends_with_it() -> None:
     assert caught.value.code is Code.CALLER_EXPIRED
 
 
-def test_a_genesis_with_an_unreadable_ca_is_refused() -> None:
-    with pytest.raises(HuzhengError) as caught:
-        CallerDirectory({"tax": b"no certificate"})
-    assert caught.value.code is Code.BAD_GENESIS
+def test_an_unreadable_ca_lets_nobody_in_and_shuts_nobody_else_out() -> None:
+    pem = issue(TAX, CLERK, NOW).certificate_pem
+    directory = CallerDirectory({**AUTHORITIES, "joined": b"no certificate"}, NOW.timestamp)
+    assert directory.identify_certificate(pem) == CLERK
+
+
+def test_departments_come_and_change_while_the_node_runs() -> None:
+    pem = issue(TAX, CLERK, NOW).certificate_pem
+    directory = CallerDirectory({"planning": AUTHORITIES["planning"]}, NOW.timestamp)
+    for authorities, known in (({}, False), (AUTHORITIES, True), ({"tax": AUTHORITIES["planning"]}, False)):
+        directory.replace(authorities)
+        if known:
+            assert directory.identify_certificate(pem) == CLERK
+        else:
+            with pytest.raises(HuzhengError) as caught:
+                directory.identify_certificate(pem)
+            assert caught.value.code is Code.CALLER_UNKNOWN
 
 
 def test_a_private_key_never_shows_in_a_log() -> None:
@@ -222,14 +234,11 @@ def test_a_caller_is_held_to_its_role() -> None:
     assert caught.value.code is Code.CALLER_NOT_ALLOWED
 
 
-def test_only_a_member_run_by_its_own_department_is_a_replica() -> None:
-    members = (Member(ReplicaId(1), "planning", bytes(32)), Member(ReplicaId(2), "tax", bytes(32)))
-    membership = Membership(bytes(32), Epoch(0), members)
-    assert REPLICA.require_replica(membership) == 2
-    for caller in (CLERK, Caller("tax", Role.REPLICA, "1"), Caller("tax", Role.REPLICA, "3")):
-        with pytest.raises(HuzhengError) as caught:
-            caller.require_replica(membership)
-        assert caught.value.code is Code.CALLER_NOT_ALLOWED
+def test_only_a_replicas_certificate_names_a_replica() -> None:
+    assert REPLICA.replica == 2
+    with pytest.raises(HuzhengError) as caught:
+        _ = CLERK.replica
+    assert caught.value.code is Code.CALLER_NOT_ALLOWED
 
 
 def put(directory: Path, leaf: Leaf) -> tuple[Path, Path]:

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import structlog
 
-from consensus.batching import BatchingPolicy
 from consensus.events import Ready, Trace
-from consensus.replica import Replica, ReplicaConfig
-from consensus.votes import Checkpoint
 from ledger.crypto import ReplicaId
+from ledger.genesis import Parameters
 from ledger.store import Entry
-from node.clock import NetworkClock, monotonic_ms
+from node import consortium
+from node.clock import NetworkClock
 from node.evidence import EvidenceFile
 from node.peers import Peers
 from node.runtime import Parts, Runtime
+from node.seat import Seat
 from tests.builders import Consortium
 from tests.sequencer import OneReplica, until
 
@@ -29,20 +29,16 @@ ALONE = ReplicaId(1)
 def runtime_of(node: OneReplica) -> Runtime:
     """A runtime whose replica is the only one, and so decides at once what it proposes."""
     genesis = node.genesis
-    config = ReplicaConfig(
-        genesis.suite,
-        genesis.membership,
-        ALONE,
-        node.consortium.replica_signers[ALONE],
-        genesis.parameters.watermark_window,
-        genesis.parameters.max_batch_bytes,
-        BatchingPolicy(pipeline_depth=1, heartbeat_ms=1, full_bytes=1),
-    )
-    tip = node.store.tip
-    stored = Checkpoint(tip.height, tip.block_hash, node.store.certificate(tip.height))
-    core = Replica(config, stored, node.store.votes(), monotonic_ms())
+    signer = node.consortium.replica_signers[ALONE]
     parts = Parts(
-        genesis, ALONE, core, node.store, node.mempool, NetworkClock(0), node.workers, EvidenceFile(node.store.path)
+        genesis,
+        Seat(genesis, node.store, ALONE, {signer.public_key: signer}),
+        consortium.Consortium(node.store),
+        node.store,
+        node.mempool,
+        NetworkClock(0),
+        node.workers,
+        EvidenceFile(node.store.path),
     )
     runtime = Runtime(parts, node.intake.on_stored)
     runtime.intake = node.intake
@@ -56,7 +52,7 @@ def test_a_node_that_is_stopped_amid_a_write_of_votes_reports_no_fault(
     writing, go_on = threading.Event(), threading.Event()
 
     async def scenario() -> None:
-        node = OneReplica(tmp_path / "data", Consortium(n=1))
+        node = OneReplica(tmp_path / "data", Consortium(n=1, parameters=Parameters(heartbeat_ms=100)))
         write_votes = node.store.write_votes
 
         def slow_write(entries: Sequence[Entry]) -> None:
@@ -81,7 +77,7 @@ def test_a_node_that_is_stopped_amid_a_write_of_votes_reports_no_fault(
 
 def test_only_alarms_of_the_trace_are_logged_where_operators_see_them(tmp_path: Path) -> None:
     async def scenario() -> None:
-        node = OneReplica(tmp_path / "data", Consortium(n=1))
+        node = OneReplica(tmp_path / "data", Consortium(n=1, parameters=Parameters(heartbeat_ms=100)))
         trace = [Trace("ignored", {"reason": "seal known"}), Trace("seals differ", {"height": 3}, is_alarm=True)]
         with structlog.testing.capture_logs() as logged:
             runtime_of(node)._report(Ready(trace=trace))

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahuzheng/v1/consensus.proto\x12\nhuzheng.v1\"c\n\x08\x45nvelope\x12\x0f\n\x07replica\x18\x01 \x01(\r\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.huzheng.v1.MessageKind\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"K\n\x04Vote\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61tch_digest\x18\x04 \x01(\x0c\"D\n\x08Proposal\x12)\n\x0bpre_prepare\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Envelope\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x0c\"h\n\x13PreparedCertificate\x12)\n\x0bpre_prepare\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Envelope\x12&\n\x08prepares\x18\x02 \x03(\x0b\x32\x14.huzheng.v1.Envelope\"E\n\nCheckpoint\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x12\n\nblock_hash\x18\x02 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\"\x88\x01\n\nViewChange\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12*\n\ncheckpoint\x18\x03 \x01(\x0b\x32\x16.huzheng.v1.Checkpoint\x12\x31\n\x08prepared\x18\x04 \x03(\x0b\x32\x1f.huzheng.v1.PreparedCertificate\"~\n\x07NewView\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12*\n\x0cview_changes\x18\x03 \x03(\x0b\x32\x14.huzheng.v1.Envelope\x12*\n\x0cpre_prepares\x18\x04 \x03(\x0b\x32\x14.huzheng.v1.Envelope\".\n\x08Greeting\x12\"\n\x04seen\x18\x01 \x03(\x0b\x32\x14.huzheng.v1.Envelope\"\x1b\n\nBatchFound\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"\xe0\x01\n\rReplicaStatus\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x15\n\rstored_height\x18\x03 \x01(\x04\x12%\n\x05slots\x18\x04 \x03(\x0b\x32\x16.huzheng.v1.SlotStatus\x12\x18\n\x10suspects_primary\x18\x05 \x01(\x08\x12\x14\n\x0cview_entered\x18\x06 \x01(\x08\x12\x14\n\x0cview_changes\x18\x07 \x03(\r\x12\x16\n\x0ewanted_batches\x18\x08 \x03(\x0c\x12\x16\n\x0ewants_greeting\x18\t \x01(\x08\"V\n\nSlotStatus\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x11\n\thas_batch\x18\x02 \x01(\x08\x12\x10\n\x08prepared\x18\x03 \x01(\x08\x12\x11\n\tcommitted\x18\x04 \x01(\x08\"\xb1\x02\n\x0cVoteLogEntry\x12\x30\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1c.huzheng.v1.AcceptedProposalH\x00\x12,\n\x08prepared\x18\x02 \x01(\x0b\x32\x18.huzheng.v1.PreparedSlotH\x00\x12$\n\x04seal\x18\x03 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12&\n\x04view\x18\x04 \x01(\x0b\x32\x16.huzheng.v1.LoggedViewH\x00\x12+\n\x0bview_change\x18\x05 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12(\n\x08new_view\x18\x06 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12\x13\n\tended_key\x18\x07 \x01(\x0cH\x00\x42\x07\n\x05\x65ntry\";\n\nLoggedView\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\r\"a\n\x10\x41\x63\x63\x65ptedProposal\x12&\n\x08proposal\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Proposal\x12%\n\x07prepare\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.Envelope\"j\n\x0cPreparedSlot\x12\x34\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x1f.huzheng.v1.PreparedCertificate\x12$\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.Envelope*\xcc\x01\n\x0bMessageKind\x12\x1c\n\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MESSAGE_KIND_PRE_PREPARE\x10\x01\x12\x18\n\x14MESSAGE_KIND_PREPARE\x10\x02\x12\x17\n\x13MESSAGE_KIND_COMMIT\x10\x03\x12\x15\n\x11MESSAGE_KIND_SEAL\x10\x04\x12\x1c\n\x18MESSAGE_KIND_VIEW_CHANGE\x10\x05\x12\x19\n\x15MESSAGE_KIND_NEW_VIEW\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahuzheng/v1/consensus.proto\x12\nhuzheng.v1\"c\n\x08\x45nvelope\x12\x0f\n\x07replica\x18\x01 \x01(\r\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.huzheng.v1.MessageKind\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"K\n\x04Vote\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61tch_digest\x18\x04 \x01(\x0c\"D\n\x08Proposal\x12)\n\x0bpre_prepare\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Envelope\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x0c\"h\n\x13PreparedCertificate\x12)\n\x0bpre_prepare\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Envelope\x12&\n\x08prepares\x18\x02 \x03(\x0b\x32\x14.huzheng.v1.Envelope\"E\n\nCheckpoint\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x12\n\nblock_hash\x18\x02 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\"\x88\x01\n\nViewChange\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12*\n\ncheckpoint\x18\x03 \x01(\x0b\x32\x16.huzheng.v1.Checkpoint\x12\x31\n\x08prepared\x18\x04 \x03(\x0b\x32\x1f.huzheng.v1.PreparedCertificate\"~\n\x07NewView\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12*\n\x0cview_changes\x18\x03 \x03(\x0b\x32\x14.huzheng.v1.Envelope\x12*\n\x0cpre_prepares\x18\x04 \x03(\x0b\x32\x14.huzheng.v1.Envelope\"=\n\x08Greeting\x12\"\n\x04seen\x18\x01 \x03(\x0b\x32\x14.huzheng.v1.Envelope\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x1b\n\nBatchFound\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"\xe0\x01\n\rReplicaStatus\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x15\n\rstored_height\x18\x03 \x01(\x04\x12%\n\x05slots\x18\x04 \x03(\x0b\x32\x16.huzheng.v1.SlotStatus\x12\x18\n\x10suspects_primary\x18\x05 \x01(\x08\x12\x14\n\x0cview_entered\x18\x06 \x01(\x08\x12\x14\n\x0cview_changes\x18\x07 \x03(\r\x12\x16\n\x0ewanted_batches\x18\x08 \x03(\x0c\x12\x16\n\x0ewants_greeting\x18\t \x01(\x08\"V\n\nSlotStatus\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x11\n\thas_batch\x18\x02 \x01(\x08\x12\x10\n\x08prepared\x18\x03 \x01(\x08\x12\x11\n\tcommitted\x18\x04 \x01(\x08\"\xb1\x02\n\x0cVoteLogEntry\x12\x30\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1c.huzheng.v1.AcceptedProposalH\x00\x12,\n\x08prepared\x18\x02 \x01(\x0b\x32\x18.huzheng.v1.PreparedSlotH\x00\x12$\n\x04seal\x18\x03 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12&\n\x04view\x18\x04 \x01(\x0b\x32\x16.huzheng.v1.LoggedViewH\x00\x12+\n\x0bview_change\x18\x05 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12(\n\x08new_view\x18\x06 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12\x13\n\tended_key\x18\x07 \x01(\x0cH\x00\x42\x07\n\x05\x65ntry\";\n\nLoggedView\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\x04\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\r\"a\n\x10\x41\x63\x63\x65ptedProposal\x12&\n\x08proposal\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.Proposal\x12%\n\x07prepare\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.Envelope\"j\n\x0cPreparedSlot\x12\x34\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x1f.huzheng.v1.PreparedCertificate\x12$\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.Envelope*\xcc\x01\n\x0bMessageKind\x12\x1c\n\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18MESSAGE_KIND_PRE_PREPARE\x10\x01\x12\x18\n\x14MESSAGE_KIND_PREPARE\x10\x02\x12\x17\n\x13MESSAGE_KIND_COMMIT\x10\x03\x12\x15\n\x11MESSAGE_KIND_SEAL\x10\x04\x12\x1c\n\x18MESSAGE_KIND_VIEW_CHANGE\x10\x05\x12\x19\n\x15MESSAGE_KIND_NEW_VIEW\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huzheng.v1.consensus_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MESSAGEKIND']._serialized_start=1703
-  _globals['_MESSAGEKIND']._serialized_end=1907
+  _globals['_MESSAGEKIND']._serialized_start=1718
+  _globals['_MESSAGEKIND']._serialized_end=1922
   _globals['_ENVELOPE']._serialized_start=42
   _globals['_ENVELOPE']._serialized_end=141
   _globals['_VOTE']._serialized_start=143
@@ -48,19 +48,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NEWVIEW']._serialized_start=606
   _globals['_NEWVIEW']._serialized_end=732
   _globals['_GREETING']._serialized_start=734
-  _globals['_GREETING']._serialized_end=780
-  _globals['_BATCHFOUND']._serialized_start=782
-  _globals['_BATCHFOUND']._serialized_end=809
-  _globals['_REPLICASTATUS']._serialized_start=812
-  _globals['_REPLICASTATUS']._serialized_end=1036
-  _globals['_SLOTSTATUS']._serialized_start=1038
-  _globals['_SLOTSTATUS']._serialized_end=1124
-  _globals['_VOTELOGENTRY']._serialized_start=1127
-  _globals['_VOTELOGENTRY']._serialized_end=1432
-  _globals['_LOGGEDVIEW']._serialized_start=1434
-  _globals['_LOGGEDVIEW']._serialized_end=1493
-  _globals['_ACCEPTEDPROPOSAL']._serialized_start=1495
-  _globals['_ACCEPTEDPROPOSAL']._serialized_end=1592
-  _globals['_PREPAREDSLOT']._serialized_start=1594
-  _globals['_PREPAREDSLOT']._serialized_end=1700
+  _globals['_GREETING']._serialized_end=795
+  _globals['_BATCHFOUND']._serialized_start=797
+  _globals['_BATCHFOUND']._serialized_end=824
+  _globals['_REPLICASTATUS']._serialized_start=827
+  _globals['_REPLICASTATUS']._serialized_end=1051
+  _globals['_SLOTSTATUS']._serialized_start=1053
+  _globals['_SLOTSTATUS']._serialized_end=1139
+  _globals['_VOTELOGENTRY']._serialized_start=1142
+  _globals['_VOTELOGENTRY']._serialized_end=1447
+  _globals['_LOGGEDVIEW']._serialized_start=1449
+  _globals['_LOGGEDVIEW']._serialized_end=1508
+  _globals['_ACCEPTEDPROPOSAL']._serialized_start=1510
+  _globals['_ACCEPTEDPROPOSAL']._serialized_end=1607
+  _globals['_PREPAREDSLOT']._serialized_start=1609
+  _globals['_PREPAREDSLOT']._serialized_end=1715
 # @@protoc_insertion_point(module_scope)

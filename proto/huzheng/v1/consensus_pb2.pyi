@@ -267,6 +267,9 @@ class Greeting(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEEN_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """The epoch whose messages the sender knows; what it saw in others it does not say."""
     @_builtins.property
     def seen(self) -> _containers.RepeatedCompositeFieldContainer[Global___Envelope]:
         """The newest of each sort: PRE_PREPARE, PREPARE or COMMIT; seal; VIEW_CHANGE."""
@@ -275,10 +278,11 @@ class Greeting(_message.Message):
         self,
         *,
         seen: _abc.Iterable[Global___Envelope] | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "seen", b"seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -75,6 +75,11 @@ class LedgerServiceStub:
                 request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptRequest.SerializeToString,
                 response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptResponse.FromString,
                 _registered_method=True)
+        self.GetMembership = channel.unary_unary(
+                '/huzheng.v1.LedgerService/GetMembership',
+                request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.FromString,
+                _registered_method=True)
         self.WatchBlocks = channel.unary_stream(
                 '/huzheng.v1.LedgerService/WatchBlocks',
                 request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.WatchBlocksRequest.SerializeToString,
@@ -152,6 +157,13 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMembership(self, request, context):
+        """How the membership changed from the genesis on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchBlocks(self, request, context):
         """Blocks from a height on, then each new one.
         """
@@ -215,6 +227,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetReceipt,
                     request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptRequest.FromString,
                     response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptResponse.SerializeToString,
+            ),
+            'GetMembership': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMembership,
+                    request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.SerializeToString,
             ),
             'WatchBlocks': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchBlocks,
@@ -449,6 +466,33 @@ class LedgerService:
             '/huzheng.v1.LedgerService/GetReceipt',
             huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptRequest.SerializeToString,
             huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMembership(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/GetMembership',
+            huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.SerializeToString,
+            huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,8 @@ class LedgerServiceStub:
     """A block, by height or hash."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetReceiptRequest, _ledger_service_pb2.GetReceiptResponse]
     """The receipt of a record or of a transaction."""
+    GetMembership: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetMembershipRequest, _ledger_service_pb2.GetMembershipResponse]
+    """How the membership changed from the genesis on."""
     WatchBlocks: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchBlocksRequest, _ledger_service_pb2.WatchBlocksResponse]
     """Blocks from a height on, then each new one."""
     WatchRecords: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchRecordsRequest, _ledger_service_pb2.WatchRecordsResponse]
@@ -77,6 +79,8 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """A block, by height or hash."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetReceiptRequest, _ledger_service_pb2.GetReceiptResponse]  # type: ignore[assignment]
     """The receipt of a record or of a transaction."""
+    GetMembership: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetMembershipRequest, _ledger_service_pb2.GetMembershipResponse]  # type: ignore[assignment]
+    """How the membership changed from the genesis on."""
     WatchBlocks: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchBlocksRequest, _ledger_service_pb2.WatchBlocksResponse]  # type: ignore[assignment]
     """Blocks from a height on, then each new one."""
     WatchRecords: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchRecordsRequest, _ledger_service_pb2.WatchRecordsResponse]  # type: ignore[assignment]
@@ -150,6 +154,14 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.GetReceiptResponse, _abc.Awaitable[_ledger_service_pb2.GetReceiptResponse]]:
         """The receipt of a record or of a transaction."""
+
+    @_abc_1.abstractmethod
+    def GetMembership(
+        self,
+        request: _ledger_service_pb2.GetMembershipRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetMembershipResponse, _abc.Awaitable[_ledger_service_pb2.GetMembershipResponse]]:
+        """How the membership changed from the genesis on."""
 
     @_abc_1.abstractmethod
     def WatchBlocks(
