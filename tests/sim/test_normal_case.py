@@ -44,12 +44,15 @@ def test_a_disk_that_loses_what_was_synced_is_noticed_by_the_checks() -> None:
     """Not a promise of the core, but of the checks: they would see a core that speaks before its votes are durable."""
     faults = Faults(max_delay_ms=20, crash=0.02, max_down_ms=500, loses_votes=True)
 
-    def run_all() -> None:
-        for seed in range(20):
-            run(Cluster(seed, n=4, faults=faults), 20, limit_ms=300_000)
+    def noticed(seed: int) -> str:
+        try:
+            run(Cluster(seed, n=4, faults=faults), 20, limit_ms=20_000)
+        except AssertionError as failure:
+            # Some stand still instead: replicas that found out their loss vote no more.
+            return str(failure)
+        return ""
 
-    with pytest.raises(AssertionError, match="signed two different things"):
-        run_all()
+    assert any("signed two different things" in noticed(seed) for seed in range(20))
 
 
 @pytest.mark.parametrize("seed", range(10))
