@@ -18,14 +18,11 @@ class Rules:
     """One version: what it does otherwise than the version before."""
 
     version: int
-    operations: frozenset[str] = frozenset({"add_key", "revoke_key"})
+    operations: frozenset[str] = frozenset({"add_key", "revoke_key", "change_membership"})
     """The operations that it knows (T3)."""
     refuses: Callable[[pb.TransactionBody], pb.ResultCode.ValueType] = _refuse_nothing
     """Why it refuses a transaction that all other rules accept; ACCEPTED if it does not."""
 
-
-MEMBERSHIP_OPERATIONS = frozenset({"add_key", "revoke_key", "change_membership"})
-"""What version 1 knows once nodes can go from one epoch to the next; until then no transaction may change the membership."""
 
 RULES: Mapping[int, Rules] = MappingProxyType({1: Rules(1)})
 """By version. A node that needs another stops before the first block it is in force for."""

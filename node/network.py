@@ -71,7 +71,7 @@ def init_network(
     Raises:
         HuzhengError: NETWORK_DIRECTORY_USED, FILE_ACCESS, NETWORK_PLAN_INVALID, BAD_GENESIS, BAD_CATALOGUE.
     """
-    with _built_beside(directory) as (building, target):
+    with built_beside(directory) as (building, target):
         return _build(building, target, plan, passphrase, tls_days, now or datetime.now(UTC), progress)
 
 
@@ -157,7 +157,7 @@ def prepare_apart(
     Raises:
         HuzhengError: NETWORK_DIRECTORY_USED, FILE_ACCESS, NETWORK_PLAN_INVALID.
     """
-    with _built_beside(directory) as (building, target):
+    with built_beside(directory) as (building, target):
         places = Places.below(building)
         prepare(plan, department, places, now or datetime.now(UTC), passphrase=passphrase, tls_days=tls_days)
     return Places.below(target).member
@@ -252,7 +252,7 @@ def _places(directory: Path, department: str) -> Places:
 
 
 @contextmanager
-def _built_beside(directory: Path) -> Iterator[tuple[Path, Path]]:
+def built_beside(directory: Path) -> Iterator[tuple[Path, Path]]:
     """A directory to build in, and the absolute `directory`, which it becomes if all goes well; else it vanishes."""
     target = directory.absolute()
     _require_free(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from node.config import LimitsSection, LogSection
-from node.network_plan import DepartmentPlan
+from node.network_plan import DepartmentPlan, NetworkPlan
 
 AUTHORITY_README = """\
 {name_zh} ({name_en}): certificate authority of the department "{department}"
@@ -36,6 +36,25 @@ huzheng network prepare; this directory, with everybody's keys in one place, is 
 本目录包含全部部门的密钥，仅供试用；正式网络中各部门应在本机用 huzheng network prepare 自行生成密钥。
 """
 
+_PLAN = """\
+# The plan of a network: what all departments agree on before they make their keys. Replica ids follow this order, so
+# that departments which join later are added at the end.
+
+[network]
+name = "{name}"
+suite = "{suite}"
+
+{departments}"""
+
+_DEPARTMENT = """\
+[[departments]]
+id = "{it.id}"
+credit_code = "{it.credit_code}"
+name_zh = "{it.name_zh}"
+name_en = "{it.name_en}"
+address = "{it.address}"
+"""
+
 _NODE = """\
 # Node of {name_zh} ({name_en}). Paths are relative to this file. Only local settings are here: what all nodes must
 # share is in the genesis.
@@ -52,7 +71,7 @@ listen = "{listen}"
 [tls]
 certificate = "keys/tls.crt"
 key = "keys/tls.key"
-
+{authority}
 # Metrics and health, without TLS: keep them on loopback or behind a proxy.
 [http]
 listen = "{http}"
@@ -77,7 +96,7 @@ genesis = "genesis.bin"
 [tls]
 certificate = "keys/tls.crt"
 key = "keys/tls.key"
-
+{authority}
 {keys}# Nodes are tried in this order: the department's own first.
 {nodes}"""
 
@@ -89,9 +108,18 @@ admin = "keys/admin.key"
 """
 
 
-def node_toml(described: DepartmentPlan, replica: int, peers: Iterable[tuple[int, DepartmentPlan]]) -> str:
-    """The text of a `node.toml`."""
+def plan_toml(plan: NetworkPlan) -> str:
+    """The text of a plan with the catalogue and the parameters that are the default."""
+    departments = "\n".join(_DEPARTMENT.format(it=department) for department in plan.departments)
+    return _PLAN.format(name=plan.name, suite=plan.suite, departments=departments)
+
+
+def node_toml(
+    described: DepartmentPlan, replica: int, peers: Iterable[tuple[int, DepartmentPlan]], *, authority: str = ""
+) -> str:
+    """The text of a `node.toml`. `authority`: the CA's file, of a department that the genesis does not name."""
     defaults = LimitsSection()
+    departments = '\ndepartment = "{id}"' if authority else ""
     return _NODE.format(
         name_zh=described.name_zh,
         name_en=described.name_en,
@@ -101,20 +129,31 @@ def node_toml(described: DepartmentPlan, replica: int, peers: Iterable[tuple[int
         http=described.http_address,
         limits="\n".join(f"{name} = {getattr(defaults, name)}" for name in defaults.__struct_fields__),
         log=LogSection(),
-        peers="\n".join(f'# {peer.id}\n[peers.{number}]\naddress = "{peer.address}"\n' for number, peer in peers),
+        authority=_authority(authority),
+        peers="\n".join(
+            f'# {peer.id}\n[peers.{number}]\naddress = "{peer.address}"{departments.format(id=peer.id)}\n'
+            for number, peer in peers
+        ),
     )
 
 
-def client_toml(described: DepartmentPlan, role: str, nodes: Iterable[tuple[int, DepartmentPlan]]) -> str:
-    """The text of a `client.toml`; a system's names its signing keys."""
+def client_toml(
+    described: DepartmentPlan, role: str, nodes: Iterable[tuple[int, DepartmentPlan]], *, authority: str = ""
+) -> str:
+    """The text of a `client.toml`; a system's names its signing keys. `authority`: as in `node_toml`."""
     return _CLIENT.format(
         name_zh=described.name_zh,
         name_en=described.name_en,
         department=described.id,
         role=role,
         keys=_SYSTEM_KEYS if role == "system" else "",
+        authority=_authority(authority),
         nodes="\n".join(
             f'[[nodes]]\nreplica = {number}\ndepartment = "{node.id}"\naddress = "{node.address}"\n'
             for number, node in nodes
         ),
     )
+
+
+def _authority(file: str) -> str:
+    return f'authority = "{file}"\n' if file else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from huzheng.v1 import genesis_pb2
@@ -13,19 +12,18 @@ from ledger.crypto import Height, ReplicaId
 from ledger.epochs import EpochTerms, epoch_at
 from ledger.genesis import Parameters
 from ledger.membership_change import approve, build_change, build_seat, change_operation
-from ledger.rules import MEMBERSHIP_OPERATIONS, RULES, Rules
+from ledger.rules import RULES, Rules
 from ledger.store import ChainStore
 from tests.builders import Chain, Consortium
 
 WINDOW = 4
-WITH_MEMBERSHIP = {1: replace(RULES[1], operations=MEMBERSHIP_OPERATIONS)}
 APPROVERS = ("housing", "planning", "police")
 
 
 def changeable(n: int = 4, rules: dict[int, Rules] | None = None) -> Consortium:
     """A consortium whose protocol has changes of the membership, with the smallest window."""
     parameters = Parameters(watermark_window=WINDOW)
-    return Consortium(n=n, parameters=parameters, rules=rules or WITH_MEMBERSHIP)
+    return Consortium(n=n, parameters=parameters, rules=rules or RULES)
 
 
 def seat(consortium: Consortium, replica: int, department: str = "tax", key: str = "") -> pb.SeatReplica:

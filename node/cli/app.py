@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ledger.errors import Language
-from node.cli import chain, evidence, keys, network, node, receipt, record, sample_data, submit, verify
+from node.cli import chain, evidence, keys, member, network, node, receipt, record, sample_data, submit, verify
 from node.cli.localise import LocalGroup, localise
 from node.cli.session import LanguageOption, OutputOption, ProfileOption, TimeoutOption, common_options
 from node.cli.texts import Texts
@@ -19,7 +19,19 @@ EPILOG = (
     "Errors go to standard error, as JSON with --output json."
 )
 # What clerks need first.
-ORDER = ("verify", "record", "receipt", "submit", "chain", "node", "evidence", "network", "keys", "sample-data")
+ORDER = (
+    "verify",
+    "record",
+    "receipt",
+    "submit",
+    "chain",
+    "node",
+    "evidence",
+    "network",
+    "member",
+    "keys",
+    "sample-data",
+)
 
 
 def build_app() -> typer.Typer:
@@ -42,6 +54,7 @@ def build_app() -> typer.Typer:
     verify.add_to(app)
     app.add_typer(chain.app, name="chain")
     app.add_typer(evidence.app, name="evidence")
+    app.add_typer(member.app, name="member")
     app.add_typer(keys.app, name="keys")
     sample_data.add_to(app)
     return app

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from node.cli.connection import with_client
 from node.cli.files import parse_hash
 from node.cli.session import Session, command, group
-
-if TYPE_CHECKING:
-    from huzheng.v1 import transaction_pb2
-
-    from node.client import Final, LedgerClient
+from node.cli.signing import submit_operation
 
 app = group("Signing keys: make and show them, register and revoke them on chain.")
 SUITE = "ed25519-sha256"
@@ -104,7 +99,7 @@ def add(
     number = genesis_pb2.KEY_ROLE_ADMIN if role is RegisteredRole.ADMIN else genesis_pb2.KEY_ROLE_SYSTEM
     key = genesis_pb2.SigningKey(public_key=_public_key(public_key), role=number)
     operation = transaction_pb2.Operation(add_key=transaction_pb2.AddKey(key=key))
-    _submit(session, operation, session.t("Registered."))
+    submit_operation(session, operation, session.t("Registered."))
 
 
 @command(app, "revoke", online=True)
@@ -116,7 +111,7 @@ def revoke(
     from huzheng.v1 import transaction_pb2
 
     operation = transaction_pb2.Operation(revoke_key=transaction_pb2.RevokeKey(public_key=_public_key(public_key)))
-    _submit(session, operation, session.t("Revoked."))
+    submit_operation(session, operation, session.t("Revoked."))
 
 
 def _public_key(text: str) -> bytes:
@@ -129,32 +124,3 @@ def _public_key(text: str) -> bytes:
             raise HuzhengError(Code.KEY_FILE_INVALID, f"{text}: no public-key line; give the 64 digits")
         return found
     return parse_hash(text, "PUBLIC-KEY", "neither a key file nor 64 hexadecimal digits")
-
-
-def _submit(session: Session, operation: transaction_pb2.Operation, done: str) -> None:
-    final = with_client(session, lambda client: _sign_and_submit(session, client, operation))
-    if session.out.is_json:
-        session.out.json(final.verdict.to_dict())
-        return
-    session.out.line(done, "bold green")
-    pairs = [(session.t("Transaction"), final.transaction_id.hex()), (session.t("Block"), final.verdict.height)]
-    session.out.pairs("", pairs)
-
-
-async def _sign_and_submit(session: Session, client: LedgerClient, operation: transaction_pb2.Operation) -> Final:
-    from time import time
-
-    from ledger.building import build_transaction
-    from ledger.errors import Code, HuzhengError
-    from node.keyfile import KeyKind, load_signer
-
-    profile = session.profile()
-    if profile.keys.admin is None:
-        raise HuzhengError(Code.CONFIG_INVALID, f"{profile.file}: keys.admin is needed for this")
-    signer = load_signer(profile.keys.admin, KeyKind.ADMIN, client.genesis.suite)
-    expires_ms = int(time() * 1000) + client.genesis.parameters.max_lifetime_ms // 2
-    raw = build_transaction(client.genesis, signer, profile.client.department, expires_ms, operations=[operation])
-    final = await client.submit(raw)
-    if final.verdict.refusal is not None:
-        raise HuzhengError(final.verdict.refusal)
-    return final

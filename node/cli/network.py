@@ -62,6 +62,30 @@ def init(
     _show_network(session, network, chosen)
 
 
+@command(app, "plan")
+def write_plan(
+    session: Session,
+    path: Annotated[Path, typer.Argument(metavar="PLAN", help="The new plan file.")],
+    departments: Annotated[
+        int, typer.Option("--departments", "-n", min=1, max=100, help="How many departments, all on this machine.")
+    ] = 4,
+    base_port: Annotated[
+        int | None, typer.Option("--base-port", help="Nodes listen at the ports after this one.")
+    ] = None,
+) -> None:
+    """Write a plan to start from: change names and addresses in it."""
+    from node.network_plan import BASE_PORT, local_plan
+    from node.network_texts import plan_toml
+    from node.private_file import write_new_file
+
+    plan = local_plan(departments, base_port or BASE_PORT)
+    write_new_file(path, plan_toml(plan).encode(), private=False)
+    if session.out.is_json:
+        session.out.json({"plan": str(path), "departments": [described.id for described in plan.departments]})
+        return
+    session.out.line(session.t("Plan written to {file}.", file=path), "bold green")
+
+
 @command(app, "prepare")
 def prepare_keys(
     session: Session,

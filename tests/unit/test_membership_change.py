@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,6 @@ from tests.builders import Chain, Consortium
 from tests.memberships import (
     APPROVERS,
     WINDOW,
-    WITH_MEMBERSHIP,
     activate,
     add,
     add_department,
@@ -280,14 +278,6 @@ def test_a_change_of_the_wrong_form_is_not_well_formed(name: str, code: Code) ->
     assert caught.value.code is code
 
 
-def test_until_nodes_can_change_their_epoch_no_change_is_well_formed() -> None:
-    consortium = changeable()
-    raw = change_transaction(consortium, add(consortium, 5))
-    with pytest.raises(HuzhengError) as caught:
-        check_transaction(raw, replace(consortium.genesis, rules=RULES))
-    assert caught.value.code is Code.MALFORMED_TRANSACTION
-
-
 def test_limits_of_a_change() -> None:
     consortium = changeable()
     for actions in ([], [remove(1)] * 17, [add_department(consortium, "Water")]):
@@ -422,7 +412,7 @@ def refuses_two_operations(body: tx.TransactionBody) -> tx.ResultCode.ValueType:
     return tx.RESULT_CODE_BAD_KEY if len(body.operations) > 1 else tx.RESULT_CODE_ACCEPTED
 
 
-SECOND = WITH_MEMBERSHIP | {2: Rules(2, refuses=refuses_two_operations)}
+SECOND = {**RULES, 2: Rules(2, refuses=refuses_two_operations)}
 
 
 def test_a_version_is_in_force_from_the_first_block_of_its_epoch_on() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +13,10 @@ from ledger.errors import HuzhengError
 from ledger.genesis import Genesis
 from ledger.receipt import verify_receipt
 from ledger.transaction import check_transaction
-from tests.memberships import WITH_MEMBERSHIP
 from tests.vectors import load
 
 VECTORS = load("membership.json")
-GENESIS = replace(Genesis.read(bytes.fromhex(VECTORS["genesis"])), rules=WITH_MEMBERSHIP)
+GENESIS = Genesis.read(bytes.fromhex(VECTORS["genesis"]))
 
 
 def test_the_golden_change_is_well_formed_and_makes_the_golden_epoch() -> None:

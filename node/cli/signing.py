@@ -1,0 +1,57 @@
+"""Operations that a department signs with its admin key: signed, submitted, and their outcome shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from node.cli.connection import with_client
+from node.cli.session import Session
+
+if TYPE_CHECKING:
+    from huzheng.v1 import transaction_pb2
+
+    from ledger.crypto import Signer
+    from ledger.genesis import Genesis
+    from node.client import Final, LedgerClient
+    from node.profile import ClientProfile
+
+
+def load_admin(profile: ClientProfile, genesis: Genesis) -> Signer:
+    """The profile's admin key.
+
+    Raises:
+        HuzhengError: CONFIG_INVALID if it names none; as `load_signer`.
+    """
+    from ledger.errors import Code, HuzhengError
+    from node.keyfile import KeyKind, load_signer
+
+    if profile.keys.admin is None:
+        raise HuzhengError(Code.CONFIG_INVALID, f"{profile.file}: keys.admin is needed for this")
+    return load_signer(profile.keys.admin, KeyKind.ADMIN, genesis.suite)
+
+
+def submit_operation(session: Session, operation: transaction_pb2.Operation, done: str) -> None:
+    """Has an operation carried out, and shows that it was. Raises HuzhengError with the reason of a refusal."""
+    final = with_client(session, lambda client: _sign_and_submit(session, client, operation))
+    if session.out.is_json:
+        session.out.json(final.verdict.to_dict())
+        return
+    session.out.line(done, "bold green")
+    pairs = [(session.t("Transaction"), final.transaction_id.hex()), (session.t("Block"), final.verdict.height)]
+    session.out.pairs("", pairs)
+
+
+async def _sign_and_submit(session: Session, client: LedgerClient, operation: transaction_pb2.Operation) -> Final:
+    from time import time
+
+    from ledger.building import build_transaction
+    from ledger.errors import HuzhengError
+
+    profile = session.profile()
+    signer = load_admin(profile, client.genesis)
+    expires_ms = int(time() * 1000) + client.genesis.parameters.max_lifetime_ms // 2
+    raw = build_transaction(client.genesis, signer, profile.client.department, expires_ms, operations=[operation])
+    final = await client.submit(raw)
+    if final.verdict.refusal is not None:
+        raise HuzhengError(final.verdict.refusal)
+    return final
