@@ -27,9 +27,12 @@ _TAG_FORWARDED = 0x22
 _TAG_GREETING = 0x32
 _MAX_PARTS = {_TAG_FORWARDED: MAX_FORWARDED, _TAG_GREETING: MAX_SEEN}
 """Messages that are one repeated field, and how many elements it may have."""
+_TAG_EPOCH = 0x10
+"""The one number that may follow them: a greeting's epoch."""
 _TAGS_LARGE = b"\x0a\x12\x3a"
 """Proposals, envelopes (of which consensus limits the body by its kind) and batches found: one large text of bytes in each."""
 _MAX_VARINT_BYTES = 5
+_MAX_NUMBER_BYTES = 10
 
 
 def read_group(raw: bytes) -> list[replica_service_pb2.PeerMessage]:
@@ -71,10 +74,15 @@ def _read_message(raw: bytes) -> replica_service_pb2.PeerMessage:
 
 
 def _parts(raw: bytes, limit: int) -> Iterator[bytes]:
-    """The elements of a message that has nothing but a repeated field 1."""
+    """The elements of a message that has nothing but a repeated field 1, and perhaps a number."""
     position = 0
     count = 0
     while position < len(raw):
+        if raw[position] == _TAG_EPOCH:
+            position = _after_number(raw, position + 1)
+            if position < len(raw):
+                raise _unreadable()
+            return
         if raw[position] != _TAG_REPEATED:
             raise _unreadable()
         start, position = _span(raw, position + 1)
@@ -101,6 +109,14 @@ def _span(raw: bytes, position: int) -> tuple[int, int]:
             if start + length > len(raw):
                 raise _unreadable()
             return start, start + length
+    raise _unreadable()
+
+
+def _after_number(raw: bytes, position: int) -> int:
+    """Where the number that starts here has ended."""
+    for index, byte in enumerate(raw[position : position + _MAX_NUMBER_BYTES]):
+        if byte < 0x80:
+            return position + index + 1
     raise _unreadable()
 
 

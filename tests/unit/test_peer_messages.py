@@ -111,6 +111,21 @@ def test_a_greeting_may_be_large_but_has_few_parts() -> None:
     refuse(field(0x0A, field(0x32, b"\x0a\x00" * (MAX_SEEN + 1))))
 
 
+@pytest.mark.parametrize("epoch", [0, 1, 127, 128, (1 << 64) - 1])
+@pytest.mark.parametrize("count", [0, 1, MAX_SEEN])
+def test_a_greeting_says_of_which_epoch_it_is(epoch: int, count: int) -> None:
+    greeting = consensus_pb2.Greeting(seen=[consensus_pb2.Envelope(replica=2)] * count, epoch=epoch)
+    sent = replica_service_pb2.PeerMessage(greeting=greeting)
+    assert read_group(replica_service_pb2.ConnectRequest(messages=[sent]).SerializeToString()) == [sent]
+
+
+@pytest.mark.parametrize(
+    "end", [b"\x10", b"\x10\x80", b"\x10" + b"\xff" * 11, b"\x10\x01\x0a\x00", b"\x10\x01\x10\x01", b"\x18\x01"]
+)
+def test_nothing_else_may_follow_what_a_greeting_has_seen(end: bytes) -> None:
+    refuse(field(0x0A, field(0x32, b"\x0a\x00" + end)))
+
+
 @pytest.mark.parametrize(
     "raw", [b"\xff", b"\x0a", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x05abc", b"\x0a\x80", b"\x08\x01", b"\x0b" * 9, b"\0"]
 )
