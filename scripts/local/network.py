@@ -11,7 +11,7 @@ import sys
 import time
 import tomllib
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -204,11 +204,12 @@ class LocalNetwork:
         """The profile of one of a department's users."""
         return self.directory / "clients" / department / role / "client.toml"
 
-    def start(self) -> None:
-        """Starts all daemons and waits until all are ready."""
-        for node in self.nodes.values():
+    def start(self, without: Collection[Node] = ()) -> None:
+        """Starts all daemons, or all but some, and waits until they are ready."""
+        started = [node for node in self.nodes.values() if node not in without]
+        for node in started:
             node.start()
-        for node in self.nodes.values():
+        for node in started:
             node.wait_ready()
 
     def stop(self) -> None:
@@ -217,10 +218,10 @@ class LocalNetwork:
             node.stop()
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[LocalNetwork]:
-        """All daemons up inside, all gone after."""
+    def running(self, without: Collection[Node] = ()) -> Iterator[LocalNetwork]:
+        """All daemons up inside, or all but some; all gone after."""
         try:
-            self.start()
+            self.start(without)
             yield self
         finally:
             for node in self.nodes.values():

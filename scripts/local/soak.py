@@ -3,6 +3,7 @@
 `--fault kill`: kill -9 of one daemon at a random moment, down for a random time. `--fault kill-primary`: always of the present primary.
 `--fault pause-primary`: SIGSTOP of the primary for `--pause` seconds, then SIGCONT. The last two measure how long it is until a
 transaction that is submitted at another node right after the fault is final.
+`--fault behind`: one node has nothing and the others `--blocks` blocks, and more while it catches up; how fast it does is measured.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import random
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
@@ -24,12 +25,34 @@ from ledger.building import transaction_id
 from ledger.crypto import strict
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
+from scripts.local.behind import CaughtUp, catch_up
+from scripts.local.long_chain import give_long_chain
 from scripts.local.network import LocalNetwork, NetworkFailure, Node, run_huzheng, wait_until
 from scripts.local.workload import Workload
 
 CALL_TIMEOUT_S = 10.0
 RETRY_S = 0.2
 SETTLE_TIMEOUT_S = 60.0
+BEHIND = "police"
+"""The department whose node is behind, with `--fault behind`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done."""
+
+    rounds: int = 20
+    clients: int = 8
+    seed: int = 1
+    fault: str = "kill"
+    pause_s: float = 30.0
+    """For so long a paused primary is silent."""
+    within_s: float = 30.0
+    """For so long work may stand still."""
+    blocks: int = 20_000
+    """So many blocks behind."""
+    records: int = 10
+    """In each of these blocks."""
 
 
 @dataclass
@@ -41,6 +64,7 @@ class Tally:
     latencies_s: list[float] = field(default_factory=list)
     outages_s: list[float] = field(default_factory=list)
     """From the loss of a primary until something submitted after it is final."""
+    caught_up: CaughtUp | None = None
 
 
 async def client(workload: Workload, department: str, server: str, tally: Tally, stop: asyncio.Event) -> None:
@@ -74,14 +98,12 @@ async def submit_once(stub: object, raw: bytes, tally: Tally) -> bool:
     return True
 
 
-async def load(workload: Workload, rounds: asyncio.Task[None], clients: int, tally: Tally) -> None:
-    """Keeps clients of all departments at work, each through its own node, until the rounds are over."""
+async def load(workload: Workload, rounds: asyncio.Task[None], plan: Plan, tally: Tally) -> None:
+    """Keeps clients of all departments that can at work, each through its own node, until the rounds are over."""
     stop = asyncio.Event()
-    departments = sorted(workload.users)
-    tasks = [
-        asyncio.ensure_future(client(workload, departments[i % 4], departments[i % 4], tally, stop))
-        for i in range(clients)
-    ]
+    departments = [name for name in sorted(workload.users) if plan.fault != "behind" or name != BEHIND]
+    callers = [departments[i % len(departments)] for i in range(plan.clients)]
+    tasks = [asyncio.ensure_future(client(workload, caller, caller, tally, stop)) for caller in callers]
     await asyncio.wait([rounds, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     await asyncio.gather(rounds, *tasks)
@@ -107,37 +129,41 @@ async def kill_rounds(network: LocalNetwork, count: int, dice: random.Random) ->
 
 
 async def primary_rounds(
-    network: LocalNetwork,
-    workload: Workload,
-    count: int,
-    dice: random.Random,
-    tally: Tally,
-    pause_s: float | None,
-    within_s: float,
+    network: LocalNetwork, workload: Workload, plan: Plan, dice: random.Random, tally: Tally
 ) -> None:
     """Each round: take the primary away, measure until new work is final elsewhere, bring it back, wait until it takes part."""
-    for number in range(count):
+    pauses = plan.fault == "pause-primary"
+    for number in range(plan.rounds):
         await asyncio.sleep(dice.uniform(0.3, 2.0))
         victim = await asyncio.to_thread(primary_of, network)
         witness = next(name for name in sorted(network.nodes) if name != victim.department)
         lost = time.monotonic()
-        await asyncio.to_thread(victim.kill if pause_s is None else victim.pause)
+        await asyncio.to_thread(victim.pause if pauses else victim.kill)
         outage_s = await _until_final(workload, witness, tally, lost)
-        if outage_s > within_s:
+        if outage_s > plan.within_s:
             raise NetworkFailure(f"without {victim.department} work went on only after {outage_s:.2f} s")
         tally.outages_s.append(outage_s)
-        if pause_s is not None:
-            await asyncio.sleep(max(0.0, pause_s - (time.monotonic() - lost)))
+        if pauses:
+            await asyncio.sleep(max(0.0, plan.pause_s - (time.monotonic() - lost)))
             victim.resume()
         else:
             victim.start()
         back = time.monotonic()
         await asyncio.to_thread(_wait_caught_up, network, victim)
         print(
-            f"round {number + 1:3}/{count}: lost primary {victim.department:10} work went on after {outage_s:4.2f} s, "
+            f"round {number + 1:3}/{plan.rounds}: lost primary {victim.department:10} work went on after {outage_s:4.2f} s, "
             f"it took part again after {time.monotonic() - back:4.1f} s",
             flush=True,
         )
+
+
+async def behind_round(network: LocalNetwork, plan: Plan, tally: Tally) -> None:
+    """Starts the node that has nothing, and waits until it takes part."""
+    victim = network.nodes[BEHIND]
+    caught_up = await catch_up(network, victim)
+    records = plan.blocks * plan.records + len(tally.acknowledged)
+    tally.caught_up = replace(caught_up, records=records)
+    await asyncio.to_thread(_wait_caught_up, network, victim)
 
 
 def primary_of(network: LocalNetwork) -> Node:
@@ -195,45 +221,42 @@ def check(network: LocalNetwork, tally: Tally) -> None:
         print(f"{department:10} height {len(chains[department]) - 1}: verified")
 
 
-def soak(
-    directory: Path,
-    rounds: int,
-    clients: int,
-    seed: int,
-    fault: str = "kill",
-    pause_s: float = 30.0,
-    within_s: float = 30.0,
-) -> Tally:
+def soak(directory: Path, plan: Plan) -> Tally:
     """The whole run. Raises NetworkFailure at the first thing that is not as it should be."""
     network = LocalNetwork.create(directory)
+    workload, tally = Workload(network), Tally()
     started = time.monotonic()
-    with network.running():
-        tally = asyncio.run(_run(network, rounds, clients, seed, fault, pause_s, within_s))
+    behind = [network.nodes[BEHIND]] if plan.fault == "behind" else []
+    if behind:
+        owners = [node for node in network.nodes.values() if node not in behind]
+        give_long_chain(network, workload, owners, plan.blocks, plan.records)
+    with network.running(without=behind):
+        asyncio.run(_run(network, workload, plan, tally))
         settle(network)
     check(network, tally)
     latencies = sorted(tally.latencies_s)
     print(
-        f"{rounds} rounds, {len(tally.acknowledged)} acknowledged records, none lost, no two databases different; "
+        f"{plan.rounds} rounds, {len(tally.acknowledged)} acknowledged records, none lost, no two databases different; "
         f"{tally.retries} calls repeated, longest wait {latencies[-1]:.1f} s; {time.monotonic() - started:.0f} s in all"
     )
     if tally.outages_s:
         outages = sorted(tally.outages_s)
         median = outages[len(outages) // 2]
         print(f"without the primary work went on after {median:.2f} s (median), {outages[-1]:.2f} s at most")
+    if tally.caught_up:
+        print(f"{BEHIND} {tally.caught_up}")
     return tally
 
 
-async def _run(
-    network: LocalNetwork, rounds: int, clients: int, seed: int, fault: str, pause_s: float, within_s: float
-) -> Tally:
-    workload, dice, tally = Workload(network), random.Random(seed), Tally()
-    if fault == "kill":
-        work = kill_rounds(network, rounds, dice)
+async def _run(network: LocalNetwork, workload: Workload, plan: Plan, tally: Tally) -> None:
+    dice = random.Random(plan.seed)
+    if plan.fault == "kill":
+        work = kill_rounds(network, plan.rounds, dice)
+    elif plan.fault == "behind":
+        work = behind_round(network, plan, tally)
     else:
-        paused_s = pause_s if fault == "pause-primary" else None
-        work = primary_rounds(network, workload, rounds, dice, tally, paused_s, within_s)
-    await load(workload, asyncio.ensure_future(work), clients, tally)
-    return tally
+        work = primary_rounds(network, workload, plan, dice, tally)
+    await load(workload, asyncio.ensure_future(work), plan, tally)
 
 
 def main() -> int:
@@ -242,20 +265,31 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fault", choices=("kill", "kill-primary", "pause-primary"), default="kill")
+    parser.add_argument("--fault", choices=("kill", "kill-primary", "pause-primary", "behind"), default="kill")
     parser.add_argument("--pause", type=float, default=30.0, help="seconds that a paused primary is silent")
     parser.add_argument(
         "--within", type=float, default=3.0, help="seconds without the primary that are a failure beyond"
     )
+    parser.add_argument("--blocks", type=int, default=20_000, help="so many blocks behind")
+    parser.add_argument("--records", type=int, default=10, help="records in each of these blocks")
     parser.add_argument("--keep", type=Path, help="make the network here and leave it for inspection")
     arguments = parser.parse_args()
-    run = (arguments.rounds, arguments.clients, arguments.seed, arguments.fault, arguments.pause, arguments.within)
+    plan = Plan(
+        1 if arguments.fault == "behind" else arguments.rounds,
+        arguments.clients,
+        arguments.seed,
+        arguments.fault,
+        arguments.pause,
+        arguments.within,
+        arguments.blocks,
+        arguments.records,
+    )
     try:
         if arguments.keep:
-            soak(arguments.keep, *run)
+            soak(arguments.keep, plan)
         else:
             with tempfile.TemporaryDirectory(prefix="huzheng-soak-") as directory:
-                soak(Path(directory) / "network", *run)
+                soak(Path(directory) / "network", plan)
     except NetworkFailure as failure:
         print(f"FAILED: {failure}", file=sys.stderr)
         return 1

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.soak import soak
+from scripts.local.soak import Plan, soak
 
 
 @pytest.mark.timeout(300)
 def test_kill_9_under_load_loses_nothing_and_no_two_databases_differ(tmp_path: Path) -> None:
-    soak(tmp_path / "network", rounds=4, clients=4, seed=3)
+    soak(tmp_path / "network", Plan(rounds=4, clients=4, seed=3))
 
 
 @pytest.mark.timeout(300)
 def test_work_goes_on_without_the_primary_and_it_comes_back_as_a_backup(tmp_path: Path) -> None:
-    tally = soak(tmp_path / "network", rounds=3, clients=4, seed=4, fault="kill-primary")
+    tally = soak(tmp_path / "network", Plan(rounds=3, clients=4, seed=4, fault="kill-primary"))
     assert len(tally.outages_s) == 3
 
 
 @pytest.mark.timeout(300)
 def test_a_primary_that_hangs_is_replaced_and_goes_on_when_it_wakes(tmp_path: Path) -> None:
-    tally = soak(tmp_path / "network", rounds=2, clients=4, seed=5, fault="pause-primary", pause_s=4.0)
+    tally = soak(tmp_path / "network", Plan(rounds=2, clients=4, seed=5, fault="pause-primary", pause_s=4.0))
     assert len(tally.outages_s) == 2

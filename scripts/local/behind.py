@@ -1,0 +1,91 @@
+"""How fast a replica catches up that is many blocks behind, while the others go on working."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.local.network import LocalNetwork, NetworkFailure, Node
+
+LOOK_S = 0.25
+STUCK_S = 60.0
+"""A replica whose height does not grow for this long is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """What was measured."""
+
+    blocks: int
+    """That it fetched, those included that were made meanwhile."""
+    records: int
+    """In them, as far as the caller knows."""
+    seconds: float
+    """From the start of its process until it had what all others had."""
+    peak_bytes: int
+    """The most memory it held (VmHWM)."""
+    others_blocks: int
+    """That the others made meanwhile."""
+    processor_s: float
+    """Processor time of the one that catches up."""
+
+    def __str__(self) -> str:
+        return (
+            f"caught up on {self.blocks:,} blocks and {self.records:,} records in {self.seconds:.0f} s: "
+            f"{self.blocks / self.seconds:,.0f} blocks/s, {self.records / self.seconds:,.0f} records/s, "
+            f"at most {self.peak_bytes / 2**20:.0f} MiB of memory, {self.processor_s:.0f} s of processor time; "
+            f"the others made {self.others_blocks:,} blocks meanwhile"
+        )
+
+
+async def catch_up(network: LocalNetwork, victim: Node) -> CaughtUp:
+    """Starts the victim and watches until it has as many blocks as the others."""
+    others = [node for node in network.nodes.values() if node is not victim]
+    began = await asyncio.to_thread(_highest, others)
+    started = moved = time.monotonic()
+    victim.start()
+    height, peak, processor_s = 0, 0, 0.0
+    while True:
+        await asyncio.sleep(LOOK_S)
+        if not victim.is_running:
+            raise NetworkFailure(f"{victim.department} ended\n{victim.log_tail()}")
+        peak, processor_s = _memory_peak_bytes(victim), _processor_s(victim)
+        now = await asyncio.to_thread(_height_if_up, victim)
+        goal = await asyncio.to_thread(_highest, others)
+        if now > height:
+            height, moved = now, time.monotonic()
+        if time.monotonic() - moved > STUCK_S:
+            raise NetworkFailure(f"{victim.department} is stuck at height {height} of {goal}\n{victim.log_tail()}")
+        if height and now >= goal - 1:
+            break
+    return CaughtUp(height, 0, time.monotonic() - started, peak, goal - began, processor_s)
+
+
+def _highest(nodes: list[Node]) -> int:
+    return max(node.height() for node in nodes)
+
+
+def _height_if_up(node: Node) -> int:
+    try:
+        return node.height()
+    except OSError:
+        return 0
+
+
+def _memory_peak_bytes(node: Node) -> int:
+    status = Path(f"/proc/{_pid(node)}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def _processor_s(node: Node) -> float:
+    fields = Path(f"/proc/{_pid(node)}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def _pid(node: Node) -> int:
+    if node.process is None:
+        raise NetworkFailure(f"{node.department} does not run")
+    return node.process.pid
