@@ -29,6 +29,19 @@ class ProvenBlock:
     transactions: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedBlock:
+    """A proven block whose transactions are well formed and those of its header. Only `check_block` makes one."""
+
+    proven: ProvenBlock
+    transactions: tuple[WellFormedTransaction, ...]
+
+    @property
+    def height(self) -> Height:
+        """Where it stands, if it follows what stands below."""
+        return self.proven.height
+
+
 def prove_block(genesis: Genesis, membership: Membership, raw: bytes) -> ProvenBlock:
     """Reads a Block and checks its certificate against the membership of its height.
 
@@ -75,6 +88,16 @@ def check_transactions(
     return tuple(transactions)
 
 
+def check_block(genesis: Genesis, membership: Membership, raw: bytes, known: Known = lambda _: None) -> CheckedBlock:
+    """All that can be checked of a block without the state below it.
+
+    Raises:
+        HuzhengError: BAD_BLOCK, BAD_CERTIFICATE.
+    """
+    proven = prove_block(genesis, membership, raw)
+    return CheckedBlock(proven, check_transactions(genesis, proven, known))
+
+
 def execute_again(
     genesis: Genesis,
     state: StateReader,
@@ -111,10 +134,16 @@ def apply_block(
     if executed is None:
         transactions = check_transactions(genesis, block, known)
         executed = execute_again(genesis, store.state, store.tip, block, transactions)
-    elif executed.block_hash != block.block_hash:
-        raise HuzhengError(Code.DIVERGED, f"height {block.height}: {_differences(executed.header, block.fields)}")
+    else:
+        require_same(executed, block)
     store.append(executed, block.certificate)
     return executed
+
+
+def require_same(executed: ExecutedBlock, block: ProvenBlock) -> None:
+    """Raises HuzhengError(DIVERGED) if this replica made another block than the one that is proven."""
+    if executed.block_hash != block.block_hash:
+        raise HuzhengError(Code.DIVERGED, f"height {block.height}: {_differences(executed.header, block.fields)}")
 
 
 def _differences(header: bytes, expected: block_pb2.BlockHeader) -> str:

@@ -1,87 +1,292 @@
-"""Fetches missing blocks from peers, one peer after the other; every block proves itself by its certificate."""
+"""Fetches missing blocks from several peers at once; every block proves itself by its certificate.
+
+Each peer is read by a task of its own, as `FetchPlan` says. Blocks are checked ahead in the worker threads, as far as the stored chain tells who
+seals them, and applied in order, several in one write. Memory is bounded whatever the distance.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import dataclass
 
 import grpc
 import structlog
+from huzheng.v1 import replica_service_pb2
 
 from consensus.events import FetchBlocks, FetchEnded
+from ledger.block_apply import CheckedBlock, check_block
 from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
 from ledger.store import ChainStore
+from ledger.transaction import Known
 from node.clock import monotonic_ms
+from node.fetch_plan import Asked, FetchPlan
 from node.peer_messages import read_block
+from node.peers import FETCH_BLOCKS
 
-BLOCKS_A_CALL = 256
+FETCH_MS = 60_000
+"""After this the replica asks anew, by what its peers say then."""
 STALL_S = 10.0
-"""A peer that sends no block for this long loses its turn."""
-TURN_MS = 20_000
-"""After this another peer has its turn: one that sends slowly on purpose must not keep this replica behind."""
+"""A peer that sends no block for this long is left."""
+LOOK_S = 0.25
+"""How often who waits looks around: whether time is over, or a peer holds up all others."""
+MAX_CHECKS = 32
+MAX_CHECKED_BYTES = 8 * 1024 * 1024
+"""Of the blocks being checked or waiting to be applied: read, they take several times their size."""
+MAX_APPLIED_BYTES = 1024 * 1024
+"""Of the blocks in one write, or a single one that is larger."""
 
-Call = Callable[[ReplicaId, Height, int], AsyncGenerator[bytes, None]]
-"""Calls FetchBlocks of a peer, from a height on, at most so many; yields its answers unread."""
-Apply = Callable[[bytes], Awaitable[bool]]
+OpenChannel = Callable[[ReplicaId], grpc.aio.Channel]
+"""Opens a channel to a peer, which the caller closes. Raises HuzhengError(PEER_UNKNOWN)."""
+Apply = Callable[[Sequence[CheckedBlock]], Awaitable[None]]
+"""Stores blocks that follow the stored chain, or those before the first that is in disorder. Raises what `LedgerWorker.apply` does."""
 
 log = structlog.get_logger("fetch")
 
 
+@dataclass(frozen=True, slots=True)
+class FetchParts:
+    """What a fetch works with."""
+
+    genesis: Genesis
+    store: ChainStore
+    workers: Executor
+    known: Known
+    apply: Apply
+
+
 class BlockFetcher:
-    """Reads blocks as a stream and applies them one at a time, so that memory is bounded whatever the distance."""
+    """Fetches what the consensus core asks for."""
 
-    def __init__(self, store: ChainStore, apply: Apply) -> None:
-        self._store = store
-        self._apply = apply
+    def __init__(self, parts: FetchParts) -> None:
+        self._parts = parts
 
-    async def fetch(self, request: FetchBlocks, call: Call) -> FetchEnded:
-        """Fetches from each peer in turn until one has brought something.
+    async def fetch(
+        self, request: FetchBlocks, open_channel: OpenChannel, claimed_height: Callable[[ReplicaId], Height]
+    ) -> FetchEnded:
+        """Fetches until the peers have no more, or `FETCH_MS` are over.
 
-        Raises HuzhengError(DIVERGED, STORE_…) when going on makes no sense; whatever a peer sends only ends its turn.
+        The peer that it names is the first of those asked that brought something. Raises HuzhengError (DIVERGED, PROTOCOL_UNKNOWN,
+        STORE_…) when going on makes no sense; whatever a peer sends only makes it be left.
         """
+        first = Height(self._parts.store.tip.height + 1)
+        fetch = _Fetch(self._parts, FetchPlan(first, request.peers, claimed_height), open_channel)
+        complete = await fetch.run(request.peers)
         for peer in request.peers:
-            before = self._store.tip.height
-            complete = False
-            try:
-                complete = await self._take_turn(peer, call)
-            except grpc.aio.AioRpcError as error:
-                log.info("fetch failed", peer=peer, status=error.code().name)
-            except TimeoutError:
-                log.info("fetch failed", peer=peer, status="no block in time")
-            except HuzhengError as error:
-                if error.code is Code.DIVERGED or error.code.startswith("STORE_"):
-                    raise
-                log.warning("peer sent a bad block", peer=peer, code=error.code, detail=error.detail)
-            except Exception as error:
-                # Whatever a peer sends, it must not end this replica's voting.
-                log.error("fetch failed", peer=peer, exc_info=error)
-            if self._store.tip.height > before:
-                log.info("blocks fetched", peer=peer, count=self._store.tip.height - before)
-                return FetchEnded(peer, complete)
-        return FetchEnded()
+            if fetch.brought[peer]:
+                log.info("blocks fetched", peer=peer, count=fetch.brought[peer], height=self._parts.store.tip.height)
+        helper = next((peer for peer in request.peers if fetch.brought[peer]), None)
+        return FetchEnded() if helper is None else FetchEnded(helper, complete)
 
-    async def _take_turn(self, peer: ReplicaId, call: Call) -> bool:
-        """Whether the peer sent all it had."""
-        ends_ms = monotonic_ms() + TURN_MS
-        while monotonic_ms() < ends_ms:
-            start = Height(self._store.tip.height + 1)
-            async with aclosing(call(peer, start, BLOCKS_A_CALL)) as answers:
-                received = await self._fetch_some(answers, ends_ms)
-            if received < BLOCKS_A_CALL and monotonic_ms() < ends_ms:
-                return True
-            if self._store.tip.height < start:
+
+@dataclass(frozen=True, slots=True)
+class _Checking:
+    height: Height
+    peer: ReplicaId
+    size: int
+    checked: asyncio.Future[CheckedBlock]
+
+
+class _Fetch:
+    """One fetch."""
+
+    def __init__(self, parts: FetchParts, plan: FetchPlan, open_channel: OpenChannel) -> None:
+        self._parts = parts
+        self._plan = plan
+        self._open_channel = open_channel
+        self._window = parts.genesis.parameters.watermark_window
+        self._checking: deque[_Checking] = deque()
+        self._arrived = asyncio.Event()
+        self._moved = asyncio.Event()
+        self.brought: Counter[ReplicaId] = Counter()
+
+    async def run(self, peers: Sequence[ReplicaId]) -> bool:
+        """Whether the peers had no more at the end."""
+        readers = [asyncio.ensure_future(self._serve(peer)) for peer in peers]
+        try:
+            return await self._apply_all(monotonic_ms() + FETCH_MS)
+        finally:
+            for task in readers:
+                task.cancel()
+            self._stop_checking()
+            await asyncio.gather(*readers, return_exceptions=True)
+
+    # --- reading, a task for each peer ---
+
+    async def _serve(self, peer: ReplicaId) -> None:
+        lied = False
+        try:
+            await self._read_ranges(peer)
+        except grpc.aio.AioRpcError as error:
+            log.info("fetch failed", peer=peer, status=error.code().name)
+        except TimeoutError:
+            log.info("fetch failed", peer=peer, status="no block in time")
+        except HuzhengError as error:
+            lied = error.code is not Code.PEER_UNKNOWN
+            self._tell_bad_block(peer, error)
+        except Exception as error:
+            # Whatever a peer sends, it must not end this replica's voting.
+            log.error("fetch failed", peer=peer, exc_info=error)
+        self._leave(peer, lied=lied)
+
+    async def _read_ranges(self, peer: ReplicaId) -> None:
+        async with AsyncExitStack() as stack:
+            channel: grpc.aio.Channel | None = None
+            while self._plan.is_served_by(peer):
+                asked = self._plan.ask(peer, monotonic_ms())
+                if asked is None:
+                    await _wait(self._moved)
+                    continue
+                if channel is None:
+                    channel = self._open_channel(peer)
+                    stack.push_async_callback(channel.close, None)
+                async with aclosing(_call(channel, asked)) as answers:
+                    had_no_more = await self._read(asked, answers)
+                self._plan.ended(asked, monotonic_ms(), had_no_more=had_no_more)
+                self._tell_all()
+
+    async def _read(self, asked: Asked, answers: AsyncGenerator[bytes, None]) -> bool:
+        """Whether the peer ended it, having no more."""
+        for height in map(Height, range(asked.first, asked.first + asked.count)):
+            if not await self._is_let_in(asked, height):
                 return False
-        return False
-
-    async def _fetch_some(self, answers: AsyncGenerator[bytes, None], ends_ms: int) -> int:
-        for received in range(BLOCKS_A_CALL):
-            if monotonic_ms() >= ends_ms:
-                return received
             async with asyncio.timeout(STALL_S):
                 raw = await anext(answers, None)
             if raw is None:
-                return received
-            await self._apply(read_block(raw))
-        return BLOCKS_A_CALL
+                return True
+            block = read_block(raw)
+            if not self._plan.is_current(asked, height):
+                return False
+            self._plan.hold(asked, height, block, monotonic_ms())
+            self._arrived.set()
+        return False
+
+    async def _is_let_in(self, asked: Asked, height: Height) -> bool:
+        """Waits for room; not for a range that is no longer this peer's, or had better be given up."""
+        while not self._plan.may_read(asked, height):
+            if self._plan.should_give_up(asked, monotonic_ms()):
+                return False
+            await _wait(self._moved)
+        return self._plan.is_current(asked, height)
+
+    def _leave(self, peer: ReplicaId, *, lied: bool) -> None:
+        self._plan.leave(peer, monotonic_ms(), lied=lied)
+        self._tell_all()
+
+    def _tell_bad_block(self, peer: ReplicaId, error: HuzhengError) -> None:
+        log.warning("peer sent a bad block", peer=peer, code=error.code, detail=error.detail)
+
+    def _tell_all(self) -> None:
+        self._arrived.set()
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    # --- checking and applying, in order ---
+
+    async def _apply_all(self, ends_ms: int) -> bool:
+        # No timeout around it: what was begun to be stored has to be told.
+        while not self._plan.is_over:
+            if monotonic_ms() >= ends_ms:
+                return False
+            self._arrived.clear()
+            self._check_ahead()
+            if self._checking and self._checking[0].checked.done():
+                await self._apply_some()
+            else:
+                await _wait(self._arrived)
+        return True
+
+    def _check_ahead(self) -> None:
+        """Starts checks of blocks that are held, as far as the membership that seals them is known: M4 gives it W blocks ahead."""
+        start = Height(self._checking[-1].height + 1) if self._checking else self._plan.next_height
+        last = self._parts.store.tip.height + self._window
+        size = sum(checking.size for checking in self._checking)
+        for height, held in self._plan.ready_from(start):
+            if height > last or len(self._checking) >= MAX_CHECKS or (self._checking and size >= MAX_CHECKED_BYTES):
+                return
+            size += len(held.raw)
+            checked = asyncio.get_running_loop().run_in_executor(self._parts.workers, self._check, height, held.raw)
+            checked.add_done_callback(lambda _: self._arrived.set())
+            self._checking.append(_Checking(height, held.peer, len(held.raw), checked))
+
+    def _check(self, height: Height, raw: bytes) -> CheckedBlock:
+        parts = self._parts
+        block = check_block(parts.genesis, parts.store.membership_at(height), raw, parts.known)
+        if block.height != height:
+            raise HuzhengError(Code.BAD_BLOCK, f"block {block.height} instead of {height}")
+        return block
+
+    async def _apply_some(self) -> None:
+        group = self._take_checked()
+        before = self._parts.store.tip.height
+        if group:
+            try:
+                await self._parts.apply([checking.checked.result() for checking in group])
+            except HuzhengError as error:
+                if error.code is not Code.BAD_BLOCK:
+                    raise
+                self._refuse(group[0].peer, error)
+        tip = self._parts.store.tip.height
+        self.brought.update(checking.peer for checking in group if before < checking.height <= tip)
+        if group and tip < group[-1].height:
+            # What was checked above a block that is in disorder may be another peer's by now.
+            self._stop_checking()
+        self._plan.applied(tip, monotonic_ms())
+        self._tell_all()
+
+    def _take_checked(self) -> list[_Checking]:
+        """The next blocks that are checked and go into one write: of one epoch, so that the node goes over to the next one between writes."""
+        group: list[_Checking] = []
+        size = 0
+        while self._checking and self._checking[0].checked.done():
+            checking = self._checking[0]
+            error = checking.checked.exception()
+            if error is not None:
+                if not group:
+                    self._on_bad_check(checking.peer, error)
+                break
+            size += checking.size
+            if group and (size > MAX_APPLIED_BYTES or _epoch(checking) != _epoch(group[0])):
+                break
+            group.append(self._checking.popleft())
+        return group
+
+    def _on_bad_check(self, peer: ReplicaId, error: BaseException) -> None:
+        if not isinstance(error, HuzhengError) or error.code.startswith("STORE_"):
+            raise error
+        self._refuse(peer, error)
+
+    def _refuse(self, peer: ReplicaId, error: HuzhengError) -> None:
+        self._tell_bad_block(peer, error)
+        self._stop_checking()
+        self._leave(peer, lied=True)
+
+    def _stop_checking(self) -> None:
+        for checking in self._checking:
+            if not checking.checked.cancel():
+                # Asked for, so that asyncio does not miss it.
+                checking.checked.exception()
+        self._checking.clear()
+
+
+def _epoch(checking: _Checking) -> int:
+    return checking.checked.result().proven.fields.epoch
+
+
+async def _wait(event: asyncio.Event) -> None:
+    """Waits for an event, or a short while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_S):
+            await event.wait()
+
+
+async def _call(channel: grpc.aio.Channel, asked: Asked) -> AsyncGenerator[bytes, None]:
+    """A peer's answers as they came: gRPC's own reading does not tell when it fails."""
+    request = replica_service_pb2.FetchBlocksRequest(from_height=asked.first, count=asked.count)
+    async for raw in channel.unary_stream(FETCH_BLOCKS, None, None)(request.SerializeToString()):
+        yield raw

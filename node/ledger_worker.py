@@ -5,9 +5,12 @@ All methods but the constructor run in that thread; the event loop only hands wo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ledger.block import ExecutedBlock
-from ledger.block_apply import apply_block, prove_block
+from ledger.block_apply import CheckedBlock, execute_again, require_same
 from ledger.crypto.types import Height
+from ledger.errors import HuzhengError
 from ledger.execution import execute
 from ledger.genesis import Genesis
 from ledger.state import PendingState
@@ -46,21 +49,39 @@ class LedgerWorker:
         self._forget(height)
         return block
 
-    def apply(self, fetched: bytes) -> tuple[ExecutedBlock, bytes] | None:
-        """Makes a fetched block durable, with its certificate; None when it is already.
+    def apply(self, fetched: Sequence[CheckedBlock]) -> list[tuple[ExecutedBlock, bytes]]:
+        """Makes fetched blocks durable in one write, each with its certificate; passes over those that are already.
 
-        Raises HuzhengError when the block does not prove itself, or (DIVERGED) when this replica executed another one at its height.
+        Stops before a block that is in disorder. Raises HuzhengError when that is the first one: BAD_BLOCK if it does not follow the
+        block before, DIVERGED if this replica makes or made another one, PROTOCOL_UNKNOWN if it does not know the rules; STORE_…
         """
-        height = Height(self._store.tip.height + 1)
-        block = prove_block(self._genesis, self._store.membership_at(height), fetched)
-        if block.height < height:
-            return None
+        done: list[tuple[ExecutedBlock, bytes]] = []
+        for block in fetched:
+            if block.height <= self._store.tip.height:
+                continue
+            try:
+                done.append((self._execute_again(block), block.proven.certificate))
+            except HuzhengError:
+                if not done:
+                    raise
+                # What comes before it is in order; it is the first one the next time.
+                break
+        if done:
+            self._store.append_all(done)
+        for executed, _ in done:
+            self._forget(executed.height)
+        return done
+
+    def _execute_again(self, block: CheckedBlock) -> ExecutedBlock:
         executed = self._executed.get(block.height)
-        stored = apply_block(self._store, self._genesis, block, executed, self._known)
-        if executed is None:
-            self._tip = stored.tip
-        self._forget(block.height)
-        return stored, block.certificate
+        if executed is not None:
+            require_same(executed, block.proven)
+            return executed
+        executed = execute_again(self._genesis, self._state, self._tip, block.proven, block.transactions)
+        self._state.push(executed)
+        self._executed[executed.height] = executed
+        self._tip = executed.tip
+        return executed
 
     def _forget(self, height: Height) -> None:
         if self._executed.pop(height, None) is not None:

@@ -6,7 +6,7 @@ A link only carries: what is lost on it, or dropped because a peer reads too slo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ import structlog
 from huzheng.v1 import consensus_pb2, replica_service_pb2
 
 from ledger.crypto.membership import Membership
-from ledger.crypto.types import Height, ReplicaId
+from ledger.crypto.types import ReplicaId
 from ledger.errors import Code, HuzhengError
 from node.clock import monotonic_ms, wall_clock_ms
 from node.peer_messages import MAX_GROUP_MESSAGES, read_group
@@ -336,19 +336,12 @@ class Peers:
         if link is not None:
             link.fault(error)
 
-    async def fetch_blocks(self, replica: ReplicaId, from_height: Height, count: int) -> AsyncGenerator[bytes, None]:
-        """Calls a peer's FetchBlocks. Yields answers as they came: gRPC's own reading does not tell when it fails."""
+    def open_channel(self, replica: ReplicaId) -> grpc.aio.Channel:
+        """A channel of its own to a peer, which the caller closes; for a short while, since it goes on with the certificate of now."""
         link = self.links.get(replica)
         if link is None:
             raise HuzhengError(Code.PEER_UNKNOWN, f"replica {replica}")
-        # A channel of its own: one that is kept would go on with a certificate that was renewed long ago.
-        channel = self._open_channel(link.peer)
-        request = replica_service_pb2.FetchBlocksRequest(from_height=from_height, count=count)
-        try:
-            async for raw in channel.unary_stream(FETCH_BLOCKS, None, None)(request.SerializeToString()):
-                yield raw
-        finally:
-            await channel.close(None)
+        return self._open_channel(link.peer)
 
     async def _dial(self, link: Link) -> None:
         pause_ms = RECONNECT_MIN_MS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -38,6 +38,7 @@ from consensus.replica import InvariantViolation, Replica
 from consensus.safety import SafetyViolation
 from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
+from ledger.block_apply import CheckedBlock
 from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -46,7 +47,7 @@ from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_bat
 from node.clock import NetworkClock, monotonic_ms
 from node.consortium import Consortium
 from node.evidence import EvidenceFile
-from node.fetch import BlockFetcher
+from node.fetch import BlockFetcher, FetchParts
 from node.forwarding import Forwarding
 from node.intake import NOT_WELL_FORMED, Intake
 from node.ledger_worker import LedgerWorker
@@ -111,7 +112,8 @@ class Runtime:
         self._ledger = LedgerWorker(parts.genesis, parts.store, parts.mempool.verified)
         self._ledger_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._votes_thread = ThreadPoolExecutor(1, thread_name_prefix="votes")
-        self._fetcher = BlockFetcher(self._store, self._apply_fetched)
+        known = parts.mempool.verified
+        self._fetcher = BlockFetcher(FetchParts(parts.genesis, parts.store, parts.workers, known, self._apply_fetched))
         self._events: deque[Event] = deque()
         self._wake = asyncio.Event()
         self._backlog: Counter[ReplicaId] = Counter()
@@ -422,7 +424,9 @@ class Runtime:
         try:
             # One that the epoch before had asked for may be going on still.
             async with self._fetch_turn:
-                ended = await self._fetcher.fetch(self._with_peers(request), self.peers.fetch_blocks)
+                ended = await self._fetcher.fetch(
+                    self._with_peers(request), self.peers.open_channel, lambda peer: self.core.peer_height(peer)
+                )
         finally:
             self._answer(core, ended)
 
@@ -434,14 +438,11 @@ class Runtime:
         self._asked += 1
         return FetchBlocks(request.from_height, (known[self._asked % len(known)],))
 
-    async def _apply_fetched(self, fetched: bytes) -> bool:
-        """Stores one fetched block; False when it was there already. Raises HuzhengError when it does not prove itself."""
+    async def _apply_fetched(self, fetched: Sequence[CheckedBlock]) -> None:
+        """Stores fetched blocks, see `LedgerWorker.apply`."""
         loop = asyncio.get_running_loop()
-        applied = await loop.run_in_executor(self._ledger_thread, self._ledger.apply, fetched)
-        if applied is None:
-            return False
-        self._stored(*applied)
-        return True
+        for applied in await loop.run_in_executor(self._ledger_thread, self._ledger.apply, fetched):
+            self._stored(*applied)
 
     # --- blocks and epochs ---
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ledger.block import ExecutedBlock, read_header
+from ledger.block import ExecutedBlock, Tip, read_header
 from ledger.errors import HuzhengError
 from ledger.genesis import Genesis
 from ledger.state import SEEN_PREFIX
@@ -51,24 +51,32 @@ class ChainStore(ChainReader):
         return cls(path, genesis, create_scratch(path, genesis))
 
     def append(self, block: ExecutedBlock, certificate: bytes) -> None:
-        """Makes the next block durable with all that follows from it, and trims the vote log up to it.
+        """As `append_all`, of one block."""
+        self.append_all([(block, certificate)])
+
+    def append_all(self, certified: Sequence[tuple[ExecutedBlock, bytes]]) -> None:
+        """Makes the next blocks durable with all that follows from them, in one write, and trims the vote log up to them.
 
         Raises:
-            HuzhengError: STORE_DISK_FULL or STORE_WRITE_FAILED; nothing of the block is stored then, and no later write
+            HuzhengError: STORE_DISK_FULL or STORE_WRITE_FAILED; nothing of the blocks is stored then, and no later write
                 is tried.
-            RuntimeError: the block does not follow the tip: a bug.
+            RuntimeError: a block does not follow the one before: a bug.
         """
         self._check_usable()
-        self._check_follows(block)
-        batch = self._engine.batch()
-        counts = put_block(batch, self._reader, self._counts, block, certificate)
-        self._votes.trim(batch, block.height)
+        batch, tip, counts = self._engine.batch(), self._tip, self._counts
+        placed: set[bytes] = set()
+        for block, certificate in certified:
+            _check_follows(tip, block)
+            counts = put_block(batch, self._reader, counts, block, certificate, placed)
+            tip = block.tip
+        self._votes.trim(batch, tip.height)
         self._write(batch)
         self._counts = counts
-        self._tip = block.tip
-        self._raise_seen_floor(block)
+        self._tip = tip
+        for block, _ in certified:
+            self._raise_seen_floor(block)
         if self._high_water is not None:
-            self._high_water.note_height(block.height)
+            self._high_water.note_height(tip.height)
 
     def write_votes(self, entries: Sequence[Entry]) -> None:
         """Makes vote log entries durable together.
@@ -111,13 +119,6 @@ class ChainStore(ChainReader):
         if self._failure is not None:
             raise HuzhengError(self._failure.code, f"an earlier write failed: {self._failure.detail}")
 
-    def _check_follows(self, block: ExecutedBlock) -> None:
-        header = read_header(block.header)
-        if header.height != block.height or block.height != self._tip.height + 1:
-            raise RuntimeError(f"block {block.height} appended after block {self._tip.height}")
-        if header.parent_hash != self._tip.block_hash:
-            raise RuntimeError(f"block {block.height} has another parent than the stored one")
-
     def _write(self, batch: Batch) -> None:
         try:
             batch.write()
@@ -129,3 +130,11 @@ class ChainStore(ChainReader):
         dropped = [key for key, value in block.changes.items() if value is None and key.startswith(SEEN_PREFIX)]
         if dropped:
             self.state.skip_seen_below(max(dropped))
+
+
+def _check_follows(tip: Tip, block: ExecutedBlock) -> None:
+    header = read_header(block.header)
+    if header.height != block.height or block.height != tip.height + 1:
+        raise RuntimeError(f"block {block.height} appended after block {tip.height}")
+    if header.parent_hash != tip.block_hash:
+        raise RuntimeError(f"block {block.height} has another parent than the stored one")

@@ -103,7 +103,7 @@ def create_in(engine: Engine, genesis: Genesis) -> None:
     batch.put(layout.FORMAT_KEY, layout.encode_height(layout.STORE_VERSION))
     batch.put(layout.CHAIN_KEY, genesis.chain_id)
     batch.put(layout.GENESIS_KEY, genesis.raw)
-    put_block(batch, engine, store_pb2.StoredTip(), genesis_block(genesis), b"")
+    put_block(batch, engine, store_pb2.StoredTip(), genesis_block(genesis), b"", set())
     batch.write()
 
 

@@ -13,12 +13,20 @@ from ledger.transaction import INCONCLUSIVE
 
 
 def put_block(
-    batch: Batch, reader: Reader, before: store_pb2.StoredTip, block: ExecutedBlock, certificate: bytes
+    batch: Batch,
+    reader: Reader,
+    before: store_pb2.StoredTip,
+    block: ExecutedBlock,
+    certificate: bytes,
+    placed: set[bytes],
 ) -> store_pb2.StoredTip:
-    """Adds to the batch all that follows from a block and its certificate. Returns the new tip entry."""
+    """Adds to the batch all that follows from a block and its certificate. Returns the new tip entry.
+
+    `placed` are the ids of the transactions that blocks before it brought into this batch; those of this block are added.
+    """
     _put_contents(batch, block, certificate)
     _put_state(batch, block)
-    record_count = _put_indexes(batch, reader, block)
+    record_count = _put_indexes(batch, reader, block, placed)
     tip = store_pb2.StoredTip(
         height=block.height,
         block_hash=block.block_hash,
@@ -46,7 +54,7 @@ def _put_state(batch: Batch, block: ExecutedBlock) -> None:
             batch.put(layout.STATE + key, value)
 
 
-def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock) -> int:
+def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock, placed: set[bytes]) -> int:
     """Returns how many records took effect."""
     batch.put(layout.block_hash_key(block.block_hash), layout.encode_height(block.height))
     for level, index, node in block.history_nodes:
@@ -54,7 +62,8 @@ def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock) -> int:
     record_count = 0
     for index, (transaction, code) in enumerate(zip(block.transactions, block.codes, strict=True)):
         key = layout.transaction_id_key(transaction.id)
-        if code not in INCONCLUSIVE or reader.get(key) is None:
+        if code not in INCONCLUSIVE or (transaction.id not in placed and reader.get(key) is None):
+            placed.add(transaction.id)
             batch.put(key, layout.encode_place(block.height, index))
         if code != pb.RESULT_CODE_ACCEPTED:
             continue

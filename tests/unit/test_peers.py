@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from huzheng.v1 import consensus_pb2, replica_service_pb2
 
-from ledger.crypto import Height, ReplicaId
+from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
 from node.clock import NetworkClock, wall_clock_ms
-from node.peers import FAULT_MAX_MS, FAULT_MIN_MS, MAX_OUTBOX_BYTES, Admission, Link, Outbox, Peer, Peers
+from node.peers import FAULT_MAX_MS, FAULT_MIN_MS, MAX_OUTBOX_BYTES, Admission, Link, Outbox, Peer
 
 Group = Iterable[replica_service_pb2.PeerMessage]
 STATUS = replica_service_pb2.PeerMessage(status=consensus_pb2.ReplicaStatus(stored_height=1))
@@ -157,35 +156,3 @@ def test_a_wrong_clock_is_set_right_by_a_quorum() -> None:
     for replica in (1, 2):
         clock.heard(ReplicaId(replica), wall_clock_ms() + ahead_ms)
     assert abs(clock.offset_ms - ahead_ms) < 1_000
-
-
-class FakeChannel:
-    """A channel to a peer that answers a fetch with one message."""
-
-    def __init__(self) -> None:
-        self.closed = False
-
-    def unary_stream(self, *_: object) -> Callable[[bytes], AsyncIterator[bytes]]:
-        async def answers(request: bytes) -> AsyncIterator[bytes]:
-            yield b"answer"
-
-        return answers
-
-    async def close(self, grace: float | None) -> None:
-        self.closed = True
-
-
-def test_each_fetch_has_a_channel_of_its_own_so_that_a_renewed_certificate_counts() -> None:
-    opened: list[FakeChannel] = []
-
-    def open_channel(_: Peer) -> Any:
-        opened.append(FakeChannel())
-        return opened[-1]
-
-    async def scenario() -> None:
-        peers = Peers(ReplicaId(1), [Peer(ReplicaId(2), "tax", "")], Listener(), open_channel)
-        for _ in range(2):
-            assert [raw async for raw in peers.fetch_blocks(ReplicaId(2), Height(1), 1)] == [b"answer"]
-
-    asyncio.run(scenario())
-    assert [channel.closed for channel in opened] == [True, True]
