@@ -25,21 +25,24 @@ from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from ledger.transaction import Known
 from node.clock import monotonic_ms
-from node.fetch_plan import Asked, FetchPlan
+from node.fetch_plan import Asked, FetchPlan, Held
 from node.peer_messages import read_block
 from node.peers import FETCH_BLOCKS
 
-FETCH_MS = 60_000
-"""After this the replica asks anew, by what its peers say then."""
+FETCH_MS = 15_000
+"""After this nothing more is asked for: the replica begins anew, with all who say by then that they have more."""
+MAX_FETCH_MS = 20_000
+"""For so long it waits at most for what was asked for."""
 STALL_S = 10.0
 """A peer that sends no block for this long is left."""
 LOOK_S = 0.25
 """How often who waits looks around: whether time is over, or a peer holds up all others."""
-MAX_CHECKS = 32
 MAX_CHECKED_BYTES = 8 * 1024 * 1024
 """Of the blocks being checked or waiting to be applied: read, they take several times their size."""
-MAX_APPLIED_BYTES = 1024 * 1024
-"""Of the blocks in one write, or a single one that is larger."""
+TOGETHER_BLOCKS = 16
+TOGETHER_BYTES = 256 * 1024
+"""Of the blocks that a thread checks together, and that go into one write; or a single one that is larger. Threads that meet at each block
+spend as much time on waiting for one another as on the blocks."""
 
 OpenChannel = Callable[[ReplicaId], grpc.aio.Channel]
 """Opens a channel to a peer, which the caller closes. Raises HuzhengError(PEER_UNKNOWN)."""
@@ -85,11 +88,33 @@ class BlockFetcher:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checking:
-    height: Height
+class _Part:
+    """Blocks that a thread checks."""
+
+    blocks: tuple[tuple[Height, Held], ...]
+    checked: asyncio.Future[_Outcome]
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(len(held.raw) for _, held in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """The blocks of a part up to the first that is bad, and what is wrong with that one."""
+
+    sound: list[CheckedBlock]
+    error: HuzhengError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """A block that can be applied when its turn comes."""
+
     peer: ReplicaId
     size: int
-    checked: asyncio.Future[CheckedBlock]
+    block: CheckedBlock
 
 
 class _Fetch:
@@ -100,7 +125,8 @@ class _Fetch:
         self._plan = plan
         self._open_channel = open_channel
         self._window = parts.genesis.parameters.watermark_window
-        self._checking: deque[_Checking] = deque()
+        self._checking: deque[_Part] = deque()
+        self._sound: deque[_Sound] = deque()
         self._arrived = asyncio.Event()
         self._moved = asyncio.Event()
         self.brought: Counter[ReplicaId] = Counter()
@@ -109,7 +135,7 @@ class _Fetch:
         """Whether the peers had no more at the end."""
         readers = [asyncio.ensure_future(self._serve(peer)) for peer in peers]
         try:
-            return await self._apply_all(monotonic_ms() + FETCH_MS)
+            return await self._apply_all(monotonic_ms())
         finally:
             for task in readers:
                 task.cancel()
@@ -188,78 +214,112 @@ class _Fetch:
 
     # --- checking and applying, in order ---
 
-    async def _apply_all(self, ends_ms: int) -> bool:
+    async def _apply_all(self, began_ms: int) -> bool:
         # No timeout around it: what was begun to be stored has to be told.
+        in_time = True
         while not self._plan.is_over:
-            if monotonic_ms() >= ends_ms:
-                return False
+            lasted_ms = monotonic_ms() - began_ms
+            if in_time and lasted_ms >= FETCH_MS:
+                in_time = False
+                self._plan.close()
+            if lasted_ms >= MAX_FETCH_MS:
+                break
             self._arrived.clear()
+            self._take_checked()
             self._check_ahead()
-            if self._checking and self._checking[0].checked.done():
+            if self._sound:
                 await self._apply_some()
             else:
                 await _wait(self._arrived)
-        return True
+        return in_time
 
     def _check_ahead(self) -> None:
         """Starts checks of blocks that are held, as far as the membership that seals them is known: M4 gives it W blocks ahead."""
-        start = Height(self._checking[-1].height + 1) if self._checking else self._plan.next_height
         last = self._parts.store.tip.height + self._window
-        size = sum(checking.size for checking in self._checking)
-        for height, held in self._plan.ready_from(start):
-            if height > last or len(self._checking) >= MAX_CHECKS or (self._checking and size >= MAX_CHECKED_BYTES):
-                return
+        size = sum(sound.size for sound in self._sound) + sum(part.size for part in self._checking)
+        blocks: list[tuple[Height, Held]] = []
+        part_size = 0
+        for height, held in self._plan.ready_from(self._first_unchecked()):
+            if height > last or (size and size + len(held.raw) > MAX_CHECKED_BYTES):
+                break
+            if blocks and (len(blocks) == TOGETHER_BLOCKS or part_size + len(held.raw) > TOGETHER_BYTES):
+                self._start_check(blocks)
+                blocks, part_size = [], 0
+            blocks.append((height, held))
+            part_size += len(held.raw)
             size += len(held.raw)
-            checked = asyncio.get_running_loop().run_in_executor(self._parts.workers, self._check, height, held.raw)
-            checked.add_done_callback(lambda _: self._arrived.set())
-            self._checking.append(_Checking(height, held.peer, len(held.raw), checked))
+        # A few blocks are checked at once only if nothing else is in hand; otherwise more may have come by then.
+        if blocks and (len(blocks) == TOGETHER_BLOCKS or not (self._checking or self._sound)):
+            self._start_check(blocks)
 
-    def _check(self, height: Height, raw: bytes) -> CheckedBlock:
+    def _first_unchecked(self) -> Height:
+        if self._checking:
+            return Height(self._checking[-1].blocks[-1][0] + 1)
+        return Height(self._sound[-1].block.height + 1) if self._sound else self._plan.next_height
+
+    def _start_check(self, blocks: Sequence[tuple[Height, Held]]) -> None:
+        taken = tuple(blocks)
+        checked = asyncio.get_running_loop().run_in_executor(self._parts.workers, self._check, taken)
+        checked.add_done_callback(lambda _: self._arrived.set())
+        self._checking.append(_Part(taken, checked))
+
+    def _check(self, blocks: Sequence[tuple[Height, Held]]) -> _Outcome:
         parts = self._parts
-        block = check_block(parts.genesis, parts.store.membership_at(height), raw, parts.known)
-        if block.height != height:
-            raise HuzhengError(Code.BAD_BLOCK, f"block {block.height} instead of {height}")
-        return block
+        terms = parts.store.epoch_at(blocks[-1][0])
+        sound: list[CheckedBlock] = []
+        for height, held in blocks:
+            known = height >= terms.first_height
+            membership = terms.membership if known else parts.store.membership_at(height)
+            try:
+                block = check_block(parts.genesis, membership, held.raw, parts.known)
+                if block.height != height:
+                    raise HuzhengError(Code.BAD_BLOCK, f"block {block.height} instead of {height}")
+            except HuzhengError as error:
+                return _Outcome(sound, error)
+            sound.append(block)
+        return _Outcome(sound)
+
+    def _take_checked(self) -> None:
+        """What the threads are done with, in order; raises what is no fault of a peer."""
+        while self._checking and self._checking[0].checked.done():
+            part = self._checking.popleft()
+            outcome = part.checked.result()
+            for (_, held), block in zip(part.blocks, outcome.sound, strict=False):
+                self._sound.append(_Sound(held.peer, len(held.raw), block))
+            if outcome.error is not None:
+                _, held = part.blocks[len(outcome.sound)]
+                self._refuse(held.peer, outcome.error)
 
     async def _apply_some(self) -> None:
-        group = self._take_checked()
-        before = self._parts.store.tip.height
-        if group:
-            try:
-                await self._parts.apply([checking.checked.result() for checking in group])
-            except HuzhengError as error:
-                if error.code is not Code.BAD_BLOCK:
-                    raise
-                self._refuse(group[0].peer, error)
+        group = self._next_group()
+        tip_before = self._parts.store.tip.height
+        try:
+            await self._parts.apply([sound.block for sound in group])
+        except HuzhengError as error:
+            if error.code is not Code.BAD_BLOCK:
+                raise
+            self._sound.clear()
+            self._refuse(group[0].peer, error)
         tip = self._parts.store.tip.height
-        self.brought.update(checking.peer for checking in group if before < checking.height <= tip)
-        if group and tip < group[-1].height:
-            # What was checked above a block that is in disorder may be another peer's by now.
+        self.brought.update(sound.peer for sound in group if tip_before < sound.block.height <= tip)
+        if tip < group[-1].block.height:
+            # One is in disorder: it is the first the next time.
+            self._sound.clear()
             self._stop_checking()
         self._plan.applied(tip, monotonic_ms())
         self._tell_all()
 
-    def _take_checked(self) -> list[_Checking]:
-        """The next blocks that are checked and go into one write: of one epoch, so that the node goes over to the next one between writes."""
-        group: list[_Checking] = []
-        size = 0
-        while self._checking and self._checking[0].checked.done():
-            checking = self._checking[0]
-            error = checking.checked.exception()
-            if error is not None:
-                if not group:
-                    self._on_bad_check(checking.peer, error)
+    def _next_group(self) -> list[_Sound]:
+        """What goes into one write: of one epoch, so that the node goes over to the next one between writes."""
+        group = [self._sound.popleft()]
+        size = group[0].size
+        while self._sound and len(group) < TOGETHER_BLOCKS:
+            sound = self._sound[0]
+            size += sound.size
+            if size > TOGETHER_BYTES or _epoch(sound) != _epoch(group[0]):
                 break
-            size += checking.size
-            if group and (size > MAX_APPLIED_BYTES or _epoch(checking) != _epoch(group[0])):
-                break
-            group.append(self._checking.popleft())
+            group.append(self._sound.popleft())
         return group
-
-    def _on_bad_check(self, peer: ReplicaId, error: BaseException) -> None:
-        if not isinstance(error, HuzhengError) or error.code.startswith("STORE_"):
-            raise error
-        self._refuse(peer, error)
 
     def _refuse(self, peer: ReplicaId, error: HuzhengError) -> None:
         self._tell_bad_block(peer, error)
@@ -267,15 +327,16 @@ class _Fetch:
         self._leave(peer, lied=True)
 
     def _stop_checking(self) -> None:
-        for checking in self._checking:
-            if not checking.checked.cancel():
+        """Blocks whose checks are not over are checked again, if they are wanted still."""
+        for part in self._checking:
+            if not part.checked.cancel():
                 # Asked for, so that asyncio does not miss it.
-                checking.checked.exception()
+                part.checked.exception()
         self._checking.clear()
 
 
-def _epoch(checking: _Checking) -> int:
-    return checking.checked.result().proven.fields.epoch
+def _epoch(sound: _Sound) -> int:
+    return sound.block.proven.fields.epoch
 
 
 async def _wait(event: asyncio.Event) -> None:

@@ -57,6 +57,7 @@ class FetchPlan:
         self._asked: dict[Height, Asked] = {}
         self._held: dict[Height, Held] = {}
         self._held_bytes = 0
+        self._closed_at: int | None = None
 
     @property
     def next_height(self) -> Height:
@@ -73,11 +74,15 @@ class FetchPlan:
         """Whether nothing more is to come, and nothing is left to apply."""
         if self._next in self._held or self._asked:
             return False
-        return not any(self._has(peer, self._next) for peer in self._peers)
+        return self._next >= self._end or not any(self._has(peer, self._next) for peer in self._peers)
 
     def is_served_by(self, peer: ReplicaId) -> bool:
         """Whether the peer may be asked for something still."""
         return peer not in self._left
+
+    def close(self) -> None:
+        """From now on nothing is asked for above what was asked for until now."""
+        self._closed_at = max([self._next - 1, *self._asked, *self._held]) + 1
 
     # --- asking ---
 
@@ -155,6 +160,12 @@ class FetchPlan:
 
     # --- within ---
 
+    @property
+    def _end(self) -> int:
+        """Nothing is asked for from this height on."""
+        end = self._next + WINDOW_BLOCKS
+        return end if self._closed_at is None else min(end, self._closed_at)
+
     def _has(self, peer: ReplicaId, height: Height) -> bool:
         """Whether the peer is one to ask for this height."""
         if peer in self._left:
@@ -173,14 +184,14 @@ class FetchPlan:
         )
 
     def _lowest_missing(self, peer: ReplicaId) -> Height | None:
-        for height in map(Height, range(self._gap, self._next + WINDOW_BLOCKS)):
+        for height in map(Height, range(self._gap, self._end)):
             if height not in self._asked and height not in self._held:
                 return height if self._is_for(peer, height) else None
         return None
 
     def _missing_from(self, first: Height, peer: ReplicaId) -> list[Height]:
         heights = []
-        for height in map(Height, range(first, min(first + RANGE_BLOCKS, self._next + WINDOW_BLOCKS))):
+        for height in map(Height, range(first, min(first + RANGE_BLOCKS, self._end))):
             if height in self._asked or height in self._held or not self._has(peer, height):
                 break
             heights.append(height)

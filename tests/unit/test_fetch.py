@@ -282,9 +282,19 @@ def test_a_fetch_ends_after_a_while_whatever_peers_do(
     tmp_path: Path, chain: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetch_module, "FETCH_MS", 300)
+    monkeypatch.setattr(fetch_module, "MAX_FETCH_MS", 600)
     with behind(tmp_path, peers={A: honest(chain, 0.02)}) as replica:
         assert asyncio.run(replica.fetch()) == FetchEnded(A, complete=False)
-        assert 0 < replica.height < BLOCKS
+        assert 0 < replica.height < 64
+
+
+def test_what_was_asked_for_in_time_is_waited_for(
+    tmp_path: Path, chain: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_module, "FETCH_MS", 100)
+    with behind(tmp_path, peers={A: honest(chain, 0.01)}) as replica:
+        assert asyncio.run(replica.fetch()) == FetchEnded(A, complete=False)
+        assert replica.height == 64
 
 
 def test_memory_is_bounded_whatever_the_distance(
