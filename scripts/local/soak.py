@@ -3,6 +3,8 @@
 `--fault kill`: kill -9 of one daemon at a random moment, down for a random time. `--fault kill-primary`: always of the present primary.
 `--fault pause-primary`: SIGSTOP of the primary for `--pause` seconds, then SIGCONT. The last two measure how long it is until a
 transaction that is submitted at another node right after the fault is final.
+`--fault cut`: the network is cut between two halves for a random time of up to `--pause` seconds, silently and with refusal in turn. No half
+may go on alone; after mending all must, within `--within` seconds.
 `--fault behind`: one node has nothing and the others `--blocks` blocks, and more while it catches up; how fast it does is measured.
 """
 
@@ -26,6 +28,7 @@ from ledger.crypto import strict
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from scripts.local.behind import CaughtUp, catch_up
+from scripts.local.links import Links
 from scripts.local.long_chain import give_long_chain
 from scripts.local.network import LocalNetwork, NetworkFailure, Node, run_huzheng, wait_until
 from scripts.local.workload import Workload
@@ -33,6 +36,9 @@ from scripts.local.workload import Workload
 CALL_TIMEOUT_S = 10.0
 RETRY_S = 0.2
 SETTLE_TIMEOUT_S = 60.0
+FAULTS = ("kill", "kill-primary", "pause-primary", "cut", "behind")
+LAST_STEPS_S = 1.0
+"""After a cut, for so long what a quorum had sent before may still become blocks."""
 BEHIND = "police"
 """The department whose node is behind, with `--fault behind`."""
 
@@ -157,6 +163,48 @@ async def primary_rounds(
         )
 
 
+async def cut_rounds(
+    network: LocalNetwork, links: Links, workload: Workload, plan: Plan, dice: random.Random, tally: Tally
+) -> None:
+    """Each round: cut between two halves, see that neither goes on, mend, measure until new work is final."""
+    departments = sorted(network.nodes)
+    for number in range(plan.rounds):
+        await asyncio.sleep(dice.uniform(0.3, 2.0))
+        half = dice.sample(departments, len(departments) // 2)
+        refuses, lasts_s = number % 2 == 1, dice.uniform(LAST_STEPS_S, plan.pause_s)
+        await asyncio.to_thread(links.cut, half, refuses=refuses)
+        await asyncio.sleep(LAST_STEPS_S)
+        heights, acknowledged = await asyncio.to_thread(_heights, network), len(tally.acknowledged)
+        await asyncio.sleep(lasts_s)
+        later = await asyncio.to_thread(_heights, network)
+        if max(later) > max(heights) or len(tally.acknowledged) > acknowledged:
+            raise NetworkFailure(f"without a quorum the heights went from {heights} to {later}")
+        await asyncio.to_thread(links.mend)
+        witness = dice.choice(departments)
+        outage_s = await _until_final(workload, witness, tally, time.monotonic())
+        if outage_s > plan.within_s:
+            raise NetworkFailure(f"mended, {witness} went on only after {outage_s:.2f} s")
+        tally.outages_s.append(outage_s)
+        await asyncio.to_thread(_wait_level, network)
+        print(
+            f"round {number + 1:3}/{plan.rounds}: cut {'with refusal' if refuses else 'silently':12} for {lasts_s:4.1f} s, "
+            f"{' and '.join(sorted(half)):20} alone; mended, {witness} went on after {outage_s:4.2f} s",
+            flush=True,
+        )
+
+
+def _heights(network: LocalNetwork) -> list[int]:
+    return [node.height() for node in network.nodes.values()]
+
+
+def _wait_level(network: LocalNetwork) -> None:
+    """Until all take part and have what any of them has now."""
+    goal = max(_heights(network))
+    for node in network.nodes.values():
+        node.wait_ready(SETTLE_TIMEOUT_S)
+    wait_until(lambda: min(_heights(network)) >= goal, SETTLE_TIMEOUT_S, f"all nodes at height {goal}")
+
+
 async def behind_round(network: LocalNetwork, plan: Plan, tally: Tally) -> None:
     """Starts the node that has nothing, and waits until it takes part."""
     victim = network.nodes[BEHIND]
@@ -230,9 +278,14 @@ def soak(directory: Path, plan: Plan) -> Tally:
     if behind:
         owners = [node for node in network.nodes.values() if node not in behind]
         give_long_chain(network, workload, owners, plan.blocks, plan.records)
-    with network.running(without=behind):
-        asyncio.run(_run(network, workload, plan, tally))
-        settle(network)
+    links = Links(network) if plan.fault == "cut" else None
+    try:
+        with network.running(without=behind):
+            asyncio.run(_run(network, links, workload, plan, tally))
+            settle(network)
+    finally:
+        if links is not None:
+            links.close()
     check(network, tally)
     latencies = sorted(tally.latencies_s)
     print(
@@ -242,16 +295,19 @@ def soak(directory: Path, plan: Plan) -> Tally:
     if tally.outages_s:
         outages = sorted(tally.outages_s)
         median = outages[len(outages) // 2]
-        print(f"without the primary work went on after {median:.2f} s (median), {outages[-1]:.2f} s at most")
+        lost = "after mending" if plan.fault == "cut" else "without the primary"
+        print(f"{lost} work went on after {median:.2f} s (median), {outages[-1]:.2f} s at most")
     if tally.caught_up:
         print(f"{BEHIND} {tally.caught_up}")
     return tally
 
 
-async def _run(network: LocalNetwork, workload: Workload, plan: Plan, tally: Tally) -> None:
+async def _run(network: LocalNetwork, links: Links | None, workload: Workload, plan: Plan, tally: Tally) -> None:
     dice = random.Random(plan.seed)
     if plan.fault == "kill":
         work = kill_rounds(network, plan.rounds, dice)
+    elif links is not None:
+        work = cut_rounds(network, links, workload, plan, dice, tally)
     elif plan.fault == "behind":
         work = behind_round(network, plan, tally)
     else:
@@ -265,22 +321,25 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fault", choices=("kill", "kill-primary", "pause-primary", "behind"), default="kill")
-    parser.add_argument("--pause", type=float, default=30.0, help="seconds that a paused primary is silent")
+    parser.add_argument("--fault", choices=FAULTS, default="kill")
     parser.add_argument(
-        "--within", type=float, default=3.0, help="seconds without the primary that are a failure beyond"
+        "--pause", type=float, help="seconds that a paused primary is silent (30), or a cut lasts at most (20)"
+    )
+    parser.add_argument(
+        "--within", type=float, help="seconds until work goes on that are a failure beyond: 3, after a cut 5"
     )
     parser.add_argument("--blocks", type=int, default=20_000, help="so many blocks behind")
     parser.add_argument("--records", type=int, default=10, help="records in each of these blocks")
     parser.add_argument("--keep", type=Path, help="make the network here and leave it for inspection")
     arguments = parser.parse_args()
+    cuts = arguments.fault == "cut"
     plan = Plan(
         1 if arguments.fault == "behind" else arguments.rounds,
         arguments.clients,
         arguments.seed,
         arguments.fault,
-        arguments.pause,
-        arguments.within,
+        arguments.pause or (20.0 if cuts else 30.0),
+        arguments.within or (5.0 if cuts else 3.0),
         arguments.blocks,
         arguments.records,
     )
