@@ -30,6 +30,8 @@ MAX_BACKLOG_BYTES = 16 * 1024 * 1024
 """Of one peer's messages not yet processed; beyond it nothing more is read from it."""
 RECONNECT_MIN_MS = 100
 RECONNECT_MAX_MS = 1_000
+CONNECT_TIMEOUT_S = 4.0
+"""gRPC alone would wait 20 s for an answer to packets that were lost while the network was cut."""
 SHORT_LIVED_MS = 1_000
 """A peer whose streams live no longer than this is let in less and less often, down to every `RECONNECT_MAX_MS` / 2."""
 FAULT_MIN_MS = 1_000
@@ -351,6 +353,8 @@ class Peers:
                 await self._carry_call(link)
             except grpc.aio.AioRpcError as error:
                 link.tell_unreachable(error.code(), error.details())
+            except TimeoutError:
+                link.tell_unreachable(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {CONNECT_TIMEOUT_S:.0f} s")
             except HuzhengError as error:
                 log.debug("link ended", peer=link.peer.replica, code=error.code)
             except Exception as error:
@@ -364,7 +368,8 @@ class Peers:
         channel = self._open_channel(link.peer)
         try:
             call = channel.stream_stream(CONNECT, None, None)()  # type: ignore[call-arg]
-            await call.initial_metadata()
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await call.initial_metadata()
             if call.done():
                 link.tell_unreachable(await call.code(), await call.details())
                 return

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
 import pytest
 from huzheng.v1 import consensus_pb2, replica_service_pb2
 
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
+from node import peers as peers_module
 from node.clock import NetworkClock, wall_clock_ms
-from node.peers import FAULT_MAX_MS, FAULT_MIN_MS, MAX_OUTBOX_BYTES, Admission, Link, Outbox, Peer
+from node.peers import FAULT_MAX_MS, FAULT_MIN_MS, MAX_OUTBOX_BYTES, Admission, Link, Outbox, Peer, Peers
 
 Group = Iterable[replica_service_pb2.PeerMessage]
 STATUS = replica_service_pb2.PeerMessage(status=consensus_pb2.ReplicaStatus(stored_height=1))
@@ -156,3 +158,36 @@ def test_a_wrong_clock_is_set_right_by_a_quorum() -> None:
     for replica in (1, 2):
         clock.heard(ReplicaId(replica), wall_clock_ms() + ahead_ms)
     assert abs(clock.offset_ms - ahead_ms) < 1_000
+
+
+class Unanswered:
+    """A channel into a network that loses all packets."""
+
+    opened = 0
+
+    def __init__(self) -> None:
+        Unanswered.opened += 1
+
+    def stream_stream(self, *_: object) -> Callable[[], Any]:
+        return lambda: self
+
+    async def initial_metadata(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self, grace: float | None) -> None:
+        pass
+
+
+def test_a_peer_that_does_not_answer_is_soon_called_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers_module, "CONNECT_TIMEOUT_S", 0.05)
+
+    async def scenario() -> None:
+        channel: Any = Unanswered
+        peers = Peers(ReplicaId(1), [Peer(ReplicaId(2), "tax", "")], Listener(), lambda _: channel())
+        peers.start()
+        async with asyncio.timeout(10):
+            while Unanswered.opened < 3:
+                await asyncio.sleep(0.01)
+        await peers.stop()
+
+    asyncio.run(scenario())
