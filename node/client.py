@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import grpc.aio
-from huzheng.v1 import block_pb2, transaction_pb2
+from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, transaction_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
@@ -67,6 +67,18 @@ class MembershipHistory:
     """Of the changes that made the second and later ones."""
     height: Height
     """The newest block, as the node says."""
+
+    @property
+    def joined(self) -> Mapping[str, genesis_pb2.Department]:
+        """The departments that are not in the genesis."""
+        found = {}
+        for proof in self.proofs:
+            body = strict.read(transaction_pb2.TransactionBody, proof.body)
+            change = strict.read(membership_pb2.MembershipChange, body.operations[0].change_membership.change)
+            for action in change.actions:
+                if action.HasField("add_department"):
+                    found[action.add_department.id] = action.add_department
+        return found
 
     @property
     def in_force(self) -> EpochTerms:

@@ -5,7 +5,7 @@ It proves that the department has the consensus key, and for a department that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -59,10 +59,14 @@ class SeatFile(Struct, frozen=True, forbid_unknown_fields=True):
         """As in a change."""
         return pb.SeatReplica(replica=bytes.fromhex(self.seat), proof=bytes.fromhex(self.proof))
 
-    def actions(self) -> Iterator[pb.MembershipAction]:
-        """What a change does to let this replica vote with this key."""
-        if self.joins is not None:
+    def department_actions(self, known: Container[str]) -> Iterator[pb.MembershipAction]:
+        """What a change does to let the department's nodes and people in; nothing if it is known."""
+        if self.joins is not None and self.department not in known:
             yield pb.MembershipAction(add_department=_department(self.department, self.joins))
+
+    def actions(self, known: Container[str]) -> Iterator[pb.MembershipAction]:
+        """What a change does to let this replica vote with this key. `known`: departments that the chain has."""
+        yield from self.department_actions(known)
         if self.replaces_key:
             yield pb.MembershipAction(replace_key=self.message)
         else:

@@ -191,4 +191,31 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
         "同一交易可能已在其他区块中被接受：请向节点查询其首次结果。"
     ),
     "The command line is not understood: {why}": "无法理解命令行：{why}",
+    # member
+    "Epoch {n}, in force": "第 {n} 期，现行",
+    "Epoch {n}, from block {height} on": "第 {n} 期，自区块 {height} 起",
+    "Proved by {n} changes from the genesis on.": "由创世起的 {n} 次变更证明。",
+    "{n} replicas, quorum {q}, {f} may be faulty; a change needs the signatures of {a} departments.": (
+        "{n} 个副本节点，法定数 {q}，可容 {f} 个故障；变更须 {a} 个部门签名。"
+    ),
+    "Ends epoch": "终结的期次",
+    "To be carried out until": "执行期限",
+    "Signed by": "已签名",
+    "nobody yet": "尚无",
+    "Signatures needed": "所需签名数",
+    "{name} ({department}) joins the consortium": "{name}（{department}）加入联盟",
+    "replica {replica} of {department} joins, with the key {public_key}": (
+        "{department} 的副本节点 {replica} 加入，公钥 {public_key}"
+    ),
+    "replica {replica} of {department} gets the key {public_key}": (
+        "{department} 的副本节点 {replica} 改用公钥 {public_key}"
+    ),
+    "replica {replica} votes no more": "副本节点 {replica} 不再参加表决",
+    "version {version} of the rules comes into force": "规则第 {version} 版生效",
+    "Signed for {department}.": "已代表 {department} 签名。",
+    "Accepted. It is in force {n} blocks later.": "已接受，{n} 个区块后生效。",
+    "Name the key as node.next_consensus_key in {file}, and restart the node.": (
+        "请在 {file} 中以 node.next_consensus_key 写明该密钥，并重启节点。"
+    ),
+    "Plan written to {file}.": "规划已写入 {file}。",
 }

@@ -205,4 +205,48 @@ CHINESE_HELP: dict[str, str] = {
     "The same seed gives the same records.": "相同的种子生成相同的记录。",
     "How many records.": "记录数。",
     "Only this department's records.": "仅生成该部门的记录。",
+    # member
+    "The members: who votes, and the changes that a quorum of departments decides.": (
+        "成员：由谁表决，以及由法定数部门决定的变更。"
+    ),
+    "The file that `member propose` wrote.": "`member propose` 写出的文件。",
+    "The genesis of the chain that runs already.": "已在运行的链的创世文件。",
+    "Show the replicas that vote now, and those of the next epoch if a change is under way.": (
+        "显示现有表决副本节点；如有变更在途，并显示下一期成员。"
+    ),
+    "Proved from the genesis on; that nothing newer has been decided is the node's word.": (
+        "自创世起逐期证明；是否另有更新的决定，以节点所述为准。"
+    ),
+    "The network's plan with the new department added at its end.": "在末尾增列新部门的网络规划文件。",
+    "The new department's id in the plan.": "新部门在规划中的标识。",
+    "In a department that is to join: make its keys, a node ready to start, and the public seat file to hand out.": (
+        "由拟加入的部门执行：生成密钥、可直接启动的节点目录，以及对外提供的席位文件。"
+    ),
+    "The node's directory or node.toml.": "节点目录或 node.toml。",
+    "The new key file.": "新密钥文件。",
+    "The public seat file to hand out.": "对外提供的席位文件。",
+    "Make another consensus key for a node, and the public seat file with which the members can enter it.": (
+        "为节点另行生成共识密钥，并生成供各成员登记的席位文件。"
+    ),
+    "The new file to hand round for approval.": "供各部门传签的新文件。",
+    "A seat file: a replica that joins, or gets another key.": "席位文件：加入的副本节点，或更换密钥的副本节点。",
+    "A seat file, of which only the department is to join.": "席位文件：仅使其中的部门加入。",
+    "A replica that is to vote no more.": "不再参加表决的副本节点。",
+    "Put this version of the rules in force.": "启用此版本的规则。",
+    "How long it may be carried out.": "可执行的天数。",
+    "Write down a change of the membership. Nothing happens until enough departments have signed it.": (
+        "写出一项成员变更。在足够多的部门签名之前不产生任何效果。"
+    ),
+    "Show what a change does and who has signed it. Checks the signatures; needs no node.": (
+        "显示变更内容及已签名部门。校验签名，不需要节点。"
+    ),
+    "The profile that names the admin key.": "指明管理密钥的配置文件。",
+    (
+        "Approve a change in the name of your department, with the profile's admin key. "
+        "Look at it first: `member show`."
+    ): "以本部门名义、用配置中的管理密钥签署变更。请先用 `member show` 查看。",
+    "The signed change, or its copies with other signatures.": "已签名的变更文件，或带有其他签名的副本。",
+    "Have a change carried out that enough departments have signed.": "提交已由足够多部门签名的变更。",
+    "Write a plan to start from: change names and addresses in it.": "写出一份规划文件作为起点，可修改其中的名称与地址。",
+    "The new plan file.": "新规划文件。",
 }

@@ -99,6 +99,10 @@ def new_key(
 def propose(
     session: Session,
     out: Annotated[Path, typer.Argument(metavar="CHANGE", help="The new file to hand round for approval.")],
+    departments: Annotated[
+        list[Path] | None,
+        typer.Option("--department", metavar="FILE", help="A seat file, of which only the department is to join."),
+    ] = None,
     seats: Annotated[
         list[Path] | None,
         typer.Option("--seat", metavar="FILE", help="A seat file: a replica that joins, or gets another key."),
@@ -116,10 +120,11 @@ def propose(
 
     from ledger.membership_change import build_change
     from node.change_file import read_changes, write_change
-    from node.cli.membership import actions_of
+    from node.cli.membership import Wishes, actions_of
 
     history, genesis = with_client(session, _history)
-    actions = actions_of(genesis, seats or [], remove or [], protocol)
+    wishes = Wishes(departments or (), seats or (), remove or (), protocol)
+    actions = actions_of(genesis, wishes, history.joined)
     expires_ms = int(time() * 1000) + days * DAY_MS
     # The epoch that the change ends is the one that is newest once a change under way is in force.
     write_change(out, build_change(genesis, history.epochs[-1].epoch, expires_ms, actions))

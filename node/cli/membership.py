@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from huzheng.v1 import membership_pb2 as pb
 
 from ledger.crypto import strict
-from ledger.genesis import Genesis
+from ledger.genesis import Genesis, read_department
 from ledger.membership_change import read_change, read_seat
 from node.cli.output import json_time, local_time, printable
 from node.cli.show import department_name
@@ -21,10 +22,18 @@ if TYPE_CHECKING:
     from node.client import MembershipHistory
 
 
-def actions_of(
-    genesis: Genesis, seats: Sequence[Path], remove: Sequence[int], protocol: int | None
-) -> list[pb.MembershipAction]:
-    """What `member propose` was told to do, departments first.
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What `member propose` was told to do."""
+
+    departments: Sequence[Path] = ()
+    seats: Sequence[Path] = ()
+    remove: Sequence[int] = ()
+    protocol: int | None = None
+
+
+def actions_of(genesis: Genesis, wishes: Wishes, joined: Collection[str]) -> list[pb.MembershipAction]:
+    """The actions that do it. `joined`: departments that the chain has and the genesis has not.
 
     Raises:
         HuzhengError: as `read_seat_file`; INVALID_REQUEST if it is nothing.
@@ -33,13 +42,15 @@ def actions_of(
     from node.seat_file import read_seat_file
 
     actions: list[pb.MembershipAction] = []
-    for path in seats:
-        actions += read_seat_file(path, genesis, datetime.now(UTC)).actions()
-    actions += [pb.MembershipAction(remove_replica=pb.RemoveReplica(replica=replica)) for replica in remove]
-    if protocol is not None:
-        actions.append(pb.MembershipAction(activate_protocol=pb.ActivateProtocol(version=protocol)))
+    for path in wishes.departments:
+        actions += read_seat_file(path, genesis, datetime.now(UTC)).department_actions(joined)
+    for path in wishes.seats:
+        actions += read_seat_file(path, genesis, datetime.now(UTC)).actions(joined)
+    actions += [pb.MembershipAction(remove_replica=pb.RemoveReplica(replica=replica)) for replica in wishes.remove]
+    if wishes.protocol is not None:
+        actions.append(pb.MembershipAction(activate_protocol=pb.ActivateProtocol(version=wishes.protocol)))
     if not actions:
-        raise HuzhengError(Code.INVALID_REQUEST, "nothing to do: --seat, --remove or --protocol")
+        raise HuzhengError(Code.INVALID_REQUEST, "nothing to do: --department, --seat, --remove or --protocol")
     return actions
 
 
@@ -51,11 +62,18 @@ def show_history(session: Session, history: MembershipHistory, genesis: Genesis)
         shown = {"height": history.height, "in_force": _terms_to_dict(current)}
         out.json(shown | {"next": _terms_to_dict(newest) if newest is not current else None})
         return
+    genesis = _with_joined(genesis, history)
     _show_terms(session, current, genesis, t("Epoch {n}, in force", n=current.epoch))
     if newest is not current:
         title = t("Epoch {n}, from block {height} on", n=newest.epoch, height=newest.first_height)
         _show_terms(session, newest, genesis, title)
     out.note(t("Proved by {n} changes from the genesis on.", n=len(history.proofs)), "green")
+
+
+def _with_joined(genesis: Genesis, history: MembershipHistory) -> Genesis:
+    """The genesis as if the departments that joined had been there from the start: for their names."""
+    joined = {name: read_department(message) for name, message in history.joined.items()}
+    return replace(genesis, departments={**genesis.departments, **joined})
 
 
 def show_change(session: Session, operation: pb.ChangeMembership, genesis: Genesis, newest: EpochTerms | None) -> None:
