@@ -141,6 +141,7 @@ OUTCOMES: dict[Code, Outcome] = {
     Code.STORE_WRITE_FAILED: _LOCAL,
     Code.BAD_BLOCK: _NOT_PROVEN,
     Code.CHAIN_FAULT: _NOT_PROVEN,
+    Code.REBUILD_INCOMPLETE: Outcome("UNAVAILABLE", ExitStatus.TRY_AGAIN),
     Code.INTERNAL: Outcome("INTERNAL", ExitStatus.INTERNAL),
     Code.INVALID_REQUEST: _INVALID,
     Code.NOT_FOUND: Outcome("NOT_FOUND", ExitStatus.NOT_FOUND),

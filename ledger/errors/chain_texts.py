@@ -380,4 +380,10 @@ CHAIN_TEXTS: dict[Code, Text] = {
         "the other nodes.",
         "请勿采信该节点的应答；保留数据库备查，并从其他节点重新获取整条链。",
     ),
+    Code.REBUILD_INCOMPLETE: Text(
+        "The database could not be rebuilt whole. Nothing was put aside.",
+        "未能完整重建数据库，原数据库保持不变。",
+        "See to it that other nodes run and can be reached (huzheng doctor DIR), and run the command again: it goes on where it was.",
+        "请确认其他节点正在运行且可以连接（huzheng doctor DIR），然后重新执行该命令，将从中断处继续。",
+    ),
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ledger.errors import Language
-from node.cli import chain, evidence, keys, member, network, node, receipt, record, sample_data, submit, verify
+from node.cli import chain, evidence, keys, member, network, node, rebuild, receipt, record, sample_data, submit, verify
 from node.cli.localise import LocalGroup, localise
 from node.cli.session import LanguageOption, OutputOption, ProfileOption, TimeoutOption, common_options
 from node.cli.texts import Texts
@@ -47,6 +47,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_root)
     app.add_typer(network.app, name="network")
+    rebuild.add_to(node.app)
     app.add_typer(node.app, name="node")
     submit.add_to(app)
     app.add_typer(record.app, name="record")

@@ -10,6 +10,23 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Address": "地址",
     "Block": "区块",
     "Chain id": "链标识",
+    "Fetched": "取得",
+    "Fetching": "正在取得区块",
+    "It differs": "与原链不同",
+    "Old database": "原数据库",
+    "Votes": "投票日志",
+    "lost": "已丢失",
+    "Rebuilt up to height {height}.": "已重建至高度 {height}。",
+    "{n} blocks from peers, {m} from the old database": "其他节点 {n} 个区块，原数据库 {m} 个区块",
+    "from block {height} on": "自区块 {height} 起",
+    "taken over, {n} entries: the node votes as before": "已沿用，共 {n} 条：节点照常投票",
+    (
+        "What this node signed is not known any more. It will answer reads; whether its key may still vote, its "
+        "peers tell it when it starts. See 'A lost or damaged database' in docs/operations.md."
+    ): (
+        "已无法得知本节点曾签署的内容。节点可以提供查询；其密钥能否继续投票，由其他节点在其启动时告知。"
+        "见 docs/operations.md 中“A lost or damaged database”一节。"
+    ),
     "Checked": "已校验",
     "Consensus key": "共识公钥",
     "Crypto suite": "密码套件",

@@ -16,6 +16,16 @@ CHINESE_HELP: dict[str, str] = {
     "Show completion for the current shell, to copy it or customize the installation.": (
         "显示当前 shell 的补全脚本，以便复制或自行安装。"
     ),
+    # Rebuild
+    "Make a stopped node's database anew from its peers, when it is damaged, lost, or has diverged.": (
+        "在数据库损坏、丢失或与其他节点不一致时，从其他节点重建已停止节点的数据库。"
+    ),
+    (
+        "The old one is put aside, not deleted, once the new one is whole. What the node has signed is taken over from it if it "
+        "can be read: only then does the node vote as before. If interrupted, run it again."
+    ): (
+        "新数据库完整后，原数据库移至一旁而不删除。如原数据库可读，沿用其中的签署记录：只有这样节点才照常投票。如被中断，请重新执行。"
+    ),
     # All
     "Huzheng: a ledger that departments run together, so that what one registers the others can rely on.": (
         "互证 Huzheng：各部门共同维护的账本，一个部门登记的事项，其他部门均可采信。"
