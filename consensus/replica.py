@@ -71,9 +71,12 @@ class Replica:
         checkpoint = replace(stored, certificate=b"") if stored.height == config.base else stored
         authenticator = Authenticator(config.suite, membership)
         restored = read_vote_log(votes, authenticator, config.replica)
-        restored.ended = restored.ended and not config.accepts_lost_votes
+        is_revived = restored.ended and config.accepts_lost_votes
+        restored.ended = restored.ended and not is_revived
         signer = EnvelopeSigner(config.signer, config.replica, membership.chain_id, membership.epoch)
         safety = SafetyRules(signer, membership, checkpoint.height, restored)
+        if is_revived:
+            safety.revive_key()
         self._context = context = Context(config, checkpoint, authenticator, safety, now_ms)
         context.memory.restore(restored, checkpoint)
         self._suspicion = Suspicion(config.batching.heartbeat_ms, now_ms)

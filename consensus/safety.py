@@ -235,6 +235,11 @@ class SafetyRules:
         member = self._membership.member(self._signer.replica)
         self._unsaved.append(ended_entry(b"" if member is None else member.public_key))
 
+    def revive_key(self) -> None:
+        """The departments decided that this key signs again (C18): after the next restart too."""
+        self._ended = False
+        self._unsaved.append(ended_entry(b""))
+
     def _move_to(self, view: View) -> None:
         if view <= self._view:
             raise SafetyViolation(f"view {view} after view {self._view}")

@@ -3,7 +3,7 @@
 The new one grows beside the old one, which is put aside, never deleted, once the new one is whole; a rebuild that was interrupted goes on where
 it was. What was signed is in the old database alone. If that can be read, its vote log is taken over, which is safe because the new database
 has at least the height of the old one: whatever the old log had trimmed is at or below it, where nothing is signed any more (C10).
-Otherwise the new log is empty, and the peers' greetings tell the started node whether its key has ended (C18).
+Otherwise nobody knows what its key has signed, and the new log says that the key has ended (C18): the node follows without a vote.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 import grpc
 
 from consensus.events import FetchBlocks
+from consensus.vote_log import ended_entry
 from ledger.block_apply import CheckedBlock, check_block
 from ledger.crypto import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
@@ -78,7 +79,7 @@ def rebuild(config: NodeConfig, genesis: Genesis, on_progress: OnProgress) -> Re
         taken_over = 0 if old is None else _take_over_blocks(old, new, genesis)
         if new.tip.height == 0:
             raise HuzhengError(Code.REBUILD_INCOMPLETE, "no peer sent a block")
-        votes, reason = _take_over_votes(old, new, reason)
+        votes, reason = _take_over_votes(old, new, ReplicaId(config.node.replica), reason)
         differs_from = None if old is None else _first_difference(old, new)
         tip = new.tip
     aside = _put_aside(data) if data.exists() else None
@@ -176,16 +177,19 @@ def _first_difference(old: ChainStore, new: ChainStore) -> Height | None:
 
 
 def _take_over_votes(
-    old: ChainStore | None, new: ChainStore, reason: HuzhengError | None
+    old: ChainStore | None, new: ChainStore, own: ReplicaId, reason: HuzhengError | None
 ) -> tuple[int | None, HuzhengError | None]:
-    if old is None:
-        return None, reason
     try:
-        entries = old.votes()
+        entries = None if old is None else old.votes()
     except HuzhengError as error:
         if error.code not in UNREADABLE:
             raise
-        return None, error
+        entries, reason = None, error
+    if entries is None:
+        member = new.membership_at(Height(new.tip.height + 1)).member(own)
+        if member is not None:
+            new.write_votes([ended_entry(member.public_key)])
+        return None, reason
     # Those of sequence 0 are kept for good; the others as if this height had been stored in the old database.
     kept = [entry for entry in entries if not 0 < int.from_bytes(entry[0][:_SEQUENCE_BYTES]) <= new.tip.height]
     if kept:

@@ -21,10 +21,10 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "from block {height} on": "自区块 {height} 起",
     "taken over, {n} entries: the node votes as before": "已沿用，共 {n} 条：节点照常投票",
     (
-        "What this node signed is not known any more. It will answer reads; whether its key may still vote, its "
-        "peers tell it when it starts. See 'A lost or damaged database' in docs/operations.md."
+        "What this node signed is not known any more: it will follow and answer reads, without a vote. "
+        "See 'A lost or damaged database' in docs/operations.md."
     ): (
-        "已无法得知本节点曾签署的内容。节点可以提供查询；其密钥能否继续投票，由其他节点在其启动时告知。"
+        "已无法得知本节点曾签署的内容：节点将跟随链并提供查询，但不投票。"
         "见 docs/operations.md 中“A lost or damaged database”一节。"
     ),
     "Checked": "已校验",

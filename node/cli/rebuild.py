@@ -77,8 +77,8 @@ def _show(session: Session, rebuilt: Rebuilt) -> None:
         out.pairs("", rows)
         out.line(
             t(
-                "What this node signed is not known any more. It will answer reads; whether its key may still vote, its "
-                "peers tell it when it starts. See 'A lost or damaged database' in docs/operations.md."
+                "What this node signed is not known any more: it will follow and answer reads, without a vote. "
+                "See 'A lost or damaged database' in docs/operations.md."
             ),
             "yellow",
         )

@@ -101,7 +101,7 @@ def test_a_node_that_diverged_is_rebuilt_and_votes_as_before(network: LocalNetwo
     assert '"replica stopped voting"' not in node.log.read_text()[seen:]
 
 
-def test_a_damaged_database_is_rebuilt_and_its_key_does_not_vote_unawares(
+def test_a_damaged_database_is_rebuilt_and_votes_again_only_when_that_is_decided(
     network: LocalNetwork, workload: Workload
 ) -> None:
     node = network.nodes["housing"]
@@ -118,13 +118,16 @@ def test_a_damaged_database_is_rebuilt_and_its_key_does_not_vote_unawares(
     assert run_huzheng("chain", "verify", "--home", node.directory, check=False).returncode == 0
     seen = len(node.log.read_text())
     node.start()
-    # What it signed last may all be stored; then there is nothing left that it could contradict.
-    wait_until(
-        lambda: node.answers("/readyz") or "VOTE_LOG_LOST" in node.log.read_text()[seen:],
-        30,
-        "it knows where it stands",
-    )
+    wait_until(lambda: "VOTE_LOG_LOST" in node.log.read_text()[seen:], 30, "it knows that it must not vote")
+    assert not node.answers("/readyz")
     submit(workload, "planning")
+    node.stop()
+    node.start("--accept-lost-votes")
+    node.wait_ready()
+    node.stop()
+    node.start()
+    node.wait_ready()
+    submit(workload, "housing")
 
 
 def test_nothing_is_put_aside_when_nobody_can_be_asked(network: LocalNetwork) -> None:

@@ -314,6 +314,10 @@ def test_departments_can_decide_that_a_replica_votes_all_the_same() -> None:
     assert replica.core.may_vote
     assert replica.proposal("A") == ["check 1 A"]
     assert replica.checked("A") == ["log accepted 1", "send all PREPARE 1 A"]
+    # What they decided holds when it is started as usual.
+    replica.config = replace(replica.config, accepts_lost_votes=False)
+    replica.start(0, replica.disk.items())
+    assert replica.core.may_vote
 
 
 def test_nobody_can_make_up_a_greeting() -> None:
