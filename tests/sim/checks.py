@@ -8,6 +8,7 @@ from huzheng.v1 import block_pb2, consensus_pb2
 
 from consensus.events import Equivocation, Ready
 from ledger.crypto import Domain, Height, Membership, ReplicaId, Suite, seal_message
+from tests.sim.witness import Witness
 
 _DOMAINS = {
     consensus_pb2.MESSAGE_KIND_PRE_PREPARE: Domain.SIGN_PRE_PREPARE,
@@ -22,10 +23,11 @@ _DOMAINS = {
 class Checks:
     """Everything that must hold of the correct replicas, from the first to the last life of each."""
 
-    def __init__(self, suite: Suite, membership: Membership, is_liar: Callable[[ReplicaId], bool]) -> None:
+    def __init__(self, suite: Suite, membership: Membership, window: int, is_liar: Callable[[ReplicaId], bool]) -> None:
         self.suite = suite
         self.membership = membership
         self.is_liar = is_liar
+        self.witness = Witness(suite, membership, window, is_liar)
         self.said: dict[tuple[int, ...], bytes] = {}
         """The body signed for each (replica, kind, view, sequence)."""
         self.left: dict[int, int] = {}
@@ -54,6 +56,7 @@ class Checks:
 
     def on_stored(self, replica: ReplicaId, height: Height, block_hash: bytes, certificate: bytes) -> None:
         """One block a height, and a quorum sealed it."""
+        self.witness.on_stored(replica, height)
         self.check_certificate(certificate, height, block_hash)
         if height <= len(self.chain):
             assert self.chain[height - 1] == block_hash, f"replica {replica} disagrees at height {height}"
@@ -78,6 +81,10 @@ class Checks:
             assert self.is_liar(peer), f"replica {replica} finds correct replica {peer} faulty: {reason}"
             self.reasons.add(reason)
         self.reasons.update(trace.fields["reason"] for trace in ready.trace if "reason" in trace.fields)
+        for decided in ready.decided:
+            self.witness.on_decided(replica, decided)
+        for check in ready.checks:
+            self.witness.on_check(replica, check)
         for proof in ready.evidence:
             self.check_evidence(proof)
             self.accused.add(proof.replica)

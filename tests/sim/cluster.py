@@ -50,6 +50,7 @@ class Cluster:
         max_down: int | None = None,
         suite: Suite = SIMULATION,
         liars: Mapping[int, type[Machine]] | None = None,
+        window: int = 16,
     ) -> None:
         self.random = random.Random(seed)
         self.faults = faults
@@ -67,8 +68,9 @@ class Cluster:
         members = tuple(Member(i, f"d{i}", signer.public_key) for i, signer in self.signers.items())
         self.membership = Membership(b"c" * 32, Epoch(0), members)
         self.max_down = n if max_down is None else max_down
+        self.window = window
         kinds = {ReplicaId(replica): kind for replica, kind in (liars or {}).items()}
-        self.checks = Checks(suite, self.membership, kinds.__contains__)
+        self.checks = Checks(suite, self.membership, window, kinds.__contains__)
         self.machines: list[Machine] = []
         for replica in self.signers:
             self.machines.append(kinds.get(replica, Machine)(self, replica))
@@ -83,7 +85,7 @@ class Cluster:
 
     def config(self, replica: ReplicaId) -> ReplicaConfig:
         policy = BatchingPolicy(pipeline_depth=4, heartbeat_ms=10_000, full_bytes=1_000, worthwhile_transactions=4)
-        return ReplicaConfig(self.suite, self.membership, replica, self.signers[replica], 16, 1 << 20, policy)
+        return ReplicaConfig(self.suite, self.membership, replica, self.signers[replica], self.window, 1 << 20, policy)
 
     def machine(self, replica: ReplicaId) -> Machine:
         return self.machines[replica - 1]
@@ -122,6 +124,7 @@ class Cluster:
     def send(self, sender: Machine, send: Send) -> None:
         """Carries a message to its targets; what correct replicas sign is checked on the way."""
         payload = send.payload
+        self.checks.witness.on_sent(sender.id, payload)
         if not sender.is_liar and isinstance(payload, consensus_pb2.Proposal):
             self.checks.on_sent(payload.pre_prepare)
         if not sender.is_liar and isinstance(payload, consensus_pb2.Envelope):
@@ -135,7 +138,12 @@ class Cluster:
                     self.dropped += 1
                     continue
                 delay_ms = self.random.randint(1, self.faults.max_delay_ms)
-                self.at(delay_ms, partial(target.receive, sender.id, payload))
+                self.at(delay_ms, partial(self.deliver, sender.id, target, payload))
+
+    def deliver(self, sender: ReplicaId, target: Machine, payload: object) -> None:
+        if target.up:
+            self.checks.witness.on_delivered(sender, target.id, payload)
+        target.receive(sender, payload)
 
     def part(self, *groups: Sequence[int]) -> None:
         """Nothing gets through between the groups."""

@@ -86,6 +86,7 @@ class Machine:
     def start(self) -> None:
         self.up = True
         self.life += 1
+        self.cluster.checks.witness.on_started(self.id)
         self.timer_ms = 0
         self.executed = [block[1] for block in self.disk.blocks]
         self.executed_batches = [block[0] for block in self.disk.blocks]
@@ -204,6 +205,8 @@ class Machine:
 
     def write_votes(self, entries: Sequence[LogEntry]) -> None:
         """One synchronous write. If the power fails meanwhile it is there whole or not at all, or torn if the disk is bad."""
+        if not self.is_liar:
+            self.cluster.checks.witness.on_logged(self.id, entries)
         whole = len(entries)
         if self.dies_now():
             kept = self.cluster.random.randint(0, whole) if self.cluster.faults.torn else whole

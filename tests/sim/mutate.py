@@ -75,7 +75,7 @@ def python_in(copy: Path, *arguments: str) -> subprocess.Popen[str]:
     """Runs Python so that it finds the copy's modules before the project's."""
     path = os.pathsep.join(map(str, (copy, ROOT, ROOT / "proto")))
     command = [sys.executable, *arguments]
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "400"}
     return subprocess.Popen(
         command, cwd=copy, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
