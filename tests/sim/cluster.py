@@ -20,6 +20,7 @@ from consensus.replica import ReplicaConfig
 from ledger.crypto import SIMULATION, Epoch, Height, Member, Membership, ReplicaId, Suite
 from tests.sim.checks import Checks
 from tests.sim.machine import Machine
+from tests.sim.silence import Silence
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class Faults:
 
     drop: float = 0.0
     duplicate: float = 0.0
+    min_delay_ms: int = 1
     max_delay_ms: int = 5
     crash: float = 0.0
     max_down_ms: int = 3_000
     early: float = 0.0
     """Share of batch checks that find the proposal ahead of the own clock."""
+    store_ms: int = 1
+    """How long it takes until a block is durable."""
     torn: bool = False
     """A write of votes that the power failed in may be there in part: less than the store promises."""
     loses_votes: bool = False
@@ -62,6 +66,7 @@ class Cluster:
         self.dropped = 0
         self.cut_off: set[tuple[ReplicaId, ReplicaId]] = set()
         """From whom to whom nothing gets through."""
+        self.silences: list[Silence] = []
         self.bad_blocks = 0
         """Fetched blocks whose certificate did not hold."""
         self.signers = {ReplicaId(i): suite.signer(bytes([i]) * 32) for i in range(1, n + 1)}
@@ -132,12 +137,15 @@ class Cluster:
         for target in self.machines:
             if target is sender or send.to not in (None, target.id) or (sender.id, target.id) in self.cut_off:
                 continue
+            if any(silence.covers(sender.id, target.id, payload) for silence in self.silences):
+                self.dropped += 1
+                continue
             copies = 1 + (self.random.random() < self.faults.duplicate)
             for _ in range(copies):
                 if self.random.random() < self.faults.drop:
                     self.dropped += 1
                     continue
-                delay_ms = self.random.randint(1, self.faults.max_delay_ms)
+                delay_ms = self.random.randint(self.faults.min_delay_ms, self.faults.max_delay_ms)
                 self.at(delay_ms, partial(self.deliver, sender.id, target, payload))
 
     def deliver(self, sender: ReplicaId, target: Machine, payload: object) -> None:

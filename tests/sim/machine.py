@@ -199,7 +199,8 @@ class Machine:
         for decided in ready.decided:
             self.execute(decided.height, decided.batch)
         for certified in ready.certified:
-            self.cluster.later(1, self, partial(self.survive, partial(self.store, certified)))
+            store = partial(self.survive, partial(self.store, certified))
+            self.cluster.later(self.cluster.faults.store_ms, self, store)
         if ready.fetch is not None:
             self.cluster.later(5, self, partial(self.survive, partial(self.fetch, ready.fetch)))
 

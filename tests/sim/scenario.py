@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE
 from ledger.crypto import ED25519_SHA256, SIMULATION
 from tests.sim.cluster import Cluster, Faults
+from tests.sim.forgers import FORGERS_BY_NAME
 from tests.sim.liars import LIARS_BY_NAME
 from tests.sim.machine import Machine
 from tests.sim.requests import requests
+from tests.sim.silence import Silence
 
 REQUESTS = 40
 TROUBLE_MS = 20_000
@@ -30,6 +33,11 @@ class Plan:
     parts: tuple[tuple[int, int, tuple[int, ...], tuple[int, ...]], ...]
     """When, for how long, and between whom nothing gets through."""
     real_signatures: bool
+    silences: tuple[tuple[int, int, Silence], ...] = ()
+    """When, for how long, and which kind of message gets lost."""
+    window: int = 16
+    bursts: bool = False
+    """Requests come in heaps, so that many batches are under way together."""
 
 
 def plan_of(seed: int) -> Plan:
@@ -52,22 +60,45 @@ def plan_of(seed: int) -> Plan:
         at = dice.randint(1, n - 1)
         start_ms, length_ms = dice.randint(0, TROUBLE_MS - 5_000), dice.randint(100, 5_000)
         parts.append((start_ms, length_ms, tuple(replicas[:at]), tuple(replicas[at:])))
-    return Plan(seed, n, faults, liars, tuple(parts), dice.random() < 0.05)
+    real_signatures = dice.random() < 0.05
+    if dice.random() < 0.5:
+        liars = {replica: dice.choice(list(FORGERS_BY_NAME.values())) for replica in liars}
+    faults = replace(faults, store_ms=dice.choice((1, 1, 1, 300)))
+    silences = tuple(_silence_of(dice, n) for _ in range(dice.choice((0, 0, 4, 8))))
+    window, bursts = dice.choice((4, 16)), dice.random() < 0.6
+    return Plan(seed, n, faults, liars, tuple(parts), real_signatures, silences, window, bursts)
+
+
+def _silence_of(dice: random.Random, n: int) -> tuple[int, int, Silence]:
+    """Of all to all, of all to some, or of some to some."""
+    kind = dice.choice((PRE_PREPARE, PREPARE, COMMIT, COMMIT, SEAL, SEAL, VIEW_CHANGE, NEW_VIEW))
+    everyone = list(range(1, n + 1))
+    senders = dice.choice((everyone, dice.sample(everyone, dice.randint(1, n))))
+    targets = dice.choice((everyone, dice.sample(everyone, dice.randint(1, n))))
+    silence = Silence(kind, tuple(senders), tuple(targets))
+    return dice.randint(0, TROUBLE_MS - 5_000), dice.randint(500, 5_000), silence
 
 
 def play(plan: Plan) -> Counter[str]:
     """Runs a plan; raises AssertionError when something is not as it must be. Returns what happened, for the table."""
     suite = ED25519_SHA256 if plan.real_signatures else SIMULATION
     max_down = plan.n if not plan.liars else (plan.n - 1) // 3
-    cluster = Cluster(plan.seed, plan.n, plan.faults, max_down=max_down, suite=suite, liars=plan.liars)
+    cluster = Cluster(
+        plan.seed, plan.n, plan.faults, max_down=max_down, suite=suite, liars=plan.liars, window=plan.window
+    )
     dice = random.Random(plan.seed + 1)
+    heaps = [dice.randint(0, TROUBLE_MS - 2_000) for _ in range(3)] if plan.bursts else []
     for request in requests(REQUESTS):
-        cluster.at(dice.randint(0, TROUBLE_MS - 2_000), partial(cluster.submit, request))
+        at_ms = dice.choice(heaps) + dice.randint(0, 30) if heaps else dice.randint(0, TROUBLE_MS - 2_000)
+        cluster.at(at_ms, partial(cluster.submit, request))
     for start_ms, length_ms, some, others in plan.parts:
         cluster.at(start_ms, partial(cluster.part, some, others))
         cluster.at(start_ms + length_ms, cluster.heal)
+    for start_ms, length_ms, silence in plan.silences:
+        cluster.at(start_ms, partial(cluster.silences.append, silence))
+        cluster.at(start_ms + length_ms, partial(cluster.silences.remove, silence))
     cluster.run_for(TROUBLE_MS)
-    cluster.faults = Faults(max_delay_ms=20)
+    cluster.faults = Faults(max_delay_ms=20, store_ms=plan.faults.store_ms)
     cluster.heal()
     cluster.run_until(partial(cluster.everywhere, set(requests(REQUESTS))), PEACE_MS)
     cluster.check_requests()
@@ -84,6 +115,8 @@ def _what_happened(plan: Plan, cluster: Cluster) -> Counter[str]:
             "messages lost": cluster.dropped,
             "crashes": cluster.crashes,
             "partitions": len(plan.parts),
+            "silences": len(plan.silences),
+            "runs with slow disks": plan.faults.store_ms > 1,
             "views left behind": views,
             "runs with view changes": views > 0,
             "blocks that proved nothing": cluster.bad_blocks,

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from tests.sim.forgers import FORGERS_BY_NAME
 from tests.sim.liars import LIARS_BY_NAME
 from tests.sim.scenario import plan_of, play
 
@@ -21,8 +22,8 @@ ENOUGH_RUNS = 200
 """So many runs must have met every fault there is."""
 EXPECTED = (
     *("messages lost", "crashes", "partitions", "runs with view changes", "blocks that proved nothing"),
-    *("equivocators proved", "runs with real signatures"),
-    *(f"liars: {name}" for name in LIARS_BY_NAME),
+    *("equivocators proved", "runs with real signatures", "silences", "runs with slow disks"),
+    *(f"liars: {name}" for name in (*LIARS_BY_NAME, *FORGERS_BY_NAME)),
 )
 
 

@@ -1,0 +1,213 @@
+"""Liars that know the protocol: what they say is right in all but one thing, so that nothing but that thing's check refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from huzheng.v1 import block_pb2, consensus_pb2
+
+from consensus.events import Ready, Send
+from consensus.votes import NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE, EnvelopeSigner, PeerPayload
+from ledger.crypto import Domain, ReplicaId, Seq, strict
+from ledger.crypto.types import View
+from tests.sim.judge import ballot_of
+from tests.sim.machine import Machine
+
+if TYPE_CHECKING:
+    from tests.sim.cluster import Cluster
+
+AGITATE_MS = 300
+
+
+class Forger(Machine):
+    """Signs what it likes, and does not die of it."""
+
+    is_liar = True
+
+    def dies_now(self) -> bool:
+        return False
+
+    def report(self, ready: Ready) -> None:
+        """Nobody cares what a liar finds."""
+
+    def signed_vote(self, kind: int, view: int, sequence: int, digest: bytes) -> consensus_pb2.Envelope:
+        return self.signer().vote(kind, View(view), Seq(sequence), digest).envelope
+
+    def signer(self) -> EnvelopeSigner:
+        membership = self.cluster.membership
+        return EnvelopeSigner(self.cluster.signers[self.id], self.id, membership.chain_id, membership.epoch)
+
+    def last_block(self) -> consensus_pb2.Checkpoint:
+        point = self.checkpoint()
+        return consensus_pb2.Checkpoint(height=point.height, block_hash=point.block_hash, certificate=point.certificate)
+
+    def signed(self, kind: int, body: consensus_pb2.ViewChange | consensus_pb2.NewView) -> consensus_pb2.Envelope:
+        """A VIEW-CHANGE or NEW-VIEW with any body."""
+        domain = Domain.SIGN_VIEW_CHANGE if kind == VIEW_CHANGE else Domain.SIGN_NEW_VIEW
+        written = strict.write(body)
+        signature = self.cluster.signers[self.id].sign(domain, self.cluster.membership.chain_id + written)
+        kind_value = consensus_pb2.MessageKind.ValueType(kind)
+        return consensus_pb2.Envelope(replica=self.id, kind=kind_value, body=written, signature=signature)
+
+
+class ProofForger(Forger):
+    """Its VIEW-CHANGEs prove a little less than they claim."""
+
+    def transmit(self, send: Send) -> None:
+        payload = send.payload
+        if (
+            isinstance(payload, consensus_pb2.Envelope)
+            and payload.kind == VIEW_CHANGE
+            and payload.replica == self.id
+            and self.cluster.random.random() < 0.8
+        ):
+            payload = self.signed(VIEW_CHANGE, self.forge(consensus_pb2.ViewChange.FromString(payload.body)))
+        self.cluster.send(self, Send(send.to, payload))
+
+    def forge(self, body: consensus_pb2.ViewChange) -> consensus_pb2.ViewChange:
+        """The body with one fault in it, if there is a place for it."""
+        forgeries: list[Callable[[consensus_pb2.ViewChange], None]] = [self.leap, self.leap_with_a_seal_short]
+        if body.prepared:
+            forgeries += [self.shorten, self.shorten, self.double, self.double, self.swap_batch]
+        self.cluster.random.choice(forgeries)(body)
+        return body
+
+    def shorten(self, body: consensus_pb2.ViewChange) -> None:
+        """A certificate with a PREPARE too few."""
+        del body.prepared[-1].prepares[-1]
+
+    def double(self, body: consensus_pb2.ViewChange) -> None:
+        """A certificate with a PREPARE that counts twice."""
+        prepares = body.prepared[-1].prepares
+        if len(prepares) > 1:
+            prepares[1].CopyFrom(prepares[0])
+
+    def swap_batch(self, body: consensus_pb2.ViewChange) -> None:
+        """A certificate whose PREPAREs are for something else, if this replica was the primary of its view."""
+        ballot = ballot_of(body.prepared[-1].pre_prepare)
+        vote = self.signed_vote(PRE_PREPARE, ballot.view, ballot.sequence, self.cluster.suite.digest(Domain.BATCH, b""))
+        body.prepared[-1].pre_prepare.CopyFrom(vote)
+
+    def leap(self, body: consensus_pb2.ViewChange) -> None:
+        """A block that nobody made."""
+        body.checkpoint.height += self.cluster.random.choice((1, 3, 1_000))
+        body.checkpoint.certificate = b""
+        self.drop_below(body)
+
+    def leap_with_a_seal_short(self, body: consensus_pb2.ViewChange) -> None:
+        """A block with a seal too few."""
+        certificate = block_pb2.Certificate.FromString(body.checkpoint.certificate)
+        if certificate.seals:
+            del certificate.seals[-1]
+            body.checkpoint.certificate = strict.write(certificate)
+
+    @staticmethod
+    def drop_below(body: consensus_pb2.ViewChange) -> None:
+        """Certificates lie above the block."""
+        kept = [c for c in body.prepared if ballot_of(c.pre_prepare).sequence > body.checkpoint.height]
+        del body.prepared[:]
+        body.prepared.extend(kept)
+
+
+class ViewForger(Forger):
+    """Founds views from VIEW-CHANGEs that are no quorum's, or not for that view; all else follows from them as it must."""
+
+    def __init__(self, cluster: Cluster, replica: ReplicaId) -> None:
+        self.heard: dict[int, list[consensus_pb2.Envelope]] = {}
+        """The VIEW-CHANGEs of each replica."""
+        super().__init__(cluster, replica)
+
+    def receive(self, sender: ReplicaId, payload: object) -> None:
+        if isinstance(payload, consensus_pb2.Envelope) and payload.kind == VIEW_CHANGE:
+            self.heard.setdefault(payload.replica, []).append(payload)
+        super().receive(sender, payload)
+
+    def transmit(self, send: Send) -> None:
+        payload = send.payload
+        if not isinstance(payload, consensus_pb2.Envelope) or payload.kind != NEW_VIEW or payload.replica != self.id:
+            self.cluster.send(self, send)
+            return
+        body = consensus_pb2.NewView.FromString(payload.body)
+        for peer in self.cluster.machines:
+            if peer is not self and send.to in (None, peer.id):
+                forgery = self.cluster.random.choice((None, self.repeat, self.replay, self.replay, self.look_ahead))
+                forged = payload if forgery is None else self.founded(body.view, forgery(list(body.view_changes)))
+                self.cluster.send(self, Send(peer.id, forged))
+
+    def founded(self, view: int, changes: list[consensus_pb2.Envelope]) -> consensus_pb2.Envelope:
+        """The NEW-VIEW that follows from VIEW-CHANGEs."""
+        start = self.cluster.checks.witness.judge.start_of(view, changes)
+        votes = [
+            self.signed_vote(PRE_PREPARE, view, number, digest) for number, digest in sorted(start.digests.items())
+        ]
+        return self.signer().new_view(View(view), changes, votes).envelope
+
+    def repeat(self, changes: list[consensus_pb2.Envelope]) -> list[consensus_pb2.Envelope]:
+        """One of them stands for two."""
+        at = self.cluster.random.randrange(1, len(changes))
+        return [*changes[:at], changes[at - 1], *changes[at + 1 :]]
+
+    def replay(self, changes: list[consensus_pb2.Envelope]) -> list[consensus_pb2.Envelope]:
+        """What some said for earlier views, most often when they had prepared less."""
+        return [self.cluster.random.choice([change, *self.heard.get(change.replica, [])[:1]]) for change in changes]
+
+    def look_ahead(self, changes: list[consensus_pb2.Envelope]) -> list[consensus_pb2.Envelope]:
+        """Its own, with what was prepared in the very view that is to begin."""
+        safety = self.core._context.safety
+        body = consensus_pb2.ViewChange.FromString(changes[0].body)
+        body.checkpoint.CopyFrom(self.last_block())
+        del body.prepared[:]
+        body.prepared.extend(safety._prepared[sequence].certificate for sequence in sorted(safety._prepared))
+        others = [change for change in changes if change.replica != self.id]
+        kept = sorted(others, key=lambda change: change.replica)[: len(changes) - 1]
+        return sorted([*kept, self.signed(VIEW_CHANGE, body)], key=lambda change: change.replica)
+
+
+class Usurper(Forger):
+    """Proposes though it is not its turn, with a batch and a signature that are right."""
+
+    def transmit(self, send: Send) -> None:
+        self.cluster.send(self, send)
+        payload = send.payload
+        if isinstance(payload, consensus_pb2.Envelope) and payload.kind == PREPARE and payload.replica == self.id:
+            ballot = ballot_of(payload)
+            batch = b"usurped|"
+            digest = self.cluster.suite.digest(Domain.BATCH, batch)
+            vote = self.signed_vote(PRE_PREPARE, ballot.view, ballot.sequence + 1, digest)
+            self.cluster.send(self, Send(None, consensus_pb2.Proposal(pre_prepare=vote, batch=batch)))
+
+
+class Agitator(Forger):
+    """Finds fault with every primary and asks for the next view, again and again; alone it must move nobody."""
+
+    def start(self) -> None:
+        super().start()
+        self.cluster.later(AGITATE_MS, self, self.agitate)
+
+    def transmit(self, send: Send) -> None:
+        self.cluster.send(self, Send(send.to, self.agitated(send.payload)))
+
+    def agitated(self, payload: PeerPayload) -> PeerPayload:
+        if not isinstance(payload, consensus_pb2.ReplicaStatus):
+            return payload
+        status = consensus_pb2.ReplicaStatus()
+        status.CopyFrom(payload)
+        status.suspects_primary = True
+        return status
+
+    def agitate(self) -> None:
+        core = self.core
+        self.cluster.send(self, Send(None, self.agitated(core._standing.status())))
+        if self.cluster.random.random() < 0.5:
+            view = core.view + self.cluster.random.choice((1, 1, 2))
+            epoch = self.cluster.membership.epoch
+            body = consensus_pb2.ViewChange(epoch=epoch, view=view, checkpoint=self.last_block())
+            self.cluster.send(self, Send(None, self.signed(VIEW_CHANGE, body)))
+        self.cluster.later(AGITATE_MS, self, partial(self.survive, self.agitate))
+
+
+FORGERS_BY_NAME: dict[str, type[Machine]] = {
+    kind.__name__: kind for kind in (ProofForger, ViewForger, Usurper, Agitator)
+}
