@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from huzheng.v1 import block_pb2, consensus_pb2
 
 from consensus.events import Ready, Send
-from consensus.votes import NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE, EnvelopeSigner, PeerPayload
+from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE, EnvelopeSigner, PeerPayload
 from ledger.crypto import Domain, ReplicaId, Seq, strict
 from ledger.crypto.types import View
 from tests.sim.judge import ballot_of
@@ -179,6 +179,17 @@ class Usurper(Forger):
             self.cluster.send(self, Send(None, consensus_pb2.Proposal(pre_prepare=vote, batch=batch)))
 
 
+class Dissenter(Forger):
+    """Prepares and commits something else than the others, in the same place."""
+
+    def transmit(self, send: Send) -> None:
+        payload = send.payload
+        if isinstance(payload, consensus_pb2.Envelope) and payload.kind in (PREPARE, COMMIT):
+            ballot = ballot_of(payload)
+            payload = self.signed_vote(payload.kind, ballot.view, ballot.sequence, bytes(32))
+        self.cluster.send(self, Send(send.to, payload))
+
+
 class Agitator(Forger):
     """Finds fault with every primary and asks for the next view, again and again; alone it must move nobody."""
 
@@ -209,5 +220,5 @@ class Agitator(Forger):
 
 
 FORGERS_BY_NAME: dict[str, type[Machine]] = {
-    kind.__name__: kind for kind in (ProofForger, ViewForger, Usurper, Agitator)
+    kind.__name__: kind for kind in (ProofForger, ViewForger, Usurper, Dissenter, Agitator)
 }

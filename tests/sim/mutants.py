@@ -231,6 +231,13 @@ MUTANTS = (
         "if len(at_least) < context.membership.q - 1:",
     ),
     Mutant(
+        "who-has-gone-on-does-not-count",
+        "C16",
+        "view_changing.py",
+        "at_least = [change for change in self._wanted.values() if change.view >= context.view]",
+        "at_least = [change for change in self._wanted.values() if change.view == context.view]",
+    ),
+    Mutant(
         "timer-not-reset-by-blocks",
         "C14",
         "suspicion.py",

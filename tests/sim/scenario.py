@@ -52,7 +52,7 @@ def plan_of(seed: int) -> Plan:
         max_down_ms=dice.choice((500, 5_000)),
         early=dice.choice((0, 0.1)),
     )
-    count = dice.choice((0, 0, 1, (n - 1) // 3))
+    count = dice.choice((0, 1, (n - 1) // 3))
     liars = {replica: dice.choice(list(LIARS_BY_NAME.values())) for replica in dice.sample(range(1, n + 1), count)}
     parts = []
     for _ in range(dice.choice((0, 2, 4))):
@@ -64,7 +64,7 @@ def plan_of(seed: int) -> Plan:
     if dice.random() < 0.5:
         liars = {replica: dice.choice(list(FORGERS_BY_NAME.values())) for replica in liars}
     faults = replace(faults, store_ms=dice.choice((1, 1, 1, 300)))
-    silences = tuple(_silence_of(dice, n) for _ in range(dice.choice((0, 0, 4, 8))))
+    silences = tuple(_silence_of(dice, n) for _ in range(dice.choice((0, 4, 8, 16))))
     window, bursts = dice.choice((4, 16)), dice.random() < 0.6
     return Plan(seed, n, faults, liars, tuple(parts), real_signatures, silences, window, bursts)
 
@@ -116,6 +116,7 @@ def _what_happened(plan: Plan, cluster: Cluster) -> Counter[str]:
             "crashes": cluster.crashes,
             "partitions": len(plan.parts),
             "silences": len(plan.silences),
+            "views that proposed again": cluster.checks.witness.proposed_again,
             "runs with slow disks": plan.faults.store_ms > 1,
             "views left behind": views,
             "runs with view changes": views > 0,

@@ -1,12 +1,13 @@
 """What must have been said before a correct replica may say something: judged from the wire and from what is logged.
 
-Whatever anybody sent counts as heard by everybody, so that this is never stricter than the rules.
+What somebody sent counts as said, and what came to a replica in any of its lives as known to it: never stricter than the rules.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from google.protobuf.message import DecodeError
 from huzheng.v1 import block_pb2, consensus_pb2
@@ -29,7 +30,10 @@ class Witness:
         self.is_liar = is_liar
         self.known: set[tuple[int, int, bytes]] = set()
         """Replica, kind and body of what was said before."""
-        self.signers: defaultdict[tuple[int, Ballot], set[int]] = defaultdict(set)
+        self.proposed: defaultdict[Ballot, set[int]] = defaultdict(set)
+        """Who signed a PRE-PREPARE."""
+        self.heard: defaultdict[tuple[int, int, Ballot], set[int]] = defaultdict(set)
+        """Of each replica, whose PREPARE or COMMIT came to it."""
         self.starts: defaultdict[int, list[Start]] = defaultdict(list)
         """What the sound NEW-VIEWs of a view start from; a liar can make several."""
         self.asked: dict[int, int] = {}
@@ -45,6 +49,11 @@ class Witness:
         self.greeters: defaultdict[int, set[int]] = defaultdict(set)
         """Who greeted a replica since it started."""
 
+    @property
+    def proposed_again(self) -> int:
+        """How many views began with something that was prepared before."""
+        return sum(any(start.digests for start in starts) for starts in self.starts.values())
+
     # --- what is seen ---
 
     def on_started(self, replica: ReplicaId) -> None:
@@ -52,9 +61,11 @@ class Witness:
         self.greeters[replica] = set()
 
     def on_delivered(self, sender: ReplicaId, target: ReplicaId, payload: object) -> None:
-        """Somebody was greeted."""
+        """Something reached a replica that was up."""
         if isinstance(payload, consensus_pb2.Greeting):
             self.greeters[target].add(sender)
+        elif isinstance(payload, consensus_pb2.Envelope) and (sender, payload.kind, payload.body) in self.known:
+            self._note_heard(target, payload)
 
     def on_sent(self, sender: ReplicaId, payload: PeerPayload) -> None:
         """Somebody says something; what is passed on was said before."""
@@ -94,12 +105,8 @@ class Witness:
     def on_decided(self, replica: ReplicaId, decided: Decided) -> None:
         """C7: a quorum's COMMITs in one view."""
         digest = self.judge.suite.digest(Domain.BATCH, decided.batch)
-        counts = [
-            len(signers | {replica})
-            for (kind, ballot), signers in self.signers.items()
-            if kind == COMMIT and (ballot.sequence, ballot.digest) == (decided.height, digest)
-        ]
-        most = max(counts, default=1)
+        ballots = [Ballot(view, decided.height, digest) for view in (0, *self.starts)]
+        most = max(len(self.heard[replica, COMMIT, ballot] | {replica}) for ballot in ballots)
         assert most >= self.membership.q, f"replica {replica} decided {decided.height} with {most} COMMITs"
         self.decided.add((replica, decided.height))
 
@@ -142,9 +149,9 @@ class Witness:
         assert kind == COMMIT or (kind == PRE_PREPARE) == (replica == primary), f"{name}: not its part"
         if kind == PRE_PREPARE:
             return
-        assert primary in self.signers[PRE_PREPARE, ballot] | {replica}, f"{name}: the primary did not propose it"
+        assert primary in self.proposed[ballot] | {replica}, f"{name}: the primary did not propose it"
         if kind == COMMIT:
-            backups = len((self.signers[PREPARE, ballot] | {replica}) - {primary})
+            backups = len((self.heard[replica, PREPARE, ballot] | {replica}) - {primary})
             assert backups >= self.membership.q - 1, f"{name}: {backups} backups prepared it"
 
     def _fault_in_memory(self, replica: int, body: consensus_pb2.ViewChange) -> str:
@@ -170,8 +177,9 @@ class Witness:
     def _note(self, replica: int, envelope: consensus_pb2.Envelope) -> None:
         if envelope.kind in _VOTES:
             ballot = ballot_of(envelope)
-            self.signers[envelope.kind, ballot].add(replica)
-            if envelope.kind == COMMIT:
+            if envelope.kind == PRE_PREPARE:
+                self.proposed[ballot].add(replica)
+            elif envelope.kind == COMMIT:
                 prepared = self.prepared[replica]
                 prepared[ballot.sequence] = max(ballot.view, prepared.get(ballot.sequence, 0))
         elif envelope.kind == VIEW_CHANGE:
@@ -180,13 +188,18 @@ class Witness:
         elif envelope.kind == NEW_VIEW and not self.judge.fault_in_new_view(envelope):
             self._note_new_view(envelope)
 
+    def _note_heard(self, target: int, envelope: consensus_pb2.Envelope) -> None:
+        if envelope.kind in (PREPARE, COMMIT):
+            with suppress(DecodeError):
+                self.heard[target, envelope.kind, ballot_of(envelope)].add(envelope.replica)
+
     def _note_new_view(self, envelope: consensus_pb2.Envelope) -> Start:
         body = consensus_pb2.NewView.FromString(envelope.body)
         start = self.judge.start_of(body.view, body.view_changes)
         if start not in self.starts[body.view]:
             self.starts[body.view].append(start)
         for vote in body.pre_prepares:
-            self.signers[PRE_PREPARE, ballot_of(vote)].add(envelope.replica)
+            self.proposed[ballot_of(vote)].add(envelope.replica)
         return start
 
 
