@@ -112,11 +112,15 @@ class ProofForger(Forger):
 
 
 class ViewForger(Forger):
-    """Founds views from VIEW-CHANGEs that are no quorum's, or not for that view; all else follows from them as it must."""
+    """Founds views soundly but for one replica, to which it shows what is no quorum's, or not for that view; all else follows as it must."""
 
     def __init__(self, cluster: Cluster, replica: ReplicaId) -> None:
         self.heard: dict[int, list[consensus_pb2.Envelope]] = {}
         """The VIEW-CHANGEs of each replica."""
+        self.founding = consensus_pb2.NewView()
+        """Its newest NEW-VIEW."""
+        self.waits = False
+        """Whom it deceives hears it no more for a while, so it may wait until something is prepared."""
         super().__init__(cluster, replica)
 
     def receive(self, sender: ReplicaId, payload: object) -> None:
@@ -126,15 +130,31 @@ class ViewForger(Forger):
 
     def transmit(self, send: Send) -> None:
         payload = send.payload
-        if not isinstance(payload, consensus_pb2.Envelope) or payload.kind != NEW_VIEW or payload.replica != self.id:
+        if not isinstance(payload, consensus_pb2.Envelope) or payload.replica != self.id:
             self.cluster.send(self, send)
             return
-        body = consensus_pb2.NewView.FromString(payload.body)
+        if payload.kind == NEW_VIEW and self.founding.SerializeToString(deterministic=True) != payload.body:
+            self.founding = consensus_pb2.NewView.FromString(payload.body)
+            self.waits = self.cluster.random.random() < 0.5
+        if payload.kind == COMMIT and ballot_of(payload).view == self.founding.view > 0:
+            self.deceive(self.look_ahead)
         for peer in self.cluster.machines:
-            if peer is not self and send.to in (None, peer.id):
-                forgery = self.cluster.random.choice((None, self.repeat, self.replay, self.replay, self.look_ahead))
-                forged = payload if forgery is None else self.founded(body.view, forgery(list(body.view_changes)))
-                self.cluster.send(self, Send(peer.id, forged))
+            if peer is self or send.to not in (None, peer.id):
+                continue
+            if payload.kind != NEW_VIEW or peer.id != self.victim:
+                self.cluster.send(self, Send(peer.id, payload))
+            elif not self.waits:
+                self.deceive(self.cluster.random.choice((self.repeat, self.replay)))
+
+    @property
+    def victim(self) -> ReplicaId:
+        """Another one in each view."""
+        n = len(self.cluster.machines)
+        return ReplicaId((self.id + self.founding.view // n % (n - 1)) % n + 1)
+
+    def deceive(self, forgery: Callable[[list[consensus_pb2.Envelope]], list[consensus_pb2.Envelope]]) -> None:
+        changes = forgery(list(self.founding.view_changes))
+        self.cluster.send(self, Send(self.victim, self.founded(self.founding.view, changes)))
 
     def founded(self, view: int, changes: list[consensus_pb2.Envelope]) -> consensus_pb2.Envelope:
         """The NEW-VIEW that follows from VIEW-CHANGEs."""

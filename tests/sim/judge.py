@@ -142,6 +142,14 @@ class Judge:
         }
         return Start(view, height, digests)
 
+    @staticmethod
+    def is_choice(changes: Sequence[consensus_pb2.Envelope]) -> bool:
+        """Whether they show two batches for one sequence."""
+        bodies = [consensus_pb2.ViewChange.FromString(change.body) for change in changes]
+        ballots = [ballot_of(certificate.pre_prepare) for body in bodies for certificate in body.prepared]
+        shown = {(ballot.sequence, ballot.digest) for ballot in ballots}
+        return len({sequence for sequence, _ in shown}) < len(shown)
+
     def fault_in_new_view(self, envelope: consensus_pb2.Envelope) -> str:
         """C17; empty if it is what it must be."""
         if not self.is_signed(envelope, consensus_pb2.MESSAGE_KIND_NEW_VIEW):

@@ -116,6 +116,7 @@ def _what_happened(plan: Plan, cluster: Cluster) -> Counter[str]:
             "crashes": cluster.crashes,
             "partitions": len(plan.parts),
             "silences": len(plan.silences),
+            "views that chose between batches": cluster.checks.witness.conflicts,
             "views that proposed again": cluster.checks.witness.proposed_again,
             "runs with slow disks": plan.faults.store_ms > 1,
             "views left behind": views,

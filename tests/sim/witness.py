@@ -36,6 +36,8 @@ class Witness:
         """Of each replica, whose PREPARE or COMMIT came to it."""
         self.starts: defaultdict[int, list[Start]] = defaultdict(list)
         """What the sound NEW-VIEWs of a view start from; a liar can make several."""
+        self.conflicts = 0
+        """How many of these were a choice between two batches for one sequence."""
         self.asked: dict[int, int] = {}
         """The highest view that a replica sent a VIEW-CHANGE for."""
         self.suspicions: defaultdict[int, set[int]] = defaultdict(set)
@@ -198,6 +200,7 @@ class Witness:
         start = self.judge.start_of(body.view, body.view_changes)
         if start not in self.starts[body.view]:
             self.starts[body.view].append(start)
+            self.conflicts += self.judge.is_choice(body.view_changes)
         for vote in body.pre_prepares:
             self.proposed[ballot_of(vote)].add(envelope.replica)
         return start
