@@ -51,6 +51,10 @@ class Checks:
             assert view >= left, f"replica {key[0]} signed something of kind {key[1]} in view {view} after {left}"
         if envelope.kind == consensus_pb2.MESSAGE_KIND_VIEW_CHANGE:
             self.left[envelope.replica] = max(view, self.left.get(envelope.replica, 0))
+        if envelope.kind == consensus_pb2.MESSAGE_KIND_NEW_VIEW and key not in self.said:
+            # The proposals in it may travel later, and be passed on when their primary has left.
+            for proposal in consensus_pb2.NewView.FromString(envelope.body).pre_prepares:
+                self.on_sent(proposal)
         body = self.said.setdefault(key, envelope.body)
         assert body == envelope.body, f"replica {key[0]} signed two different things of kind {key[1]} for {key[3]}"
 
