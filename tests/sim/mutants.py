@@ -128,6 +128,13 @@ MUTANTS = (
         "",
     ),
     Mutant(
+        "equivocation-of-a-backup-not-reported",
+        "C4",
+        "ordering.py",
+        "            context.keep_evidence(slot.sequence, known.envelope, vote.envelope)\n",
+        "",
+    ),
+    Mutant(
         "seal-before-execution",
         "C8",
         "ordering.py",
@@ -329,6 +336,34 @@ MUTANTS = (
         "ordering.py",
         "            self._prepare(slot, vote)\n            return\n        self._context.safety.propose(",
         "            self.check(slot)\n            return\n        self._context.safety.propose(",
+    ),
+    Mutant(
+        "proposals-taken-before-the-view-is-entered",
+        "C17",
+        "admission.py",
+        '        if not self._context.safety.is_entered:\n            return "view not entered"\n',
+        "",
+    ),
+    Mutant(
+        "prepares-of-the-view-before-count",
+        "C15",
+        "slot.py",
+        "        self.prepares, self.commits = {}, {}\n",
+        "        self.commits = {}\n",
+    ),
+    Mutant(
+        "settled-sequences-proposed-anew",
+        "C17",
+        "admission.py",
+        "if vote.sequence < self._context.first_free and vote.sequence not in self._context.reproposed:",
+        "if vote.sequence < 0:",
+    ),
+    Mutant(
+        "new-view-by-anyone",
+        "C17",
+        "view_change.py",
+        "if claim.replica != self._membership.primary(claim.view) or len(claim.view_changes) != self._membership.q:",
+        "if len(claim.view_changes) != self._membership.q:",
     ),
     # --- greetings ---
     Mutant(

@@ -65,6 +65,8 @@ def plan_of(seed: int) -> Plan:
         liars = {replica: dice.choice(list(FORGERS_BY_NAME.values())) for replica in liars}
     faults = replace(faults, store_ms=dice.choice((1, 1, 1, 300)))
     silences = tuple(_silence_of(dice, n) for _ in range(dice.choice((0, 4, 8, 16))))
+    if dice.random() < 0.3:
+        silences += _forgotten_certificate(dice, n)
     window, bursts = dice.choice((4, 16)), dice.random() < 0.6
     return Plan(seed, n, faults, liars, tuple(parts), real_signatures, silences, window, bursts)
 
@@ -77,6 +79,21 @@ def _silence_of(dice: random.Random, n: int) -> tuple[int, int, Silence]:
     targets = dice.choice((everyone, dice.sample(everyone, dice.randint(1, n))))
     silence = Silence(kind, tuple(senders), tuple(targets))
     return dice.randint(0, TROUBLE_MS - 5_000), dice.randint(500, 5_000), silence
+
+
+def _forgotten_certificate(dice: random.Random, n: int) -> tuple[tuple[int, int, Silence], ...]:
+    """One replica alone prepares something, and is not heard when the others go on without it, until the view after."""
+    everyone = tuple(range(1, n + 1))
+    one, unheard = dice.sample(everyone, 2)
+    others = tuple(replica for replica in everyone if replica != one)
+    start_ms, alone_ms, later_ms = dice.randint(0, 8_000), dice.randint(1_500, 4_000), dice.randint(2_000, 5_000)
+    return (
+        (start_ms, alone_ms + later_ms, Silence(COMMIT, everyone, everyone)),
+        (start_ms, alone_ms + later_ms, Silence(NEW_VIEW, everyone, (one,))),
+        (start_ms, alone_ms, Silence(PREPARE, everyone, others)),
+        (start_ms, alone_ms, Silence(VIEW_CHANGE, (one,), everyone)),
+        (start_ms + alone_ms, later_ms, Silence(VIEW_CHANGE, (unheard,), everyone)),
+    )
 
 
 def play(plan: Plan) -> Counter[str]:

@@ -23,6 +23,7 @@ ENOUGH_RUNS = 200
 EXPECTED = (
     *("messages lost", "crashes", "partitions", "runs with view changes", "blocks that proved nothing"),
     *("equivocators proved", "runs with real signatures", "silences", "runs with slow disks"),
+    *("views that proposed again", "views that chose between batches"),
     *(f"liars: {name}" for name in (*LIARS_BY_NAME, *FORGERS_BY_NAME)),
 )
 
