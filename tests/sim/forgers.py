@@ -13,7 +13,7 @@ from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE,
 from ledger.crypto import Domain, ReplicaId, Seq, strict
 from ledger.crypto.types import View
 from tests.sim.judge import ballot_of
-from tests.sim.machine import Machine
+from tests.sim.machine import Machine, event_of
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
@@ -239,6 +239,63 @@ class Agitator(Forger):
         self.cluster.later(AGITATE_MS, self, partial(self.survive, self.agitate))
 
 
+class Amnesiac(Machine):
+    """Does what is right, but its vote log is emptied, or put back from a copy: no liar, and no less faulty.
+
+    Once a greeting shows it a message of its own that is not in its log, it must sign nothing more (docs/protocol.md C18).
+    """
+
+    is_liar = True
+
+    def __init__(self, cluster: Cluster, replica: ReplicaId) -> None:
+        self.backup: dict[bytes, bytes] = {}
+        self.said: set[bytes] = set()
+        self.was_told = False
+        super().__init__(cluster, replica)
+
+    def start(self) -> None:
+        self.was_told = False
+        super().start()
+        self.cluster.later(self.cluster.random.randint(500, 4_000), self, self.back_up)
+        self.cluster.later(self.cluster.random.randint(1_000, 8_000), self, self.lose_votes)
+
+    def back_up(self) -> None:
+        self.backup = dict(self.disk.votes)
+
+    def lose_votes(self) -> None:
+        if self.cluster.down_count < self.cluster.max_down:
+            self.up = False
+            self.disk.votes = self.cluster.random.choice(({}, self.backup))
+            self.cluster.at(self.cluster.random.randint(1, 500), self.start)
+
+    def report(self, ready: Ready) -> None:
+        """It may find its votes lost."""
+
+    def receive(self, sender: ReplicaId, payload: object) -> None:
+        is_asking = self.up and not self.core.may_vote and not self.core.halted
+        if is_asking and isinstance(payload, consensus_pb2.Greeting):
+            self.was_told |= any(self.has_forgotten(envelope) for envelope in payload.seen)
+        # Unlike a liar it listens to greetings.
+        self.feed(event_of(sender, payload))
+
+    def has_forgotten(self, envelope: consensus_pb2.Envelope) -> bool:
+        """Whether this is a vote of its own, above its last block, that is not on its disk."""
+        is_own = envelope.replica == self.id and envelope.kind in (PRE_PREPARE, PREPARE, COMMIT)
+        if not is_own or ballot_of(envelope).sequence <= len(self.disk.blocks) or envelope.signature not in self.said:
+            return False
+        return not any(envelope.signature in value for value in self.disk.votes.values())
+
+    def transmit(self, send: Send) -> None:
+        payload = send.payload
+        envelope = payload.pre_prepare if isinstance(payload, consensus_pb2.Proposal) else payload
+        if isinstance(envelope, consensus_pb2.Envelope) and envelope.replica == self.id:
+            assert not self.was_told or envelope.signature in self.said, (
+                f"replica {self.id} signs after it was told that it has forgotten votes"
+            )
+            self.said.add(envelope.signature)
+        self.cluster.send(self, send)
+
+
 FORGERS_BY_NAME: dict[str, type[Machine]] = {
-    kind.__name__: kind for kind in (ProofForger, ViewForger, Usurper, Dissenter, Agitator)
+    kind.__name__: kind for kind in (ProofForger, ViewForger, Usurper, Dissenter, Agitator, Amnesiac)
 }
