@@ -37,6 +37,8 @@ class Checks:
         self.acknowledged: set[bytes] = set()
         """Requests that some correct replica stored: a client may have its answer."""
         self.accused: set[ReplicaId] = set()
+        self.proved: set[tuple[ReplicaId, int]] = set()
+        """By whom, and of which kind, two different messages for one place were kept."""
         self.reasons: set[str] = set()
         """Why messages were refused, for runs that must have met every lie."""
 
@@ -92,6 +94,7 @@ class Checks:
         for proof in ready.evidence:
             self.check_evidence(proof)
             self.accused.add(proof.replica)
+            self.proved.add((proof.replica, proof.first.kind))
 
     def check_evidence(self, proof: Equivocation) -> None:
         """Two valid signatures of one liar under two different things for one place."""

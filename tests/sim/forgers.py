@@ -200,12 +200,14 @@ class Usurper(Forger):
 
 
 class Dissenter(Forger):
-    """Prepares and commits something else than the others, in the same place."""
+    """Prepares and commits something else than the others, in the same place; sometimes what they do, too."""
 
     def transmit(self, send: Send) -> None:
         payload = send.payload
         if isinstance(payload, consensus_pb2.Envelope) and payload.kind in (PREPARE, COMMIT):
             ballot = ballot_of(payload)
+            if self.cluster.random.random() < 0.3:
+                self.cluster.send(self, send)
             payload = self.signed_vote(payload.kind, ballot.view, ballot.sequence, bytes(32))
         self.cluster.send(self, Send(send.to, payload))
 

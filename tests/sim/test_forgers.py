@@ -9,7 +9,7 @@ import pytest
 from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE
 from tests.sim.cluster import Cluster, Faults
 from tests.sim.forgers import Dissenter, ProofForger, Usurper, ViewForger
-from tests.sim.liars import last_of
+from tests.sim.liars import EquivocatingPrimary, last_of
 from tests.sim.requests import requests, run
 from tests.sim.silence import Silence
 
@@ -28,6 +28,16 @@ def test_those_who_vote_for_something_else_stop_nobody(n: int) -> None:
     cluster = Cluster(1, n, Faults(max_delay_ms=20), liars=last_of(n, Dissenter))
     run(cluster, 20, limit_ms=10_000)
     assert all(machine.core.view == 0 for machine in cluster.correct)
+
+
+def test_two_different_votes_are_kept_as_proof_whatever_their_kind() -> None:
+    proved: set[tuple[int, int]] = set()
+    for seed in range(6):
+        cluster = Cluster(seed, 7, Faults(max_delay_ms=20), liars={1: EquivocatingPrimary, 4: Dissenter})
+        submit_one_by_one(cluster, 20, 30)
+        cluster.run_for(4_000)
+        proved |= cluster.checks.proved
+    assert proved == {(1, PRE_PREPARE), (4, PREPARE), (4, COMMIT)}
 
 
 def test_who_proposes_out_of_turn_is_not_listened_to() -> None:
