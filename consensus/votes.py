@@ -121,6 +121,17 @@ def is_same_choice(one: Vote, other: Vote) -> bool:
     return (one.view, one.sequence, one.batch_digest) == (other.view, other.sequence, other.batch_digest)
 
 
+def claimed_epoch(envelope: consensus_pb2.Envelope) -> int:
+    """Of which epoch an envelope says it is; nothing in it is checked. Raises DecodeError for what is no message at all."""
+    if envelope.kind == SEAL:
+        return block_pb2.Seal.FromString(envelope.body).epoch
+    if envelope.kind == VIEW_CHANGE:
+        return consensus_pb2.ViewChange.FromString(envelope.body).epoch
+    if envelope.kind == NEW_VIEW:
+        return consensus_pb2.NewView.FromString(envelope.body).epoch
+    return consensus_pb2.Vote.FromString(envelope.body).epoch
+
+
 class Authenticator:
     """Reads and verifies envelopes of one epoch; holds no secret."""
 

@@ -15,7 +15,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
 from ledger.catalogue import decode_payload
-from ledger.crypto import Domain, Height, strict
+from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epoch_proof import MAX_EPOCHS_BYTES, verify_epochs, verify_header, verify_leaf
 from ledger.errors import Code, HuzhengError, refusal
 from ledger.genesis import MAX_TIME_MS, Genesis
@@ -48,7 +48,8 @@ class Verdict:
     height: Height
     block_hash: bytes
     time_ms: int
-    epoch: int
+    membership: Membership
+    """Of the block's epoch."""
     sealed_by: tuple[int, ...]
     """Replicas whose seals make the certificate."""
     transaction_id: bytes
@@ -59,6 +60,11 @@ class Verdict:
     index: int
     """The position of the record or operation that was refused."""
     record: ProvenRecord | None
+
+    @property
+    def epoch(self) -> int:
+        """Of the block."""
+        return self.membership.epoch
 
     @property
     def accepted(self) -> bool:
@@ -207,7 +213,8 @@ def verify_receipt(raw: bytes, genesis: Genesis) -> Verdict:
             EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD, MALFORMED_TRANSACTION.
     """
     receipt = _read(raw, genesis)
-    header, block_hash = _verify_header(receipt, genesis)
+    terms = verify_epochs(genesis, receipt.epochs)[-1]
+    header, block_hash = verify_header(genesis, terms, receipt.header, receipt.certificate)
     body, identifier = _verify_transaction(receipt, header, genesis)
     result = _verify_result(receipt, header, identifier, genesis)
     accepted = result.code == pb.RESULT_CODE_ACCEPTED
@@ -218,7 +225,7 @@ def verify_receipt(raw: bytes, genesis: Genesis) -> Verdict:
         height=Height(header.height),
         block_hash=block_hash,
         time_ms=header.time_ms,
-        epoch=header.epoch,
+        membership=terms.membership,
         sealed_by=tuple(seal.replica for seal in certificate.seals),
         transaction_id=identifier,
         department=body.department,
@@ -238,11 +245,6 @@ def _read(raw: bytes, genesis: Genesis) -> block_pb2.Receipt:
     if of_epochs > MAX_EPOCHS_BYTES or len(raw) - of_epochs > limit:
         raise HuzhengError(Code.TOO_LARGE, "receipt")
     return receipt
-
-
-def _verify_header(receipt: block_pb2.Receipt, genesis: Genesis) -> tuple[block_pb2.BlockHeader, bytes]:
-    terms = verify_epochs(genesis, receipt.epochs)[-1]
-    return verify_header(genesis, terms, receipt.header, receipt.certificate)
 
 
 def _verify_transaction(

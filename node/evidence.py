@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 from huzheng.v1 import consensus_pb2
 
 from consensus.events import Equivocation
-from consensus.votes import Authenticator, Content, NewView, SealVote, ViewChange, Vote
-from ledger.crypto import ReplicaId
+from consensus.votes import Authenticator, Content, NewView, SealVote, ViewChange, Vote, claimed_epoch
+from ledger.crypto import Epoch, Member, Membership, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 
@@ -34,6 +34,10 @@ class KeptProof:
     """None for a seal, which is of no view."""
     sequence: int
     """0 for messages about views."""
+    epoch: int
+    department: str
+    public_key: bytes
+    """Of the replica in that epoch: by the genesis in epoch 0, later as this node noted it."""
     holds: bool
     """Whether both are signed by this replica, are of one kind, view and sequence, and say different things."""
     first: bytes
@@ -54,20 +58,25 @@ def read_proofs(database: Path, genesis: Genesis) -> Iterator[KeptProof]:
     """
     path = evidence_path(database)
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    authenticator = Authenticator(genesis.suite, genesis.membership)
     for number, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):
             return
         try:
             kept = json.loads(line)
             first, second = bytes.fromhex(kept["first"]), bytes.fromhex(kept["second"])
-            yield _verify(authenticator, first, second)
+            member = Member(ReplicaId(kept["replica"]), kept["department"], bytes.fromhex(kept["public_key"]))
+            yield _verify(genesis, member, first, second)
         except (ValueError, KeyError, TypeError, DecodeError):
             raise HuzhengError(Code.BAD_FILE, f"{path}, line {number}") from None
 
 
-def _verify(authenticator: Authenticator, first: bytes, second: bytes) -> KeptProof:
+def _verify(genesis: Genesis, noted: Member, first: bytes, second: bytes) -> KeptProof:
     envelopes = [consensus_pb2.Envelope.FromString(raw) for raw in (first, second)]
+    epoch = claimed_epoch(envelopes[0])
+    member = genesis.membership.member(ReplicaId(envelopes[0].replica)) if epoch == 0 else noted
+    member = member or noted
+    membership = Membership(genesis.chain_id, Epoch(epoch), (member,)) if epoch else genesis.membership
+    authenticator = Authenticator(genesis.suite, membership)
     one, other = (authenticator.verified(envelope) for envelope in envelopes)
     kind = consensus_pb2.MessageKind.Name(envelopes[0].kind).removeprefix("MESSAGE_KIND_").replace("_", "-")
     holds = (
@@ -79,7 +88,18 @@ def _verify(authenticator: Authenticator, first: bytes, second: bytes) -> KeptPr
         and envelopes[0].body != envelopes[1].body
     )
     view, sequence = (None, 0) if one is None else _place(one)
-    return KeptProof(ReplicaId(envelopes[0].replica), kind, view, sequence, holds, first, second)
+    return KeptProof(
+        ReplicaId(envelopes[0].replica),
+        kind,
+        view,
+        sequence,
+        epoch,
+        member.department,
+        member.public_key,
+        holds,
+        first,
+        second,
+    )
 
 
 def _place(content: Content) -> tuple[int | None, int]:
@@ -99,10 +119,13 @@ class EvidenceFile:
         """`database`: the directory of the node's database, which holds nothing but itself."""
         self.path = evidence_path(database)
 
-    def keep(self, proof: Equivocation) -> None:
-        """Adds a proof; where that fails, or there is no more room, it is only logged."""
+    def keep(self, proof: Equivocation, membership: Membership) -> None:
+        """Adds a proof against a member; where that fails, or there is no more room, it is only logged."""
+        member = membership.member(proof.replica)
         line = {
             "replica": proof.replica,
+            "department": member.department if member is not None else "",
+            "public_key": member.public_key.hex() if member is not None else "",
             "sequence": proof.sequence,
             "first": proof.first.SerializeToString().hex(),
             "second": proof.second.SerializeToString().hex(),

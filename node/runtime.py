@@ -34,6 +34,7 @@ from consensus.events import (
     TimePassed,
     WorkWaiting,
 )
+from consensus.follower import Follower
 from consensus.replica import InvariantViolation, Replica
 from consensus.safety import SafetyViolation
 from consensus.votes import Checkpoint
@@ -158,6 +159,9 @@ class Runtime:
             if self.core.membership.member(peer) is not None:
                 self._clock.heard(peer, message.clock.clock_ms)
         elif which == "forwarded":
+            if isinstance(self.core, Follower):
+                # It has nobody to propose to.
+                return
             room = self._admitting.setdefault(peer, asyncio.Semaphore(FORWARDS_AT_ONCE))
             await room.acquire()
             self._spawn(self._admit(peer, message.forwarded, room))
@@ -198,9 +202,10 @@ class Runtime:
             self._propose()
             if not self._halted:
                 self._forwarding.send(self.peers, monotonic_ms())
-            ready = self.core.ready()
+            core = self.core
+            ready = core.ready()
             if ready != Ready():
-                await self._act(ready)
+                await self._act(ready, core)
 
     async def stop(self) -> None:
         """Stops after the work in hand; everything durable stays consistent whenever this is cut short."""
@@ -275,15 +280,15 @@ class Runtime:
             return None
         return encode_batch(self._seat.replica, proposed_ms, [transaction.raw for transaction in taken])
 
-    async def _act(self, ready: Ready) -> None:
+    async def _act(self, ready: Ready, core: Core) -> None:
+        """Does what a core wants done, also when another takes its place meanwhile: its messages say which epoch they are of."""
         if ready.votes:
             await self._write_votes(ready)
         # When this node stops, its threads take no more work.
         if self._halted or self._stopping:
             return
-        core = self.core
         for send in ready.sends:
-            self._send(send)
+            self._send(send, core)
         for check in ready.checks:
             self._spawn(self._check(check, core))
         for decided in ready.decided:
@@ -294,16 +299,16 @@ class Runtime:
             self._spawn(self._fetch(ready.fetch, core))
         if ready.view_entered is not None:
             self._on_view_entered()
-        self._report(ready)
+        self._report(ready, core)
 
-    def _send(self, send: Send) -> None:
+    def _send(self, send: Send, core: Core) -> None:
         message = wrap(send.payload)
         if send.to is not None:
             self.peers.send(send.to, message)
         else:
             # Where it stands is for all to hear, replicas without a vote too, who follow by it.
             is_status = isinstance(send.payload, consensus_pb2.ReplicaStatus)
-            self.peers.broadcast(message, None if is_status else self.core.membership)
+            self.peers.broadcast(message, None if is_status else core.membership)
 
     def _on_view_entered(self) -> None:
         """What was proposed and not decided may be lost; what waits goes to the new primary."""
@@ -319,16 +324,16 @@ class Runtime:
         except HuzhengError as error:
             self._give_up(error)
 
-    def _report(self, ready: Ready) -> None:
+    def _report(self, ready: Ready, core: Core) -> None:
         for trace in ready.trace:
             self.counts[trace.event] += 1
             level = "error" if trace.is_alarm else _LEVELS.get(trace.event, "debug")
             getattr(log, level)(trace.event, **trace.fields)
         for proof in ready.evidence:
-            self._evidence.keep(proof)
+            self._evidence.keep(proof, core.membership)
         for replica, reason in ready.faulty.items():
             self.peers.fault(replica, HuzhengError(Code.INVALID_REQUEST, reason))
-        if ready.votes_lost:
+        if ready.votes_lost and core is self.core:
             self._go_on_without_vote()
         if ready.diverged is not None:
             certified = ready.diverged.certified_hash.hex()
@@ -465,7 +470,7 @@ class Runtime:
     def _enter_epoch(self) -> None:
         """The next block is another epoch's (M8)."""
         # What is not sent yet, nobody needs any more; evidence counts for ever.
-        self._report(self.core.ready())
+        self._report(self.core.ready(), self.core)
         self._sit_down(at_start=False)
         self._tell_seat()
         self._on_view_entered()

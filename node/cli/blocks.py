@@ -10,7 +10,7 @@ from huzheng.v1 import ledger_service_pb2 as pb
 
 from ledger.block_apply import check_transactions, prove_block
 from ledger.chain_export import block_line
-from ledger.crypto import Height, strict
+from ledger.crypto import Height, Membership, strict
 from ledger.errors import Code, HuzhengError
 from ledger.execution import genesis_block
 from ledger.genesis import Genesis
@@ -28,6 +28,8 @@ class CheckedBlock:
     height: Height
     block_hash: bytes
     fields: block_pb2.BlockHeader
+    membership: Membership
+    """Of its epoch."""
     sealed_by: tuple[int, ...]
     transactions: tuple[WellFormedTransaction, ...]
     # Block and TransactionResults
@@ -60,7 +62,8 @@ async def check_block(client: LedgerClient, answer: pb.GetBlockResponse) -> Chec
         header = _header(answer.block)
         if header.height == 0:
             return _check_genesis_block(genesis, answer.block)
-        proven = prove_block(genesis, await client.members_of(header.epoch), answer.block)
+        membership = await client.members_of(header.epoch)
+        proven = prove_block(genesis, membership, answer.block)
         transactions = check_transactions(genesis, proven)
         results = tuple(answer.results)
         verify_block(genesis, proven.header, proven.certificate, results)
@@ -68,7 +71,8 @@ async def check_block(client: LedgerClient, answer: pb.GetBlockResponse) -> Chec
     except HuzhengError as error:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
     sealed_by = tuple(seal.replica for seal in seals)
-    return CheckedBlock(proven.height, proven.block_hash, proven.fields, sealed_by, transactions, answer.block, results)
+    place = (proven.height, proven.block_hash, proven.fields, membership)
+    return CheckedBlock(*place, sealed_by, transactions, answer.block, results)
 
 
 def code_name(code: int) -> str:
@@ -88,4 +92,4 @@ def _check_genesis_block(genesis: Genesis, raw: bytes) -> CheckedBlock:
     if strict.read(block_pb2.Block, raw) != block_pb2.Block(header=expected.header):
         raise HuzhengError(Code.BAD_BLOCK, "it is not the genesis block of this genesis")
     fields = strict.read(block_pb2.BlockHeader, expected.header)
-    return CheckedBlock(Height(0), expected.block_hash, fields, (), (), raw, ())
+    return CheckedBlock(Height(0), expected.block_hash, fields, genesis.membership, (), (), raw, ())

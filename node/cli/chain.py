@@ -137,7 +137,9 @@ def block(
         return
     t, out, fields = session.t, session.out, found.fields
     proposer = (
-        replica_names(genesis, (fields.proposer,), session.language) if fields.proposer else t("none (null block)")
+        replica_names(genesis, found.membership, (fields.proposer,), session.language)
+        if fields.proposer
+        else t("none (null block)")
     )
     out.pairs(
         "",
@@ -147,7 +149,7 @@ def block(
             (t("Parent"), fields.parent_hash.hex()),
             (t("Time"), local_time(fields.time_ms)),
             (t("Proposer"), proposer),
-            (t("Sealed by"), replica_names(genesis, found.sealed_by, session.language) or "-"),
+            (t("Sealed by"), replica_names(genesis, found.membership, found.sealed_by, session.language) or "-"),
             (t("State root"), fields.state_root.hex()),
             (t("Transactions"), len(found.transactions)),
         ],

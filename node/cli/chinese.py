@@ -208,6 +208,9 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
         "同一交易可能已在其他区块中被接受：请向节点查询其首次结果。"
     ),
     "The command line is not understood: {why}": "无法理解命令行：{why}",
+    "From epoch 1 on, the accused replica's key is as this node noted it: compare with `huzheng member list`.": (
+        "自第 1 期起，被指副本节点的公钥以本节点的记载为准：请与 `huzheng member list` 核对。"
+    ),
     # member
     "Epoch {n}, in force": "第 {n} 期，现行",
     "Epoch {n}, from block {height} on": "第 {n} 期，自区块 {height} 起",

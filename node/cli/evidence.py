@@ -36,7 +36,7 @@ def list_proofs(
     proofs = list(read_proofs(config.node.data, genesis))
     if session.out.is_json:
         for proof in proofs:
-            session.out.json(_as_json(proof, genesis))
+            session.out.json(_as_json(proof))
     elif proofs:
         _show(session, proofs, genesis)
     else:
@@ -50,7 +50,7 @@ def _show(session: Session, proofs: list[KeptProof], genesis: Genesis) -> None:
     rows = [
         (
             proof.replica,
-            department_name(genesis, _department(proof, genesis), session.out.texts.language),
+            department_name(genesis, proof.department, session.out.texts.language),
             proof.kind,
             "" if proof.view is None else proof.view,
             proof.sequence or "",
@@ -58,14 +58,21 @@ def _show(session: Session, proofs: list[KeptProof], genesis: Genesis) -> None:
         )
         for proof in proofs
     ]
+    if any(proof.epoch for proof in proofs):
+        note = t(
+            "From epoch 1 on, the accused replica's key is as this node noted it: compare with `huzheng member list`."
+        )
+        session.out.note(note)
     columns = [t("Replica"), t("Department"), t("Message"), t("View"), t("Height"), t("Proved")]
     session.out.table("", columns, rows, numbers=(0, 3, 4))
 
 
-def _as_json(proof: KeptProof, genesis: Genesis) -> dict[str, object]:
+def _as_json(proof: KeptProof) -> dict[str, object]:
     return {
         "replica": proof.replica,
-        "department": _department(proof, genesis),
+        "department": proof.department,
+        "epoch": proof.epoch,
+        "public_key": proof.public_key.hex(),
         "message": proof.kind,
         "view": proof.view,
         "height": proof.sequence or None,
@@ -73,8 +80,3 @@ def _as_json(proof: KeptProof, genesis: Genesis) -> dict[str, object]:
         "first": proof.first.hex(),
         "second": proof.second.hex(),
     }
-
-
-def _department(proof: KeptProof, genesis: Genesis) -> str:
-    member = genesis.membership.member(proof.replica)
-    return "?" if member is None else member.department

@@ -10,6 +10,7 @@ from node.cli.output import Output, json_time, local_time, printable, short
 if TYPE_CHECKING:
     from huzheng.v1 import ledger_service_pb2 as pb
 
+    from ledger.crypto import Membership
     from ledger.genesis import Genesis
     from ledger.receipt import Verdict
 
@@ -41,9 +42,9 @@ def field_title(genesis: Genesis, resource: str, name: str, language: Language) 
     return printable(name)
 
 
-def replica_names(genesis: Genesis, replicas: tuple[int, ...], language: Language) -> str:
-    """Replicas by their numbers and departments."""
-    departments = {int(member.replica): member.department for member in genesis.membership.members}
+def replica_names(genesis: Genesis, membership: Membership, replicas: tuple[int, ...], language: Language) -> str:
+    """Replicas of an epoch by their numbers and departments."""
+    departments = {int(member.replica): member.department for member in membership.members}
     names = (f"{number} {department_name(genesis, departments.get(number, '?'), language)}" for number in replicas)
     return ", ".join(names)
 
@@ -80,7 +81,7 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict) -> None:
         (t("Time"), local_time(verdict.time_ms)),
         (t("Block"), f"{verdict.height}, {short(verdict.block_hash)}…"),
         (t("Transaction"), verdict.transaction_id.hex()),
-        (t("Sealed by"), replica_names(genesis, verdict.sealed_by, language)),
+        (t("Sealed by"), replica_names(genesis, verdict.membership, verdict.sealed_by, language)),
         (t("Trusting"), f"{genesis.name}, {t('chain')} {verdict.chain_id.hex()}"),
     ]
     out.pairs("", pairs)

@@ -72,7 +72,7 @@ def show_transaction(session: Session, found: FoundTransaction, genesis: Genesis
             (t("Signed with"), transaction.body.public_key.hex()),
             (t("Block"), verdict.height),
             (t("Time"), local_time(verdict.time_ms)),
-            (t("Sealed by"), replica_names(genesis, verdict.sealed_by, session.language)),
+            (t("Sealed by"), replica_names(genesis, verdict.membership, verdict.sealed_by, session.language)),
         ],
     )
     rows = [

@@ -80,7 +80,8 @@ def test_only_alarms_of_the_trace_are_logged_where_operators_see_them(tmp_path: 
         node = OneReplica(tmp_path / "data", Consortium(n=1, parameters=Parameters(heartbeat_ms=100)))
         trace = [Trace("ignored", {"reason": "seal known"}), Trace("seals differ", {"height": 3}, is_alarm=True)]
         with structlog.testing.capture_logs() as logged:
-            runtime_of(node)._report(Ready(trace=trace))
+            runtime = runtime_of(node)
+            runtime._report(Ready(trace=trace), runtime.core)
         assert [(line["event"], line["log_level"]) for line in logged] == [
             ("ignored", "debug"),
             ("seals differ", "error"),
