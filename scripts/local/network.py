@@ -27,9 +27,11 @@ class NetworkFailure(Exception):
     """A daemon did not do what it should; the text says which, and shows the end of its log."""
 
 
-def run_huzheng(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs the `huzheng` command of this checkout."""
-    command = [*HUZHENG, *map(str, arguments)]
+def run_huzheng(
+    *arguments: str | Path, check: bool = True, program: Sequence[str] = HUZHENG
+) -> subprocess.CompletedProcess[str]:
+    """Runs the `huzheng` command of this checkout, or another version of it."""
+    command = [*program, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
     if check and result.returncode != 0:
         raise NetworkFailure(
@@ -74,6 +76,8 @@ class Node:
     directory: Path
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    program: Sequence[str] = HUZHENG
+    """The version of `huzheng` that it runs."""
 
     @property
     def config(self) -> dict[str, dict[str, str]]:
@@ -94,7 +98,7 @@ class Node:
         """Starts the daemon; `wait_ready` waits for it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*HUZHENG, "node", "start", str(self.directory), *options],
+                [*self.program, "node", "start", str(self.directory), *options],
                 stdout=log,
                 stderr=log,
                 env=_environment(),
