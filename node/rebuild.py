@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,10 +27,13 @@ from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from node.config import NodeConfig
+from node.consortium import Consortium
 from node.fetch import BlockFetcher, FetchParts
 from node.ledger_worker import LedgerWorker
+from node.peer_book import PeerBook
+from node.peers import Peer
 from node.server import max_message_bytes
-from node.tls import channel_credentials, channel_options, load_material
+from node.tls import channel_credentials, channel_options, load_material, own_authority
 
 UNREADABLE = (Code.STORE_CORRUPT, Code.STORE_ROLLED_BACK)
 """What may be wrong with a database that is to be put aside; anything else is no reason to put it aside."""
@@ -105,7 +108,6 @@ def _open_old(data: Path, genesis: Genesis) -> tuple[ChainStore | None, HuzhengE
 def _fetch(config: NodeConfig, genesis: Genesis, store: ChainStore, on_progress: OnProgress) -> None:
     """Until no peer has more."""
     worker = LedgerWorker(genesis, store, lambda _: None)
-    peers = tuple(peer for peer in sorted(config.peers) if genesis.membership.member(peer) is not None)
 
     async def apply(blocks: Sequence[CheckedBlock]) -> None:
         await asyncio.get_running_loop().run_in_executor(ledger, worker.apply, blocks)
@@ -113,9 +115,12 @@ def _fetch(config: NodeConfig, genesis: Genesis, store: ChainStore, on_progress:
 
     async def fetch_all(workers: ThreadPoolExecutor) -> None:
         fetcher = BlockFetcher(FetchParts(genesis, store, workers, lambda _: None, apply))
-        open_channel = _channel_opener(config, genesis)
         while True:
-            request = FetchBlocks(Height(store.tip.height + 1), peers)
+            # Anew each time: the blocks tell who joined and who left.
+            consortium = Consortium(store)
+            peers = {peer.replica: peer for peer in PeerBook(config, consortium).peers()}
+            open_channel = _channel_opener(config, genesis, consortium, peers)
+            request = FetchBlocks(Height(store.tip.height + 1), tuple(peers))
             ended = await fetcher.fetch(request, open_channel, lambda _: Height(0))
             if ended.helper is None or ended.complete:
                 return
@@ -124,18 +129,19 @@ def _fetch(config: NodeConfig, genesis: Genesis, store: ChainStore, on_progress:
         asyncio.run(fetch_all(workers))
 
 
-def _channel_opener(config: NodeConfig, genesis: Genesis) -> Callable[[ReplicaId], grpc.aio.Channel]:
-    own = genesis.departments[config.node.department].ca_certificate
+def _channel_opener(
+    config: NodeConfig, genesis: Genesis, consortium: Consortium, peers: Mapping[ReplicaId, Peer]
+) -> Callable[[ReplicaId], grpc.aio.Channel]:
+    authorities = consortium.authorities
+    own = own_authority(config.tls, config.node.department, authorities)
     material = load_material(config.tls.certificate, config.tls.key, own, datetime.now(UTC))
     limit = max_message_bytes(genesis.parameters)
 
-    def open_channel(peer: ReplicaId) -> grpc.aio.Channel:
-        member = genesis.membership.member(peer)
-        if member is None:
-            raise HuzhengError(Code.PEER_UNKNOWN, f"replica {peer}")
-        credentials = channel_credentials(material, genesis.departments[member.department].ca_certificate)
-        options = [*channel_options(member.department, peer), ("grpc.max_receive_message_length", limit)]
-        return grpc.aio.secure_channel(str(config.peers[peer].address), credentials, options)
+    def open_channel(replica: ReplicaId) -> grpc.aio.Channel:
+        peer = peers[replica]
+        credentials = channel_credentials(material, authorities[peer.department])
+        options = [*channel_options(peer.department, replica), ("grpc.max_receive_message_length", limit)]
+        return grpc.aio.secure_channel(peer.address, credentials, options)
 
     return open_channel
 
