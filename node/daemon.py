@@ -19,7 +19,8 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer, self_test
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
-from node.clock import NetworkClock
+from node.clock import NetworkClock, monotonic_ms
+from node.clock_watch import ClockWatch
 from node.config import NodeConfig, check_against_chain
 from node.consortium import Consortium
 from node.evidence import EvidenceFile
@@ -123,6 +124,7 @@ class Daemon:
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         clock = NetworkClock(genesis.membership.f)
+        self._clock_watch = ClockWatch(clock, genesis.parameters.clock_bound_ms)
         consortium = opened.consortium
         limits = config.limits
         mempool = Mempool(limits.pending_transactions_per_department, limits.pending_bytes_per_department)
@@ -202,11 +204,12 @@ class Daemon:
         log.info("node stopped", height=self._opened.store.tip.height)
 
     async def _watch(self) -> None:
-        """Keeps gRPC's standard health service in step with readiness, and the links with node.toml."""
+        """Keeps gRPC's standard health service in step with readiness, the links with node.toml, and an eye on the clock."""
         while True:
             if self._book.reread():
                 log.info("peers read again")
                 self.peers.update(self._book.peers())
+            self._clock_watch.look(monotonic_ms())
             serving = health_pb2.HealthCheckResponse.SERVING
             waiting = health_pb2.HealthCheckResponse.NOT_SERVING
             await self._health.set("", waiting if self.status.not_ready() else serving)

@@ -27,7 +27,7 @@ _UNKNOWN_ISSUER = (18, 19, 20, 21)
 
 async def diagnose(nodes: Sequence[Endpoint], tls: TlsSection, genesis: Genesis, found: HuzhengError) -> HuzhengError:
     """A better error than `found`, with one line for each node; `found` itself if all looks well now."""
-    causes = [(node, await _cause(node, tls, genesis)) for node in nodes]
+    causes = [(node, await find_cause(node, tls, genesis)) for node in nodes]
     problems = [(node, cause) for node, cause in causes if cause is not None]
     if not problems:
         return found
@@ -37,7 +37,8 @@ async def diagnose(nodes: Sequence[Endpoint], tls: TlsSection, genesis: Genesis,
     return HuzhengError(code, "\n".join(lines) if len(lines) == 1 else "\n".join(["", *lines]))
 
 
-async def _cause(node: Endpoint, tls: TlsSection, genesis: Genesis) -> tuple[Code, str] | None:
+async def find_cause(node: Endpoint, tls: TlsSection, genesis: Genesis) -> tuple[Code, str] | None:
+    """Why this one node can't be reached; None if it looks well."""
     address = Address.parse(node.address)
     context = _context(node, tls, genesis)
     writer: asyncio.StreamWriter | None = None

@@ -140,6 +140,7 @@ class NodeStatus:
             started_ms=self._started_ms,
             tls_expires_ms=self._tls.expiry_ms(),
             warnings=self.warnings(),
+            clock_ms=wall_clock_ms(),
         )
 
     def readings(self) -> Readings:

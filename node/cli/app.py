@@ -7,7 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from ledger.errors import Language
-from node.cli import chain, evidence, keys, member, network, node, rebuild, receipt, record, sample_data, submit, verify
+from node.cli import (
+    chain,
+    doctor,
+    evidence,
+    keys,
+    member,
+    network,
+    node,
+    rebuild,
+    receipt,
+    record,
+    sample_data,
+    submit,
+    verify,
+)
 from node.cli.localise import LocalGroup, localise
 from node.cli.session import LanguageOption, OutputOption, ProfileOption, TimeoutOption, common_options
 from node.cli.texts import Texts
@@ -54,6 +68,7 @@ def build_app() -> typer.Typer:
     app.add_typer(receipt.app, name="receipt")
     verify.add_to(app)
     app.add_typer(chain.app, name="chain")
+    doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")
     app.add_typer(member.app, name="member")
     app.add_typer(keys.app, name="keys")

@@ -26,6 +26,13 @@ CHINESE_HELP: dict[str, str] = {
     ): (
         "新数据库完整后，原数据库移至一旁而不删除。如原数据库可读，沿用其中的签署记录：只有这样节点才照常投票。如被中断，请重新执行。"
     ),
+    # Doctor
+    "Look a node over, running or stopped: files, keys, certificate, disk, database, peers, clock.": (
+        "检查运行中或已停止的节点：文件、密钥、证书、磁盘、数据库、对端节点、时钟。"
+    ),
+    "Changes nothing. Says for each finding what to do; exit status 9 if something has failed.": (
+        "不作任何更改。逐项说明如何处理；有失败项时退出码为 9。"
+    ),
     # All
     "Huzheng: a ledger that departments run together, so that what one registers the others can rely on.": (
         "互证 Huzheng：各部门共同维护的账本，一个部门登记的事项，其他部门均可采信。"

@@ -96,6 +96,7 @@ def status_to_dict(answer: pb.GetStatusResponse) -> dict[str, Any]:
         "block_time": json_time(answer.block_time_ms),
         "started": json_time(answer.started_ms),
         "tls_expires": json_time(answer.tls_expires_ms),
+        "clock": json_time(answer.clock_ms),
         "warnings": list(answer.warnings),
         "peers": [
             {
