@@ -119,6 +119,8 @@ class ViewForger(Forger):
         """The VIEW-CHANGEs of each replica."""
         self.founding = consensus_pb2.NewView()
         """Its newest NEW-VIEW."""
+        self.usurped = 0
+        """The newest view that it founded though another is its primary."""
         self.waits = False
         """Whom it deceives hears it no more for a while, so it may wait until something is prepared."""
         super().__init__(cluster, replica)
@@ -126,6 +128,7 @@ class ViewForger(Forger):
     def receive(self, sender: ReplicaId, payload: object) -> None:
         if isinstance(payload, consensus_pb2.Envelope) and payload.kind == VIEW_CHANGE:
             self.heard.setdefault(payload.replica, []).append(payload)
+            self.found_out_of_turn()
         super().receive(sender, payload)
 
     def transmit(self, send: Send) -> None:
@@ -138,6 +141,7 @@ class ViewForger(Forger):
             self.waits = self.cluster.random.random() < 0.5
         if payload.kind == COMMIT and ballot_of(payload).view == self.founding.view > 0:
             self.deceive(self.look_ahead)
+            self.propose_what_is_settled()
         for peer in self.cluster.machines:
             if peer is self or send.to not in (None, peer.id):
                 continue
@@ -155,6 +159,23 @@ class ViewForger(Forger):
     def deceive(self, forgery: Callable[[list[consensus_pb2.Envelope]], list[consensus_pb2.Envelope]]) -> None:
         changes = forgery(list(self.founding.view_changes))
         self.cluster.send(self, Send(self.victim, self.founded(self.founding.view, changes)))
+
+    def found_out_of_turn(self) -> None:
+        """A NEW-VIEW as it must be, but for its signer."""
+        view, membership = self.core.view, self.cluster.membership
+        newest = [changes[-1] for _, changes in sorted(self.heard.items())]
+        wanted = [change for change in newest if consensus_pb2.ViewChange.FromString(change.body).view == view]
+        if self.usurped < view and len(wanted) >= membership.q and membership.primary(view) != self.id:
+            self.usurped = view
+            self.cluster.send(self, Send(None, self.founded(view, wanted[: membership.q])))
+
+    def propose_what_is_settled(self) -> None:
+        """Another batch for the last block below its view, for those that have not stored it."""
+        start = self.cluster.checks.witness.judge.start_of(self.founding.view, list(self.founding.view_changes))
+        batch = b"settled|"
+        digest = self.cluster.suite.digest(Domain.BATCH, batch)
+        vote = self.signed_vote(PRE_PREPARE, start.view, start.height, digest)
+        self.cluster.send(self, Send(None, consensus_pb2.Proposal(pre_prepare=vote, batch=batch)))
 
     def founded(self, view: int, changes: list[consensus_pb2.Envelope]) -> consensus_pb2.Envelope:
         """The NEW-VIEW that follows from VIEW-CHANGEs."""

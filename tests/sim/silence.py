@@ -9,6 +9,9 @@ from huzheng.v1 import consensus_pb2
 
 from consensus.votes import PRE_PREPARE, PeerPayload
 
+STATUS = 0
+"""The kind of what is not signed: statuses, greetings, batches asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Silence:
@@ -26,4 +29,4 @@ class Silence:
 def _kind_of(payload: PeerPayload) -> int:
     if isinstance(payload, consensus_pb2.Proposal):
         return PRE_PREPARE
-    return payload.kind if isinstance(payload, consensus_pb2.Envelope) else 0
+    return payload.kind if isinstance(payload, consensus_pb2.Envelope) else STATUS

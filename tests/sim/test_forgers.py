@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
-from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE
+from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE
 from tests.sim.cluster import Cluster, Faults
 from tests.sim.forgers import Dissenter, ProofForger, Usurper, ViewForger
 from tests.sim.liars import EquivocatingPrimary, last_of
 from tests.sim.requests import requests, run
-from tests.sim.silence import Silence
+from tests.sim.silence import STATUS, Silence
 
 
 def submit_one_by_one(cluster: Cluster, count: int, interval_ms: int) -> None:
@@ -74,6 +74,37 @@ def test_a_new_view_shows_nothing_that_was_prepared_in_it() -> None:
         cluster.silences = []
         cluster.run_until(partial(cluster.everywhere, set(requests(10))), 60_000)
     assert refused > 0
+
+
+def test_who_is_not_the_primary_founds_no_view() -> None:
+    cluster = Cluster(1, 4, Faults(max_delay_ms=20), liars={4: ViewForger})
+    drop(cluster, PRE_PREPARE, (1,), (2, 3, 4))
+    drop(cluster, NEW_VIEW, (2,), (1, 3, 4))
+    submit_one_by_one(cluster, 3, 100)
+    cluster.run_for(5_000)
+    assert "unsound new view" in cluster.checks.reasons
+    cluster.silences = []
+    cluster.run_until(partial(cluster.everywhere, set(requests(3))), 60_000)
+
+
+def test_what_was_settled_before_a_view_is_not_proposed_in_it() -> None:
+    """One that lags, as it hears neither seals nor how far the others are, is offered another batch for what they have stored."""
+    cluster = Cluster(1, 7, Faults(max_delay_ms=20), liars={2: ViewForger})
+    everyone = tuple(range(1, 8))
+    cluster.run_for(100)
+    drop(cluster, SEAL, everyone, (5,))
+    drop(cluster, STATUS, everyone, (5,))
+    submit_one_by_one(cluster, 3, 100)
+    cluster.run_for(1_000)
+    drop(cluster, PRE_PREPARE, (1,), everyone)
+    cluster.submit(requests(4)[-1])
+    cluster.run_until(lambda: cluster.machines[6].core.view == 1 and cluster.machines[6].core.is_view_entered, 5_000)
+    for request in requests(8)[4:]:
+        cluster.submit(request)
+        cluster.run_for(100)
+    assert "sequence settled before this view" in cluster.checks.reasons
+    cluster.silences = []
+    cluster.run_until(partial(cluster.everywhere, set(requests(8))), 60_000)
 
 
 def test_of_two_batches_prepared_for_one_sequence_the_later_one_is_proposed_again() -> None:
