@@ -33,10 +33,11 @@ from node.keyfile import KeyKind, load_signer
 from node.logs import set_up_logs
 from node.mempool import Mempool
 from node.metrics import Metrics
+from node.off_loop import Parts
 from node.peer_book import PeerBook
 from node.peers import Peer, Peers
 from node.queries import Queries
-from node.runtime import Parts, Runtime
+from node.runtime import Runtime
 from node.seat import Seat
 from node.server import Services, build_server, listen, max_message_bytes, raise_file_limit
 from node.services.gate import Gate, current_caller

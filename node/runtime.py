@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import structlog
 from huzheng.v1 import consensus_pb2, replica_service_pb2
 
 from consensus.events import (
-    BatchChecked,
-    BatchVerdict,
-    BlockExecuted,
     BlockStored,
-    Certified,
-    CheckBatch,
-    Decided,
     Event,
-    FetchBlocks,
-    FetchEnded,
     LastHeightKnown,
     PeerConnected,
     ProposeBatch,
@@ -39,23 +30,16 @@ from consensus.replica import InvariantViolation, Replica
 from consensus.safety import SafetyViolation
 from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
-from ledger.block_apply import CheckedBlock
 from ledger.crypto.types import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
-from ledger.genesis import Genesis
-from ledger.store import ChainStore
-from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_batch, encode_batch
-from node.clock import NetworkClock, monotonic_ms
-from node.consortium import Consortium
-from node.evidence import EvidenceFile
-from node.fetch import BlockFetcher, FetchParts
+from ledger.transaction import WellFormedTransaction, encode_batch
+from node.clock import monotonic_ms
 from node.forwarding import Forwarding
 from node.intake import NOT_WELL_FORMED, Intake
-from node.ledger_worker import LedgerWorker
-from node.mempool import Mempool
+from node.off_loop import OffLoop, Parts
 from node.peer_events import FromPeer, as_event, weight
 from node.peers import MAX_BACKLOG_BYTES, Peers, wrap
-from node.seat import Core, Seat
+from node.seat import Core
 
 log = structlog.get_logger("replica")
 
@@ -67,20 +51,6 @@ BATCH_FRAME_BYTES = 64
 
 _LEVELS = {"view left": "info", "view entered": "info", "primary suspected": "warning", "votes lost": "error"}
 """Steps of consensus that an operator sees; all others are for debugging."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the runtime works with."""
-
-    genesis: Genesis
-    seat: Seat
-    consortium: Consortium
-    store: ChainStore
-    mempool: Mempool
-    clock: NetworkClock
-    workers: ThreadPoolExecutor
-    evidence: EvidenceFile
 
 
 class Runtime:
@@ -99,7 +69,6 @@ class Runtime:
         self._store = parts.store
         self._mempool = parts.mempool
         self._clock = parts.clock
-        self._workers = parts.workers
         self._evidence = parts.evidence
         self._on_stored = on_stored
         self._on_membership = on_membership
@@ -110,19 +79,13 @@ class Runtime:
         self.problem: HuzhengError | None = None
         self._halted = False
         self.counts: Counter[str] = Counter()
-        self._ledger = LedgerWorker(parts.genesis, parts.store, parts.mempool.verified)
-        self._ledger_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._off_loop = OffLoop(parts, self._answer, self._stored)
         self._votes_thread = ThreadPoolExecutor(1, thread_name_prefix="votes")
-        known = parts.mempool.verified
-        self._fetcher = BlockFetcher(FetchParts(parts.genesis, parts.store, parts.workers, known, self._apply_fetched))
         self._events: deque[Event] = deque()
         self._wake = asyncio.Event()
         self._backlog: Counter[ReplicaId] = Counter()
         self._drained = asyncio.Event()
         self._admitting: dict[ReplicaId, asyncio.Semaphore] = {}
-        self._checked: dict[int, WellFormedBatch] = {}
-        self._fetch_turn = asyncio.Lock()
-        self._asked = 0
         self._owed_since_ms: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -215,7 +178,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self._ledger_thread.shutdown)
+        await asyncio.to_thread(self._off_loop.shutdown)
         await asyncio.to_thread(self._votes_thread.shutdown)
 
     async def _wait(self) -> None:
@@ -290,13 +253,13 @@ class Runtime:
         for send in ready.sends:
             self._send(send, core)
         for check in ready.checks:
-            self._spawn(self._check(check, core))
+            self._spawn(self._off_loop.check(check, core))
         for decided in ready.decided:
-            self._spawn(self._execute(decided, core))
+            self._spawn(self._off_loop.execute(decided, core))
         for certified in ready.certified:
-            self._spawn(self._store_block(certified))
+            self._spawn(self._off_loop.store(certified))
         if ready.fetch is not None:
-            self._spawn(self._fetch(ready.fetch, core))
+            self._spawn(self._off_loop.fetch(ready.fetch, core, self.peers))
         if ready.view_entered is not None:
             self._on_view_entered()
         self._report(ready, core)
@@ -373,87 +336,14 @@ class Runtime:
             error = HuzhengError(Code.REPLICA_BUG, type(error).__name__)
         self._give_up(error)
 
-    # --- work off the loop ---
-
     def _answer(self, core: Core, event: Event) -> None:
         """What a core asked for; the next epoch's has not asked."""
         if core is self.core:
             self.post(event)
 
-    async def _check(self, check: CheckBatch, core: Core) -> None:
-        loop = asyncio.get_running_loop()
-        known = self._checked.get(check.sequence)
-        try:
-            if known is not None and known.raw == check.batch:
-                batch = known
-            else:
-                batch = await loop.run_in_executor(
-                    self._workers, check_batch, check.batch, self._genesis, self._mempool.verified
-                )
-        except HuzhengError as error:
-            log.warning("invalid batch", primary=check.proposer, code=error.code, detail=error.detail)
-            verdict = BatchVerdict.INVALID
-        else:
-            verdict = self._judge_fresh(batch, check.proposer)
-            self._checked[check.sequence] = batch
-        self._answer(core, BatchChecked(check.sequence, check.batch_digest, verdict))
-
-    def _judge_fresh(self, batch: WellFormedBatch, proposer: ReplicaId) -> BatchVerdict:
-        """T5."""
-        if batch.proposer != proposer:
-            return BatchVerdict.INVALID
-        latest_ms = self._clock.now_ms() + self._genesis.parameters.clock_bound_ms
-        return BatchVerdict.EARLY if batch.proposed_ms > latest_ms else BatchVerdict.VALID
-
-    async def _execute(self, decided: Decided, core: Core) -> None:
-        checked = self._checked.pop(decided.height, None)
-        if checked is not None and checked.raw != decided.batch:
-            checked = None
-        loop = asyncio.get_running_loop()
-        block = await loop.run_in_executor(
-            self._ledger_thread, self._ledger.execute, decided.height, decided.batch, checked
-        )
-        if block is not None:
-            self._answer(core, BlockExecuted(block.height, block.block_hash))
-
-    async def _store_block(self, certified: Certified) -> None:
-        loop = asyncio.get_running_loop()
-        block = await loop.run_in_executor(
-            self._ledger_thread, self._ledger.store, certified.height, certified.certificate
-        )
-        if block is not None:
-            self._stored(block, certified.certificate)
-
-    async def _fetch(self, request: FetchBlocks, core: Core) -> None:
-        ended = FetchEnded()
-        try:
-            # One that the epoch before had asked for may be going on still.
-            async with self._fetch_turn:
-                ended = await self._fetcher.fetch(
-                    self._with_peers(request), self.peers.open_channel, lambda peer: self.core.peer_height(peer)
-                )
-        finally:
-            self._answer(core, ended)
-
-    def _with_peers(self, request: FetchBlocks) -> FetchBlocks:
-        """Whom to ask; if nobody is known to have more, one after the other has his turn."""
-        if request.peers or not self.peers.links:
-            return request
-        known = sorted(self.peers.links)
-        self._asked += 1
-        return FetchBlocks(request.from_height, (known[self._asked % len(known)],))
-
-    async def _apply_fetched(self, fetched: Sequence[CheckedBlock]) -> None:
-        """Stores fetched blocks, see `LedgerWorker.apply`."""
-        loop = asyncio.get_running_loop()
-        for applied in await loop.run_in_executor(self._ledger_thread, self._ledger.apply, fetched):
-            self._stored(*applied)
-
     # --- blocks and epochs ---
 
     def _stored(self, block: ExecutedBlock, certificate: bytes) -> None:
-        for sequence in [sequence for sequence in self._checked if sequence <= block.height]:
-            del self._checked[sequence]
         changed = self._consortium.stored(block)
         if changed:
             self._last_height = self._store.last_height_of(self._store.epoch_at(block.height))

@@ -17,8 +17,9 @@ from ledger.store import Entry
 from node import consortium
 from node.clock import NetworkClock
 from node.evidence import EvidenceFile
+from node.off_loop import Parts
 from node.peers import Peers
-from node.runtime import Parts, Runtime
+from node.runtime import Runtime
 from node.seat import Seat
 from tests.builders import Consortium
 from tests.sequencer import OneReplica, until
