@@ -291,7 +291,9 @@ class Replica:
         self._look()
 
     def _on_last_height_known(self, event: LastHeightKnown) -> None:
-        self._context.window.last = event.height
+        """What waited while the epoch before ended is about that one."""
+        if event.height > self.stored:
+            self._context.window.last = event.height
 
     def _on_time_passed(self, _event: TimePassed) -> None:
         self._look()

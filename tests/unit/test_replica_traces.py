@@ -60,6 +60,12 @@ def test_a_primary_fills_its_epoch_to_the_end_and_nobody_goes_beyond() -> None:
     assert backup.proposal("C", 3) == ["ignore 1: outside the window"]
 
 
+def test_the_end_of_the_epoch_before_that_is_heard_of_late_closes_nothing() -> None:
+    replica = OneReplica()
+    replica.feed(LastHeightKnown(Height(0)))
+    assert replica.proposal("A", 1) == ["check 1 A"]
+
+
 def test_a_replica_alone_is_its_own_quorum() -> None:
     alone = OneReplica(own=1, n=1)
     assert alone.propose("A") == [
