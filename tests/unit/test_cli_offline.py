@@ -20,7 +20,15 @@ from tests.command_line import CommandLine
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("LANG", "LC_ALL", "LC_MESSAGES", "HUZHENG_PROFILE", "HUZHENG_GENESIS", "HUZHENG_PASSPHRASE"):
+    for name in (
+        "LANG",
+        "LC_ALL",
+        "LC_MESSAGES",
+        "COLUMNS",
+        "HUZHENG_PROFILE",
+        "HUZHENG_GENESIS",
+        "HUZHENG_PASSPHRASE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
