@@ -1,46 +1,34 @@
 """A whole cluster of production replicas in one thread: virtual time, a lossy network, crashes at every durable boundary.
 
-The ledger is a stand-in whose block hash is a running hash over the batches; everything else is the code the daemon runs.
+Consensus, ledger, store, pool and forwarding are the code the daemon runs; disks, clocks, network and clients are simulated.
 Everything follows from the seed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from huzheng.v1 import consensus_pb2
 
-from consensus.batching import BatchingPolicy
-from consensus.events import PeerConnected, Send
-from consensus.replica import ReplicaConfig
-from ledger.crypto import SIMULATION, Epoch, Height, Member, Membership, ReplicaId, Suite
+from consensus.events import Send
+from ledger.block import ExecutedBlock
+from ledger.crypto import SIMULATION, Height, Membership, ReplicaId, Signer, Suite
+from node.peer_events import as_event
+from node.peers import wrap
 from tests.sim.checks import Checks
+from tests.sim.clients import Clients
+from tests.sim.clocks import TELL_MS
+from tests.sim.consortium import PARAMETERS, Request, consortium_of
+from tests.sim.faults import Faults
 from tests.sim.machine import Machine
-from tests.sim.silence import Silence
 
-
-@dataclass(frozen=True)
-class Faults:
-    """How bad the world is. Probabilities are per message or per durable write."""
-
-    drop: float = 0.0
-    duplicate: float = 0.0
-    min_delay_ms: int = 1
-    max_delay_ms: int = 5
-    crash: float = 0.0
-    max_down_ms: int = 3_000
-    early: float = 0.0
-    """Share of batch checks that find the proposal ahead of the own clock."""
-    store_ms: int = 1
-    """How long it takes until a block is durable."""
-    torn: bool = False
-    """A write of votes that the power failed in may be there in part: less than the store promises."""
-    loses_votes: bool = False
-    """The last write of votes before a crash is lost though it was synced: what no replica can bear."""
+MAX_KEYS = 4
+"""Keys that one replica has in its life."""
 
 
 class Cluster:
@@ -54,31 +42,40 @@ class Cluster:
         max_down: int | None = None,
         suite: Suite = SIMULATION,
         liars: Mapping[int, type[Machine]] | None = None,
-        window: int = 16,
+        followers: Sequence[int] = (),
+        watermark_window: int = PARAMETERS.watermark_window,
+        kinds: Mapping[int, type[Machine]] | None = None,
     ) -> None:
+        """`followers`: further machines, of replicas that may get a vote later. `kinds`: correct machines with a peculiarity."""
         self.random = random.Random(seed)
         self.faults = faults
         self.suite = suite
+        self.consortium = consortium_of(n, watermark_window, suite.name)
         self.now_ms = 1_000
         self.queue: list[tuple[int, int, Callable[[], None]]] = []
         self.order = 0
-        self.crashes = 0
-        self.dropped = 0
-        self.cut_off: set[tuple[ReplicaId, ReplicaId]] = set()
-        """From whom to whom nothing gets through."""
-        self.silences: list[Silence] = []
-        self.bad_blocks = 0
-        """Fetched blocks whose certificate did not hold."""
-        self.signers = {ReplicaId(i): suite.signer(bytes([i]) * 32) for i in range(1, n + 1)}
-        members = tuple(Member(i, f"d{i}", signer.public_key) for i, signer in self.signers.items())
-        self.membership = Membership(b"c" * 32, Epoch(0), members)
+        self.counts: Counter[str] = Counter()
+        """What happened, for tables and for tests that must have met it."""
+        self.trace = hashlib.blake2b(digest_size=16)
+        """Of every message, crash and block, in order: the same for the same seed."""
+        self.cut_off: set[tuple[int, int]] = set()
+        """From which place to which nothing gets through."""
+        self.apart: set[tuple[int, int]] = set()
+        """As `cut_off`, for good: who of two twins is not seen by whom."""
         self.max_down = n if max_down is None else max_down
-        self.window = window
-        kinds = {ReplicaId(replica): kind for replica, kind in (liars or {}).items()}
-        self.checks = Checks(suite, self.membership, window, kinds.__contains__)
+        self.checks = Checks(self.consortium, (liars or {}).__contains__)
+        self.clients = Clients(self)
         self.machines: list[Machine] = []
-        for replica in self.signers:
-            self.machines.append(kinds.get(replica, Machine)(self, replica))
+        for replica in map(ReplicaId, [*range(1, n + 1), *followers]):
+            self.machines += {**(kinds or {}), **(liars or {})}.get(replica, Machine).machines_of(self, replica)
+        for machine in self.machines:
+            machine.start()
+        self.at(TELL_MS, self.tell_clocks)
+
+    @property
+    def membership(self) -> Membership:
+        """Of the first epoch."""
+        return self.consortium.genesis.membership
 
     @property
     def correct(self) -> list[Machine]:
@@ -88,12 +85,13 @@ class Cluster:
     def down_count(self) -> int:
         return sum(not machine.up for machine in self.machines)
 
-    def config(self, replica: ReplicaId) -> ReplicaConfig:
-        policy = BatchingPolicy(pipeline_depth=4, heartbeat_ms=10_000, full_bytes=1_000, worthwhile_transactions=4)
-        return ReplicaConfig(self.suite, self.membership, replica, self.signers[replica], self.window, 1 << 20, policy)
+    def machine(self, replica: int) -> Machine:
+        return next(machine for machine in self.machines if machine.id == replica)
 
-    def machine(self, replica: ReplicaId) -> Machine:
-        return self.machines[replica - 1]
+    def signers_of(self, replica: int) -> Mapping[bytes, Signer]:
+        """All the keys a replica may ever have, by public key."""
+        signers = [self.consortium.replica_signer(replica, number) for number in range(MAX_KEYS)]
+        return {signer.public_key: signer for signer in signers}
 
     # --- time ---
 
@@ -111,7 +109,8 @@ class Cluster:
         end_ms = self.now_ms + limit_ms
         while not condition():
             if not self.queue or self.queue[0][0] > end_ms:
-                raise AssertionError(f"not within {limit_ms} ms: heights {[len(m.disk.blocks) for m in self.machines]}")
+                heights = {machine.place: machine.height for machine in self.machines}
+                raise AssertionError(f"not within {limit_ms} ms: heights {heights}")
             self.run_one()
 
     def run_for(self, duration_ms: int) -> None:
@@ -124,91 +123,105 @@ class Cluster:
         self.now_ms, _, action = heapq.heappop(self.queue)
         action()
 
+    def note(self, what: str, *parts: bytes | int) -> None:
+        """One line of the trace."""
+        values = [part.hex() if isinstance(part, bytes) else str(part) for part in parts]
+        self.trace.update(f"{self.now_ms} {what} {' '.join(values)}\n".encode())
+
     # --- network ---
 
     def send(self, sender: Machine, send: Send) -> None:
-        """Carries a message to its targets; what correct replicas sign is checked on the way."""
-        payload = send.payload
-        self.checks.witness.on_sent(sender.id, payload)
-        if not sender.is_liar and isinstance(payload, consensus_pb2.Proposal):
-            self.checks.on_sent(payload.pre_prepare)
-        if not sender.is_liar and isinstance(payload, consensus_pb2.Envelope):
-            self.checks.on_sent(payload)
+        """Carries a message to its targets: a status to all, anything else to members only."""
+        message = wrap(send.payload)
+        self.note("sent", sender.place, send.to or 0, message.SerializeToString())
+        event = as_event(sender.id, message)
+        is_status = isinstance(send.payload, consensus_pb2.ReplicaStatus)
         for target in self.machines:
-            if target is sender or send.to not in (None, target.id) or (sender.id, target.id) in self.cut_off:
-                continue
-            if any(silence.covers(sender.id, target.id, payload) for silence in self.silences):
-                self.dropped += 1
-                continue
-            copies = 1 + (self.random.random() < self.faults.duplicate)
-            for _ in range(copies):
-                if self.random.random() < self.faults.drop:
-                    self.dropped += 1
-                    continue
-                delay_ms = self.random.randint(self.faults.min_delay_ms, self.faults.max_delay_ms)
-                self.at(delay_ms, partial(self.deliver, sender.id, target, payload))
+            is_meant = send.to is None and (is_status or sender.core.membership.member(target.id) is not None)
+            if target.id == send.to or (is_meant and target.id != sender.id):
+                self.carry(sender, target, partial(target.receive, sender.id, event))
 
-    def deliver(self, sender: ReplicaId, target: Machine, payload: object) -> None:
-        if target.up:
-            self.checks.witness.on_delivered(sender, target.id, payload)
-        target.receive(sender, payload)
+    def carry(self, sender: Machine, target: Machine, arrive: Callable[[], None]) -> None:
+        """Something arrives once, twice or never, after a time of its own, so before or after what was sent earlier."""
+        if not self.reaches(sender, target):
+            return
+        copies = 1 + (self.random.random() < self.faults.duplicate)
+        for _ in range(copies):
+            if self.random.random() < self.faults.drop:
+                self.counts["messages lost"] += 1
+                continue
+            self.at(self.random.randint(1, self.faults.max_delay_ms), arrive)
+
+    def reaches(self, sender: Machine, target: Machine) -> bool:
+        """Whether anything gets through from one machine to another."""
+        pair = (sender.place, target.place)
+        return pair not in self.cut_off and pair not in self.apart
+
+    def blocks_of(self, asker: Machine, replica: ReplicaId, start: Height, count: int) -> list[bytes]:
+        """What a peer answers to one that asks for blocks."""
+        for peer in self.machines:
+            if peer.id == replica and peer.up and self.reaches(asker, peer) and self.reaches(peer, asker):
+                return peer.serve(start, count)
+        return []
 
     def part(self, *groups: Sequence[int]) -> None:
         """Nothing gets through between the groups."""
-        of = {ReplicaId(replica): number for number, group in enumerate(groups) for replica in group}
+        of = {place: number for number, group in enumerate(groups) for place in group}
         self.cut_off = {(a, b) for a in of for b in of if of[a] != of[b]}
+
+    def silence(self, some: Sequence[int], others: Sequence[int]) -> None:
+        """Nothing gets through from some to the others; the other way it does."""
+        self.cut_off = {(a, b) for a in some for b in others}
 
     def heal(self) -> None:
         """Everything gets through again; links come up anew."""
         self.cut_off = set()
         for machine in self.machines:
             for peer in self.machines:
-                if machine is not peer and machine.up and peer.up:
-                    machine.feed(PeerConnected(peer.id))
+                if machine is not peer and machine.up and peer.up and self.reaches(peer, machine):
+                    machine.connected(peer)
+
+    def tell_clocks(self) -> None:
+        """Each machine tells the others what its clock shows."""
+        for sender in self.machines:
+            for target in self.machines:
+                if (
+                    sender.up
+                    and target.up
+                    and sender is not target
+                    and (sender.place, target.place) not in self.cut_off
+                ):
+                    target.clock.heard(sender.id, sender.told_ms() - self.random.randint(0, 5))
+        self.at(TELL_MS, self.tell_clocks)
+
+    # --- what machines say happened ---
+
+    def on_crash(self, machine: Machine) -> None:
+        self.counts["crashes"] += 1
+        self.note("crash", machine.place)
+        for peer in self.machines:
+            if peer is not machine and peer.up:
+                peer.clock.forget(machine.id)
+
+    def on_stored(self, machine: Machine, block: ExecutedBlock, certificate: bytes) -> None:
+        self.note("stored", machine.place, block.height, block.block_hash, certificate)
+        if not machine.is_liar:
+            self.checks.on_stored(machine, block, certificate)
 
     # --- work ---
 
-    def submit(self, request: bytes) -> None:
-        """A client that tells every replica, as a node does that forwards what is not yet done."""
-        for machine in self.machines:
-            machine.take_in(request)
+    def submit(self, request: Request) -> None:
+        """A client that tells every node."""
+        self.clients.tell_all(request)
 
-    @staticmethod
-    def make_batch(machine: Machine, pending: list[bytes]) -> bytes:
-        height = len(machine.disk.blocks)
-        return b"%d:%d|" % (machine.cluster.now_ms, height) + b"".join(pending[:10])
-
-    @staticmethod
-    def requests_in(batches: list[bytes]) -> set[bytes]:
-        """Requests are 8 bytes each, after the batch's prefix."""
-        found: set[bytes] = set()
-        for batch in batches:
-            body = batch.partition(b"|")[2]
-            found.update(body[i : i + 8] for i in range(0, len(body), 8))
-        return found
-
-    def on_stored(self, machine: Machine, height: Height) -> None:
-        if not machine.is_liar:
-            batch, block_hash, certificate = machine.disk.blocks[height - 1]
-            self.checks.on_stored(machine.id, height, block_hash, certificate)
-            self.checks.acknowledged |= self.requests_in([batch])
-
-    # --- what became of it ---
-
-    def everywhere(self, requests: set[bytes]) -> bool:
+    def everywhere(self, requests: Sequence[Request]) -> bool:
         """Whether every correct machine is up and has stored all these requests."""
-        return all(
-            machine.up and requests <= self.requests_in([block[0] for block in machine.disk.blocks])
-            for machine in self.correct
-        )
+        return self.everywhere_but(None, requests)
 
-    def check_requests(self) -> None:
-        """No acknowledged request is missing where the chain is as long; while one primary rules, none is ordered twice.
-
-        A new primary may order again what it does not know to be in a batch that it proposes again; the ledger refuses the second.
-        """
-        for machine in self.correct:
-            seen = [r for block in machine.disk.blocks for r in sorted(self.requests_in([block[0]]))]
-            assert machine.core.view > 0 or len(seen) == len(set(seen)), "a request was ordered twice"
-            if len(machine.disk.blocks) == len(self.checks.chain):
-                assert self.checks.acknowledged <= set(seen), "an acknowledged request is lost"
+    def everywhere_but(self, away: Machine | None, requests: Sequence[Request]) -> bool:
+        """As `everywhere`, but for one machine."""
+        places = self.checks.chain.places
+        if any(request.id not in places for request in requests):
+            return False
+        last = max((places[request.id] for request in requests), default=0)
+        return all(machine.up and machine.height >= last for machine in self.correct if machine is not away)

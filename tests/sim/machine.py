@@ -1,10 +1,9 @@
-"""One simulated replica with its disk: the production core, and a stand-in for the ledger; it dies and comes back."""
+"""One simulated replica: production core and ledger in a loop like the daemon's; it dies and comes back."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,56 +11,42 @@ from huzheng.v1 import consensus_pb2
 
 from consensus.events import (
     BatchChecked,
-    BatchReceived,
-    BatchVerdict,
     BlockExecuted,
     BlockStored,
     Certified,
-    EnvelopeReceived,
+    CheckBatch,
+    Decided,
     Event,
-    FetchBlocks,
-    FetchEnded,
     GreetingReceived,
+    LastHeightKnown,
     PeerConnected,
-    ProposalReceived,
     ProposeBatch,
     Ready,
     Send,
-    StatusReceived,
     TimePassed,
     WorkWaiting,
 )
-from consensus.replica import Replica
-from consensus.vote_log import LogEntry
-from consensus.votes import VIEW_CHANGE, Checkpoint, PeerPayload
-from ledger.crypto import Height, ReplicaId, verify_certificate
+from consensus.replica import InvariantViolation, Replica
+from consensus.safety import SafetyViolation
+from consensus.votes import Checkpoint
+from ledger.block import ExecutedBlock
+from ledger.crypto import Height, ReplicaId
 from ledger.errors import HuzhengError
-from node.patience import Patience
+from node.forwarding import Forwarding
+from node.seat import Core
+from tests.sim.clocks import SimulatedClock
+from tests.sim.consortium import START_MS, Request
+from tests.sim.fetching import Fetching
+from tests.sim.ledger import Ledger
+from tests.sim.links import Links
+from tests.sim.storage import Disk, PowerFailure
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
 
-BLOCKS_A_FETCH = 8
+TURNS_BETWEEN_CHECKS = 8
 DEAF_MS = 1_000
 """How long a peer is not heard that sent what no correct replica sends."""
-
-StoredBlock = tuple[bytes, bytes, bytes]
-"""Batch, block hash, certificate."""
-
-
-@dataclass
-class Disk:
-    """What survives a crash."""
-
-    votes: dict[bytes, bytes] = field(default_factory=dict)
-    blocks: list[StoredBlock] = field(default_factory=list)
-    """Of heights 1, 2, …"""
-    forgotten: dict[bytes, bytes] | None = None
-    """The vote log before the last write: what a disk that does not keep its word comes back with."""
-
-
-class Crash(Exception):
-    """The machine dies here."""
 
 
 class Machine:
@@ -69,43 +54,54 @@ class Machine:
 
     is_liar = False
 
-    def __init__(self, cluster: Cluster, replica: ReplicaId) -> None:
+    def __init__(self, cluster: Cluster, replica: ReplicaId, place: int | None = None) -> None:
+        """`place`: where it is in the network; its id, unless another machine has the same."""
         self.cluster = cluster
         self.id = replica
-        self.disk = Disk()
+        self.place = replica if place is None else place
+        self.disk = Disk(cluster.random, self.dies_now)
         self.up = False
         self.life = 0
-        self.pending: list[bytes] = []
-        self.patience = Patience()
-        self.executor_free_ms = 0
-        self.deaf_until_ms: dict[ReplicaId, int] = {}
-        self.start()
+        self.clock_off_ms = 0
+        """How far its wall clock is ahead of the right time."""
+        self.ledger: Ledger
+        self.core: Core
+
+    @classmethod
+    def machines_of(cls, cluster: Cluster, replica: ReplicaId) -> list[Machine]:
+        """The machines that act for a replica: one, if nothing is wrong."""
+        return [cls(cluster, replica)]
 
     # --- life and death ---
 
     def start(self) -> None:
+        """Comes up with what its disk holds."""
         self.up = True
         self.life += 1
-        self.cluster.checks.witness.on_started(self.id)
-        self.timer_ms = 0
-        self.executed = [block[1] for block in self.disk.blocks]
-        self.executed_batches = [block[0] for block in self.disk.blocks]
-        self.core = Replica(
-            self.cluster.config(self.id), self.checkpoint(), self.disk.votes.items(), self.cluster.now_ms
-        )
-        self.cluster.later(0, self, lambda: self.survive(self.drive))
-        for peer in self.cluster.machines:
-            if peer is not self and peer.up:
-                self.feed(PeerConnected(peer.id))
-                if self.up:
-                    peer.feed(PeerConnected(self.id))
+        self.survive(self.boot)
 
-    def checkpoint(self) -> Checkpoint:
-        height = Height(len(self.disk.blocks))
-        if not height:
-            return Checkpoint(height, bytes(32), b"")
-        _, block_hash, certificate = self.disk.blocks[-1]
-        return Checkpoint(height, block_hash, certificate)
+    def boot(self) -> None:
+        cluster, faults = self.cluster, self.cluster.faults
+        self.disk.is_torn, self.disk.loses_votes = faults.torn, faults.loses_votes
+        self.clock = SimulatedClock(cluster.consortium.genesis.membership.f, self.wall_ms)
+        signers = cluster.signers_of(self.id)
+        self.ledger = Ledger(cluster.consortium, self.disk, self.id, signers, self.clock, lambda: cluster.now_ms)
+        self.events: deque[Event] = deque()
+        self.awake = self.writing = False
+        self.turns = self.timer_ms = self.ledger_free_ms = 0
+        self.owed_since_ms: int | None = None
+        self.deaf_until_ms: dict[ReplicaId, int] = {}
+        self.fetching = Fetching(self)
+        self.core = self.ledger.take_seat()
+        self.last_height = self.ledger.members.last_height
+        self.links = Links(cluster, self)
+        self.forwarding = Forwarding(lambda: self.core, self.ledger.mempool, cluster.now_ms)
+        cluster.clients.ask_again(self)
+        for peer in cluster.machines:
+            if peer is not self and peer.up and cluster.reaches(peer, self):
+                self.connected(peer)
+                peer.connected(self)
+        self.wake()
 
     def survive(self, work: Callable[[], None]) -> None:
         """Does some work; the machine may die of it and comes back later."""
@@ -113,13 +109,25 @@ class Machine:
             return
         try:
             work()
-        except Crash:
-            self.up = False
-            self.cluster.crashes += 1
-            if self.cluster.faults.loses_votes and self.disk.forgotten is not None:
-                self.disk.votes, self.disk.forgotten = self.disk.forgotten, None
-            down_ms = self.cluster.random.randint(1, self.cluster.faults.max_down_ms)
-            self.cluster.at(down_ms, self.start)
+        except PowerFailure:
+            self.crash()
+        except (InvariantViolation, SafetyViolation, HuzhengError, AssertionError):
+            # A liar's core can't know that it lied.
+            if not self.is_liar:
+                raise
+            self.cluster.counts["liars that broke"] += 1
+            self.crash()
+
+    def crash(self) -> None:
+        """The power is gone; it comes back."""
+        self.up = False
+        self.cluster.on_crash(self)
+        self.disk.crash()
+        self.cluster.at(self.cluster.random.randint(1, self.cluster.faults.max_down_ms), self.start)
+
+    def later(self, delay_ms: int, work: Callable[[], None]) -> None:
+        """Some work in this life, if it is not over by then."""
+        self.cluster.later(delay_ms, self, partial(self.survive, work))
 
     def dies_now(self) -> bool:
         cluster = self.cluster
@@ -127,215 +135,240 @@ class Machine:
 
     def maybe_crash(self) -> None:
         if self.dies_now():
-            raise Crash
+            raise PowerFailure
+
+    def wall_ms(self) -> int:
+        """What its own clock shows."""
+        return START_MS + self.cluster.now_ms + self.clock_off_ms
+
+    def told_ms(self) -> int:
+        """What it tells others that its clock shows."""
+        return self.wall_ms()
+
+    # --- what comes in ---
+
+    def connected(self, peer: Machine) -> None:
+        """A link is up."""
+        self.clock.heard(peer.id, peer.told_ms())
+        self.post(PeerConnected(peer.id))
+        if peer.id == self.core.primary:
+            self.forwarding.hand_over()
+
+    def receive(self, sender: ReplicaId, event: Event) -> None:
+        """A message arrived. A liar does not let anybody remind it of what it said."""
+        if not self.up or self.cluster.now_ms < self.deaf_until_ms.get(sender, 0):
+            return
+        if self.is_liar and isinstance(event, GreetingReceived):
+            event = GreetingReceived(sender, consensus_pb2.Greeting(epoch=event.greeting.epoch))
+        self.post(event)
+
+    def receive_forwarded(self, transactions: Iterable[bytes]) -> None:
+        """Another node handed these on."""
+        if self.up:
+            for raw in transactions:
+                self.admit(raw)
+            self.wake()
+
+    def take_in(self, request: Request) -> None:
+        """A client brings a request."""
+        if self.up and self.admit(request.raw):
+            self.forwarding.add(self.cluster.consortium.checked(request.raw))
+            self.wake()
+
+    def admit(self, raw: bytes) -> bool:
+        """Whether a transaction waits here that did not before."""
+        transaction = self.cluster.consortium.checked(raw)
+        late = transaction.expires_ms <= self.clock.now_ms()
+        if late or self.ledger.store.transaction_place(transaction.id) is not None:
+            return False
+        return self.ledger.mempool.add(transaction)
 
     # --- the loop of the daemon ---
 
-    def receive(self, sender: ReplicaId, payload: object) -> None:
-        """A message arrived. A liar does not let anybody remind it of what it said."""
-        if self.is_liar and isinstance(payload, consensus_pb2.Greeting):
-            payload = consensus_pb2.Greeting()
-        if self.cluster.now_ms >= self.deaf_until_ms.get(sender, 0):
-            self.feed(event_of(sender, payload))
+    def post(self, event: Event) -> None:
+        self.events.append(event)
+        self.wake()
 
-    def feed(self, event: Event) -> None:
-        """Steps an event, then does what the core wants done."""
+    def wake(self) -> None:
+        if not self.awake:
+            self.awake = True
+            self.later(0, self.turn)
 
-        def step() -> None:
-            self.core.step(event, self.cluster.now_ms)
-            self.drive()
-
-        self.survive(step)
-
-    def take_in(self, request: bytes) -> None:
-        """A client, or another node, brings a request; it outlives a crash, as clients ask again."""
-        self.pending.append(request)
-        self.patience.arrived(request, "clients", self.cluster.now_ms)
-        self.cluster.later(0, self, partial(self.survive, self.drive))
-
-    def drive(self) -> None:
-        self.core.step(WorkWaiting(self.patience.owed_since_ms()), self.cluster.now_ms)
-        while True:
-            pending = self.pending_work()
-            if self.core.wants_batch(len(pending), sum(map(len, pending)), self.cluster.now_ms):
-                self.core.step(ProposeBatch(self.cluster.make_batch(self, pending)), self.cluster.now_ms)
-            ready = self.core.ready()
-            if ready == Ready():
-                break
-            self.act(ready)
-        self.check_memory()
-        self.set_timer(max(self.cluster.now_ms + 1, self.core.next_deadline()))
-
-    def set_timer(self, due_ms: int) -> None:
-        """One timer at a time: an earlier one takes the place of a later one."""
-        if self.cluster.now_ms < self.timer_ms <= due_ms:
+    def turn(self) -> None:
+        """Many steps, one `ready()`, one synchronous write, then act."""
+        self.awake = False
+        if self.writing:
             return
-        self.timer_ms = due_ms
-        self.cluster.later(due_ms - self.cluster.now_ms, self, partial(self.ring, due_ms))
+        now_ms = self.cluster.now_ms
+        while self.events:
+            self.core.step(self.events.popleft(), now_ms)
+        self.tell_what_is_owed()
+        if now_ms >= self.core.next_deadline():
+            self.core.step(TimePassed(), now_ms)
+        self.propose()
+        self.forwarding.send(self.links, now_ms)
+        ready = self.core.ready()
+        if ready != Ready():
+            self.act(ready)
+        self.turns += 1
+        if self.turns % TURNS_BETWEEN_CHECKS == 0:
+            self.check_memory()
+        if not self.writing:
+            self.set_timer()
+
+    def tell_what_is_owed(self) -> None:
+        since_ms = self.ledger.mempool.owed_since_ms()
+        if since_ms != self.owed_since_ms:
+            self.owed_since_ms = since_ms
+            self.core.step(WorkWaiting(since_ms), self.cluster.now_ms)
+
+    def propose(self) -> None:
+        mempool, now_ms = self.ledger.mempool, self.cluster.now_ms
+        while self.core.wants_batch(mempool.pending_count, mempool.pending_bytes, now_ms):
+            batch = self.ledger.make_batch()
+            if batch is None and not self.core.wants_batch(0, 0, now_ms):
+                return
+            self.core.step(ProposeBatch(batch or self.ledger.empty_batch()), now_ms)
+
+    def set_timer(self) -> None:
+        """One timer at a time: an earlier one takes the place of a later one."""
+        now_ms, spread_ms = self.cluster.now_ms, self.forwarding.next_ms()
+        due_ms = self.core.next_deadline() if spread_ms is None else min(self.core.next_deadline(), spread_ms)
+        due_ms = max(now_ms + 1, due_ms)
+        if not now_ms < self.timer_ms <= due_ms:
+            self.timer_ms = due_ms
+            self.later(due_ms - now_ms, partial(self.ring, due_ms))
 
     def ring(self, due_ms: int) -> None:
         if self.timer_ms == due_ms:
-            self.feed(TimePassed())
-
-    def pending_work(self) -> list[bytes]:
-        in_flight = self.cluster.requests_in([slot.batch for slot in self.core._context.window])
-        done = self.cluster.requests_in(self.executed_batches) | in_flight
-        return [request for request in self.pending if request not in done]
+            self.wake()
 
     def act(self, ready: Ready) -> None:
         self.maybe_crash()
+        delay_ms = self.cluster.random.randint(0, self.cluster.faults.max_write_ms) if ready.votes else 0
+        self.writing = delay_ms > 0
+        if self.writing:
+            self.later(delay_ms, partial(self.written, ready, self.core))
+        else:
+            self.written(ready, self.core)
+
+    def written(self, ready: Ready, core: Core) -> None:
+        """The votes become durable; only now does anything else happen."""
         if ready.votes:
-            self.write_votes(ready.votes)
+            self.ledger.store.write_votes(ready.votes)
+            self.maybe_crash()
+        if core is self.core:
+            self.act_on(ready, core)
+        self.report(ready)
+        if self.writing:
+            self.writing = False
+            self.wake()
+
+    def act_on(self, ready: Ready, core: Core) -> None:
         for send in ready.sends:
-            self.check_durable(send.payload)
+            if not self.is_liar:
+                self.cluster.checks.on_leaving(self, send.payload)
             self.transmit(send)
         self.maybe_crash()
-        self.report(ready)
         for check in ready.checks:
-            early = self.cluster.random.random() < self.cluster.faults.early
-            verdict = BatchVerdict.EARLY if early else BatchVerdict.VALID
-            answer = BatchChecked(check.sequence, check.batch_digest, verdict)
-            self.cluster.later(self.cluster.random.randint(0, 3), self, partial(self.feed, answer))
+            self.later(self.cluster.random.randint(0, 3), partial(self.check, check, core))
         for decided in ready.decided:
-            self.execute(decided.height, decided.batch)
+            self.ledger_job(partial(self.execute, decided, core))
         for certified in ready.certified:
-            store = partial(self.survive, partial(self.store, certified))
-            self.cluster.later(self.cluster.faults.store_ms, self, store)
+            self.ledger_job(partial(self.store, certified))
         if ready.fetch is not None:
-            self.cluster.later(5, self, partial(self.survive, partial(self.fetch, ready.fetch)))
-
-    def write_votes(self, entries: Sequence[LogEntry]) -> None:
-        """One synchronous write. If the power fails meanwhile it is there whole or not at all, or torn if the disk is bad."""
-        if not self.is_liar:
-            self.cluster.checks.witness.on_logged(self.id, entries)
-        whole = len(entries)
-        if self.dies_now():
-            kept = self.cluster.random.randint(0, whole) if self.cluster.faults.torn else whole
-            self.disk.votes.update(entries[: self.cluster.random.choice((0, kept))])
-            raise Crash
-        self.disk.forgotten = dict(self.disk.votes) if self.cluster.faults.loses_votes else None
-        self.disk.votes.update(entries)
-        self.maybe_crash()
+            self.later(5, partial(self.fetching.start, ready.fetch, core))
+        if ready.view_entered is not None:
+            self.view_entered()
 
     def transmit(self, send: Send) -> None:
         self.cluster.send(self, send)
 
+    def view_entered(self) -> None:
+        """What was proposed and not decided may be lost; what waits goes to the new primary."""
+        self.ledger.mempool.requeue_in_flight()
+        self.forwarding.hand_over()
+        self.wake()
+
     def report(self, ready: Ready) -> None:
         self.cluster.checks.on_ready(self.id, ready)
+        self.cluster.counts.update(trace.event for trace in ready.trace)
         for peer in ready.faulty:
             self.deaf_until_ms[peer] = self.cluster.now_ms + DEAF_MS
         assert ready.diverged is None, f"replica {self.id} diverged"
-        assert not ready.votes_lost or self.cluster.faults.loses_votes, f"replica {self.id} takes its votes for lost"
+        if ready.votes_lost:
+            assert self.cluster.faults.loses_votes, f"replica {self.id} takes its votes for lost"
+            self.core = self.ledger.follow()
 
-    def check_durable(self, payload: PeerPayload) -> None:
-        """What carries a signature of this replica is on its disk before it leaves."""
-        if not isinstance(payload, consensus_pb2.Proposal | consensus_pb2.Envelope):
-            return
-        envelope = payload.pre_prepare if isinstance(payload, consensus_pb2.Proposal) else payload
-        if (
-            envelope.kind == VIEW_CHANGE
-            and consensus_pb2.ViewChange.FromString(envelope.body).view < self.logged_view()
-        ):
-            # Left again already: nothing more is ever signed for that view.
-            return
-        on_disk = any(envelope.signature in value for value in self.disk.votes.values())
-        assert on_disk, f"replica {self.id} sends a message of kind {envelope.kind} that is not on its disk"
+    # --- the ledger's thread ---
 
-    def logged_view(self) -> int:
-        """The view that the log on disk binds this replica to."""
-        entries = map(consensus_pb2.VoteLogEntry.FromString, self.disk.votes.values())
-        return max((entry.view.view for entry in entries), default=0)
+    def ledger_job(self, work: Callable[[], None]) -> None:
+        """One after the other, in order."""
+        now_ms = self.cluster.now_ms
+        self.ledger_free_ms = max(self.ledger_free_ms, now_ms + self.cluster.random.randint(0, 3))
+        self.later(self.ledger_free_ms - now_ms, work)
 
-    def check_memory(self) -> None:
-        """A window of slots, and in each no more than one message of a kind by each replica."""
-        n = len(self.cluster.membership.members)
-        assert len(self.core._context.window) <= self.core._context.window.size
-        for slot in self.core._context.window:
-            assert max(len(slot.prepares), len(slot.commits), len(slot.seals)) <= n
+    def answer(self, core: Core, event: Event) -> None:
+        """What a core asked for; the next epoch's has not asked."""
+        if core is self.core:
+            self.post(event)
 
-    # --- the ledger's part ---
+    def check(self, check: CheckBatch, core: Core) -> None:
+        verdict = self.ledger.judge(check)
+        self.cluster.counts[f"proposals {verdict.name.lower()}"] += 1
+        self.answer(core, BatchChecked(check.sequence, check.batch_digest, verdict))
 
-    def execute(self, height: Height, batch: bytes) -> None:
-        if height <= len(self.executed):
-            return
-        assert height == len(self.executed) + 1
-        parent = self.executed[-1] if self.executed else bytes(32)
-        block_hash = hashlib.sha256(parent + batch).digest()
-        self.executed.append(block_hash)
-        self.executed_batches.append(batch)
-        answer = BlockExecuted(height, block_hash)
-        self.executor_free_ms = max(self.executor_free_ms, self.cluster.now_ms + self.cluster.random.randint(0, 3))
-        self.cluster.later(self.executor_free_ms - self.cluster.now_ms, self, lambda: self.feed(answer))
+    def execute(self, decided: Decided, core: Core) -> None:
+        block = self.ledger.execute(decided)
+        if block is not None:
+            self.answer(core, BlockExecuted(block.height, block.block_hash))
 
     def store(self, certified: Certified) -> None:
-        if certified.height <= len(self.disk.blocks):
+        self.maybe_crash()
+        block = self.ledger.worker.store(certified.height, certified.certificate)
+        if block is not None:
+            self.stored(block, certified.certificate)
+
+    def stored(self, block: ExecutedBlock, certificate: bytes) -> None:
+        """A block is durable: the core hears of it, and ends with its epoch's last one (M8)."""
+        changed = self.ledger.stored(block)
+        self.cluster.on_stored(self, block, certificate)
+        if changed:
+            store = self.ledger.store
+            self.last_height = store.last_height_of(store.epoch_at(block.height))
+            if self.last_height is not None:
+                self.post(LastHeightKnown(self.last_height))
+        self.post(BlockStored(Checkpoint(block.height, block.block_hash, certificate)))
+        if self.last_height is not None and block.height >= self.last_height:
+            self.enter_epoch()
+
+    def enter_epoch(self) -> None:
+        """The next block is another epoch's."""
+        self.report(self.core.ready())
+        self.core = self.ledger.take_seat()
+        self.last_height = self.ledger.members.last_height
+        self.owed_since_ms = None
+        self.view_entered()
+
+    # --- what it has ---
+
+    @property
+    def height(self) -> Height:
+        """Of its last stored block."""
+        return self.ledger.store.tip.height
+
+    def serve(self, start: int, count: int) -> list[bytes]:
+        """What this replica sends to one that asks for blocks from `start` on."""
+        store = self.ledger.store
+        return [store.block(Height(height)) for height in range(start, min(start + count - 1, store.tip.height) + 1)]
+
+    def check_memory(self) -> None:
+        """A window of slots, in each no more than one message of a kind by each replica, and no more blocks than that in memory."""
+        if not isinstance(self.core, Replica):
             return
-        assert certified.height == len(self.disk.blocks) + 1
-        assert self.executed[certified.height - 1] == certified.block_hash
-        batch = self.executed_batches[certified.height - 1]
-        self.append((batch, certified.block_hash, certified.certificate))
-
-    def append(self, block: StoredBlock) -> None:
-        """Block and trimmed log in one synchronous write."""
-        self.maybe_crash()
-        self.disk.blocks.append(block)
-        height = Height(len(self.disk.blocks))
-        self.disk.votes = {
-            key: value for key, value in self.disk.votes.items() if not 0 < int.from_bytes(key[:8], "big") <= height
-        }
-        self.disk.forgotten = None
-        self.patience.ordered(sorted(self.cluster.requests_in([block[0]])), self.cluster.now_ms)
-        self.cluster.on_stored(self, height)
-        self.maybe_crash()
-        self.core.step(BlockStored(self.checkpoint()), self.cluster.now_ms)
-        self.drive()
-
-    # --- fetching blocks ---
-
-    def serve(self, start: int) -> list[StoredBlock]:
-        """What this replica sends to one that asks for blocks after `start`."""
-        return self.disk.blocks[start : start + BLOCKS_A_FETCH] if self.up else []
-
-    def fetch(self, request: FetchBlocks) -> None:
-        """From one peer after the other over a reliable channel, until one has brought something; the certificate is what convinces."""
-        ended = FetchEnded()
-        for peer in request.peers:
-            before = len(self.disk.blocks)
-            sound = all(
-                self.apply(before + i, block) for i, block in enumerate(self.cluster.machine(peer).serve(before), 1)
-            )
-            if len(self.disk.blocks) > before:
-                ended = FetchEnded(peer, complete=sound)
-                break
-        self.core.step(ended, self.cluster.now_ms)
-        self.drive()
-
-    def apply(self, height: int, block: StoredBlock) -> bool:
-        batch, block_hash, certificate = block
-        try:
-            verify_certificate(self.cluster.suite, self.cluster.membership, certificate, Height(height), block_hash)
-        except HuzhengError:
-            self.cluster.bad_blocks += 1
-            return False
-        if height <= len(self.disk.blocks):
-            return True
-        if height > len(self.executed):
-            self.executed.append(block_hash)
-            self.executed_batches.append(batch)
-        assert self.executed[height - 1] == block_hash
-        self.append(block)
-        return True
-
-
-def event_of(sender: ReplicaId, payload: object) -> Event:
-    """A peer's message as the node steps it in."""
-    if isinstance(payload, consensus_pb2.Proposal):
-        return ProposalReceived(sender, payload.pre_prepare, payload.batch)
-    if isinstance(payload, consensus_pb2.Envelope):
-        return EnvelopeReceived(sender, payload)
-    if isinstance(payload, consensus_pb2.Greeting):
-        return GreetingReceived(sender, payload)
-    if isinstance(payload, consensus_pb2.BatchFound):
-        return BatchReceived(sender, payload.batch)
-    assert isinstance(payload, consensus_pb2.ReplicaStatus)
-    return StatusReceived(sender, payload)
+        n, window = self.core.membership.n, self.core._context.window
+        assert len(window) <= window.size
+        for slot in window:
+            assert max(len(slot.prepares), len(slot.commits), len(slot.seals)) <= n
+        assert len(self.ledger.worker._executed) <= window.size
+        assert len(self.ledger.checked) <= window.size

@@ -1,147 +1,97 @@
-"""One seed, one whole run: a size, a mix of faults and liars, a load, partitions; then peace, in which all must agree and finish."""
+"""One plan, one whole run: trouble for a while, then peace, in which all must agree and finish."""
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from dataclasses import dataclass, replace
 from functools import partial
 
-from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE
+from consensus.replica import Replica
 from ledger.crypto import ED25519_SHA256, SIMULATION
-from tests.sim.cluster import Cluster, Faults
-from tests.sim.forgers import FORGERS_BY_NAME
-from tests.sim.liars import LIARS_BY_NAME
-from tests.sim.machine import Machine
-from tests.sim.requests import requests
-from tests.sim.silence import Silence
+from tests.sim.cluster import Cluster
+from tests.sim.faults import Faults
+from tests.sim.governing import Governor
+from tests.sim.plans import PEACEFUL_DELAY_MS, TROUBLE_MS, Cut, Plan
+from tests.sim.requests import finish
 
-REQUESTS = 40
-TROUBLE_MS = 20_000
 PEACE_MS = 120_000
-"""Within so long after the last fault, every correct replica has every request."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a seed stands for."""
-
-    seed: int
-    n: int
-    faults: Faults
-    liars: dict[int, type[Machine]]
-    parts: tuple[tuple[int, int, tuple[int, ...], tuple[int, ...]], ...]
-    """When, for how long, and between whom nothing gets through."""
-    real_signatures: bool
-    silences: tuple[tuple[int, int, Silence], ...] = ()
-    """When, for how long, and which kind of message gets lost."""
-    window: int = 16
-    bursts: bool = False
-    """Requests come in heaps, so that many batches are under way together."""
-
-
-def plan_of(seed: int) -> Plan:
-    """Everything follows from the seed."""
-    dice = random.Random(seed)
-    n = dice.choice((4, 4, 5, 7, 10))
-    faults = Faults(
-        drop=dice.choice((0, 0.05, 0.2)),
-        duplicate=dice.choice((0, 0.1)),
-        max_delay_ms=dice.choice((5, 50, 300)),
-        crash=dice.choice((0, 0.002, 0.01)),
-        max_down_ms=dice.choice((500, 5_000)),
-        early=dice.choice((0, 0.1)),
-    )
-    count = dice.choice((0, 1, (n - 1) // 3))
-    liars = {replica: dice.choice(list(LIARS_BY_NAME.values())) for replica in dice.sample(range(1, n + 1), count)}
-    parts = []
-    for _ in range(dice.choice((0, 2, 4))):
-        replicas = dice.sample(range(1, n + 1), n)
-        at = dice.randint(1, n - 1)
-        start_ms, length_ms = dice.randint(0, TROUBLE_MS - 5_000), dice.randint(100, 5_000)
-        parts.append((start_ms, length_ms, tuple(replicas[:at]), tuple(replicas[at:])))
-    real_signatures = dice.random() < 0.05
-    if dice.random() < 0.5:
-        liars = {replica: dice.choice(list(FORGERS_BY_NAME.values())) for replica in liars}
-    faults = replace(faults, store_ms=dice.choice((1, 1, 1, 300)))
-    silences = tuple(_silence_of(dice, n) for _ in range(dice.choice((0, 4, 8, 16))))
-    if dice.random() < 0.3:
-        silences += _forgotten_certificate(dice, n)
-    window, bursts = dice.choice((4, 16)), dice.random() < 0.6
-    return Plan(seed, n, faults, liars, tuple(parts), real_signatures, silences, window, bursts)
-
-
-def _silence_of(dice: random.Random, n: int) -> tuple[int, int, Silence]:
-    """Of all to all, of all to some, or of some to some."""
-    kind = dice.choice((PRE_PREPARE, PREPARE, COMMIT, COMMIT, SEAL, SEAL, VIEW_CHANGE, NEW_VIEW))
-    everyone = list(range(1, n + 1))
-    senders = dice.choice((everyone, dice.sample(everyone, dice.randint(1, n))))
-    targets = dice.choice((everyone, dice.sample(everyone, dice.randint(1, n))))
-    silence = Silence(kind, tuple(senders), tuple(targets))
-    return dice.randint(0, TROUBLE_MS - 5_000), dice.randint(500, 5_000), silence
-
-
-def _forgotten_certificate(dice: random.Random, n: int) -> tuple[tuple[int, int, Silence], ...]:
-    """One replica alone prepares something, and is not heard when the others go on without it, until the view after."""
-    everyone = tuple(range(1, n + 1))
-    one, unheard = dice.sample(everyone, 2)
-    others = tuple(replica for replica in everyone if replica != one)
-    start_ms, alone_ms, later_ms = dice.randint(0, 8_000), dice.randint(1_500, 4_000), dice.randint(2_000, 5_000)
-    return (
-        (start_ms, alone_ms + later_ms, Silence(COMMIT, everyone, everyone)),
-        (start_ms, alone_ms + later_ms, Silence(NEW_VIEW, everyone, (one,))),
-        (start_ms, alone_ms, Silence(PREPARE, everyone, others)),
-        (start_ms, alone_ms, Silence(VIEW_CHANGE, (one,), everyone)),
-        (start_ms + alone_ms, later_ms, Silence(VIEW_CHANGE, (unheard,), everyone)),
-    )
+"""Within so long after the last fault, every correct replica has every request and is in the last epoch."""
 
 
 def play(plan: Plan) -> Counter[str]:
     """Runs a plan; raises AssertionError when something is not as it must be. Returns what happened, for the table."""
-    suite = ED25519_SHA256 if plan.real_signatures else SIMULATION
-    max_down = plan.n if not plan.liars else (plan.n - 1) // 3
-    cluster = Cluster(
-        plan.seed, plan.n, plan.faults, max_down=max_down, suite=suite, liars=plan.liars, window=plan.window
-    )
-    dice = random.Random(plan.seed + 1)
-    heaps = [dice.randint(0, TROUBLE_MS - 2_000) for _ in range(3)] if plan.bursts else []
-    for request in requests(REQUESTS):
-        at_ms = dice.choice(heaps) + dice.randint(0, 30) if heaps else dice.randint(0, TROUBLE_MS - 2_000)
-        cluster.at(at_ms, partial(cluster.submit, request))
-    for start_ms, length_ms, some, others in plan.parts:
-        cluster.at(start_ms, partial(cluster.part, some, others))
-        cluster.at(start_ms + length_ms, cluster.heal)
-    for start_ms, length_ms, silence in plan.silences:
-        cluster.at(start_ms, partial(cluster.silences.append, silence))
-        cluster.at(start_ms + length_ms, partial(cluster.silences.remove, silence))
+    return run_through(plan)[1]
+
+
+def run_through(plan: Plan) -> tuple[Cluster, Counter[str]]:
+    """As `play`, with the cluster as it is at the end."""
+    cluster = _build(plan)
+    governor = Governor(cluster, plan.changes)
+    wanted = [cluster.consortium.request(number) for number, _ in plan.requests]
+    cluster.checks.chain.signed.update(request.id for request in wanted)
+    tell = cluster.clients.tell_one if plan.tells_one else cluster.clients.tell_all
+    for request, (_, when_ms) in zip(wanted, plan.requests, strict=True):
+        cluster.at(when_ms, partial(tell, request))
+    for cut in plan.cuts:
+        cluster.at(cut.start_ms, partial(_cut, cluster, cut))
+        cluster.at(cut.start_ms + cut.length_ms, cluster.heal)
+    for jump in plan.jumps:
+        cluster.at(jump.start_ms, partial(_set_clock, cluster, jump.replica, jump.off_ms))
     cluster.run_for(TROUBLE_MS)
-    cluster.faults = Faults(max_delay_ms=20, store_ms=plan.faults.store_ms)
+    cluster.faults = Faults(max_delay_ms=plan.faults.max_delay_ms if plan.is_peaceful else PEACEFUL_DELAY_MS)
     cluster.heal()
-    cluster.run_until(partial(cluster.everywhere, set(requests(REQUESTS))), PEACE_MS)
-    cluster.check_requests()
-    return _what_happened(plan, cluster)
+    cluster.run_until(lambda: cluster.everywhere(wanted) and governor.is_done, PEACE_MS)
+    finish(cluster)
+    if plan.is_peaceful:
+        assert not cluster.counts["view left"], "a view changed though nothing went wrong"
+    return cluster, _what_happened(plan, cluster)
+
+
+def _build(plan: Plan) -> Cluster:
+    return Cluster(
+        plan.seed,
+        plan.n,
+        plan.faults,
+        max_down=(plan.n - 1) // 3 if plan.liars else plan.n,
+        suite=ED25519_SHA256 if plan.real_signatures else SIMULATION,
+        liars=plan.liars,
+        followers=sorted({change.replica for change in plan.changes if change.kind == "add"}),
+        watermark_window=plan.watermark_window,
+    )
+
+
+def _cut(cluster: Cluster, cut: Cut) -> None:
+    if cut.one_way:
+        cluster.silence(cut.some, cut.others)
+    else:
+        cluster.part(cut.some, cut.others)
+
+
+def _set_clock(cluster: Cluster, replica: int, off_ms: int) -> None:
+    for machine in cluster.machines:
+        if machine.id == replica:
+            machine.clock_off_ms = off_ms
 
 
 def _what_happened(plan: Plan, cluster: Cluster) -> Counter[str]:
-    views = max(machine.core.view for machine in cluster.correct)
-    happened = Counter(
+    happened = Counter(cluster.counts)
+    happened.update(
         {
             "runs": 1,
             f"n = {plan.n}": 1,
-            "blocks": len(cluster.checks.chain),
-            "messages lost": cluster.dropped,
-            "crashes": cluster.crashes,
-            "partitions": len(plan.parts),
-            "silences": len(plan.silences),
-            "views that chose between batches": cluster.checks.witness.conflicts,
-            "views that proposed again": cluster.checks.witness.proposed_again,
-            "runs with slow disks": plan.faults.store_ms > 1,
-            "views left behind": views,
-            "runs with view changes": views > 0,
-            "blocks that proved nothing": cluster.bad_blocks,
+            "blocks": len(cluster.checks.chain.hashes),
+            "partitions": sum(not cut.one_way for cut in plan.cuts),
+            "one-way partitions": sum(cut.one_way for cut in plan.cuts),
+            "wrong clocks": len({jump.replica for jump in plan.jumps if jump.start_ms}),
+            "runs with view changes": cluster.counts["view entered"] > 0,
             "equivocators proved": len(cluster.checks.accused),
             "runs with real signatures": plan.real_signatures,
+            "peaceful runs": plan.is_peaceful,
+            "runs with requests told to one": plan.tells_one,
+            "runs with liars and crashes": bool(plan.liars) and cluster.counts["crashes"] > 0,
+            "replicas without a vote at the end": sum(not isinstance(m.core, Replica) for m in cluster.correct),
         }
     )
+    happened.update({f"results: {code}": count for code, count in cluster.checks.chain.codes.items()})
     happened.update(f"liars: {kind.__name__}" for kind in plan.liars.values())
+    happened.update(f"changes: {change.kind}" for change in plan.changes)
     return happened

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ledger.crypto import ED25519_SHA256
-from tests.sim.cluster import Cluster, Faults
+from tests.sim.cluster import Cluster
+from tests.sim.faults import Faults
 from tests.sim.requests import run
 
 
@@ -20,7 +21,7 @@ def test_every_replica_stores_every_request(n: int) -> None:
 def test_lost_delayed_and_doubled_messages_are_made_good(seed: int) -> None:
     cluster = Cluster(seed, n=4, faults=Faults(drop=0.2, duplicate=0.1, max_delay_ms=60))
     run(cluster, 30, limit_ms=120_000)
-    assert cluster.dropped > 0
+    assert cluster.counts["messages lost"] > 0
     assert not cluster.checks.accused
 
 
@@ -28,7 +29,7 @@ def test_lost_delayed_and_doubled_messages_are_made_good(seed: int) -> None:
 def test_crashes_at_every_durable_boundary_contradict_nothing(seed: int) -> None:
     cluster = Cluster(seed, n=4, faults=Faults(drop=0.05, max_delay_ms=20, crash=0.01, max_down_ms=2_000))
     run(cluster, 30, limit_ms=300_000)
-    assert cluster.crashes > 0
+    assert cluster.counts["crashes"] > 0
     assert not cluster.checks.accused, "a replica that only crashed signed two different things"
 
 
@@ -36,7 +37,7 @@ def test_crashes_at_every_durable_boundary_contradict_nothing(seed: int) -> None
 def test_a_torn_write_of_votes_contradicts_nothing(seed: int) -> None:
     cluster = Cluster(seed, n=4, faults=Faults(drop=0.05, max_delay_ms=20, crash=0.02, max_down_ms=500, torn=True))
     run(cluster, 20, limit_ms=300_000)
-    assert cluster.crashes > 0
+    assert cluster.counts["crashes"] > 0
     assert not cluster.checks.accused
 
 
@@ -55,15 +56,9 @@ def test_a_disk_that_loses_what_was_synced_is_noticed_by_the_checks() -> None:
     assert any("signed two different things" in noticed(seed) for seed in range(20))
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_clock_that_lags_does_not_stop_its_replica(seed: int) -> None:
-    cluster = Cluster(seed, n=4, faults=Faults(early=0.3))
-    run(cluster, 30, limit_ms=60_000)
-
-
 def test_an_idle_chain_makes_heartbeat_blocks() -> None:
     cluster = Cluster(seed=1, n=4, faults=Faults())
-    cluster.run_until(lambda: all(len(machine.disk.blocks) >= 3 for machine in cluster.machines), limit_ms=32_000)
+    cluster.run_until(lambda: all(machine.height >= 3 for machine in cluster.machines), limit_ms=32_000)
     assert cluster.now_ms >= 30_000
 
 
@@ -72,7 +67,7 @@ def test_the_same_seed_gives_the_same_chain() -> None:
     for _ in range(2):
         cluster = Cluster(seed=7, n=4, faults=Faults(drop=0.1, crash=0.005))
         run(cluster, 20, limit_ms=120_000)
-        chains.append((cluster.checks.chain, cluster.now_ms, cluster.order))
+        chains.append((cluster.trace.digest(), cluster.now_ms, cluster.order))
     assert chains[0] == chains[1]
 
 

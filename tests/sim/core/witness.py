@@ -16,7 +16,7 @@ from consensus.events import CheckBatch, Decided
 from consensus.vote_log import LogEntry
 from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE, PeerPayload
 from ledger.crypto import Domain, Membership, ReplicaId, Suite
-from tests.sim.judge import Ballot, Judge, Start, ballot_of
+from tests.sim.core.judge import Ballot, Judge, Start, ballot_of
 
 _VOTES = (PRE_PREPARE, PREPARE, COMMIT)
 

@@ -1,6 +1,6 @@
 """Plants bugs in a copy of the core, one at a time, and shows that the simulator notices each of them.
 
-A bug is tried with the seeds of scripts/simulate from 0 on until one fails, and after the first of them with the scenarios of tests/sim.
+A bug is tried with the seeds of tests/sim/core from 0 on until one fails, and after the first of them with its scenarios.
 It survives when nothing fails: then a check, a fault or a liar is missing. Exit status 1 if one survives or can't be planted.
 """
 
@@ -25,13 +25,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from tests.sim.mutants import MUTANTS, ROOT, Mutant
+from tests.sim.core.mutants import MUTANTS, ROOT, Mutant
 
 CONTROL_SEEDS = 5
 """The copy without a bug must pass so many, or nothing that a bug does proves anything."""
 EARLY_SEEDS = 25
 """After so many come the scenarios, which take as long."""
-SCENARIOS = ("tests/sim", "--ignore=tests/sim/test_mutants.py", "-k", "not whatever_happens")
+SCENARIOS = ("tests/sim/core", "--ignore=tests/sim/core/test_mutants.py", "-k", "not whatever_happens")
 """All but what plays seeds again, and plants bugs."""
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - (.*))?$", re.MULTILINE)
 VERDICT = re.compile(r"assert |(?:[\w.]*\.)?(?:AssertionError|Failed|\w+Violation|HuzhengError|ValueError)\b")
@@ -84,7 +84,7 @@ def python_in(copy: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def play_seeds(copy: Path, first: int, count: int, outcome: Outcome, on_seed: Callable[[], None]) -> None:
     """Plays seeds until one notices the bug."""
-    child = python_in(copy, "-m", "tests.sim.trial", "--from", str(first), "--seeds", str(count))
+    child = python_in(copy, "-m", "tests.sim.core.trial", "--from", str(first), "--seeds", str(count))
     last = ""
     for line in child.stdout or ():
         last = line.strip()

@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 
 from consensus.votes import NEW_VIEW
-from tests.sim.cluster import Cluster, Faults
-from tests.sim.forgers import Agitator
-from tests.sim.liars import last_of
-from tests.sim.requests import requests, run
-from tests.sim.silence import Silence
+from tests.sim.core.cluster import Cluster, Faults
+from tests.sim.core.forgers import Agitator
+from tests.sim.core.liars import last_of
+from tests.sim.core.requests import requests, run
+from tests.sim.core.silence import Silence
 
 
 @pytest.mark.parametrize("n", [4, 5, 7, 10])

@@ -13,7 +13,7 @@ import consensus
 from consensus.context import InvariantViolation
 from consensus.safety import SafetyViolation
 from ledger.errors import HuzhengError
-from tests.sim.scenario import plan_of, play
+from tests.sim.core.scenario import plan_of, play
 
 SEED_TIMEOUT_S = 120
 """A seed takes a second or two."""

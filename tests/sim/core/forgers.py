@@ -12,11 +12,11 @@ from consensus.events import Ready, Send
 from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE, EnvelopeSigner, PeerPayload
 from ledger.crypto import Domain, ReplicaId, Seq, strict
 from ledger.crypto.types import View
-from tests.sim.judge import ballot_of
-from tests.sim.machine import Machine, event_of
+from tests.sim.core.judge import ballot_of
+from tests.sim.core.machine import Machine, event_of
 
 if TYPE_CHECKING:
-    from tests.sim.cluster import Cluster
+    from tests.sim.core.cluster import Cluster
 
 AGITATE_MS = 300
 

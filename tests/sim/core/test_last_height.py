@@ -9,9 +9,9 @@ import pytest
 from consensus.events import LastHeightKnown
 from consensus.replica import ReplicaConfig
 from ledger.crypto import Height, ReplicaId
-from tests.sim.cluster import Cluster, Faults
-from tests.sim.machine import Machine
-from tests.sim.requests import requests
+from tests.sim.core.cluster import Cluster, Faults
+from tests.sim.core.machine import Machine
+from tests.sim.core.requests import requests
 
 CHANGE_HEIGHT = 3
 """The block with the change of the membership."""

@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 
 from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE
-from tests.sim.cluster import Cluster, Faults
-from tests.sim.forgers import Dissenter, ProofForger, Usurper, ViewForger
-from tests.sim.liars import EquivocatingPrimary, last_of
-from tests.sim.requests import requests, run
-from tests.sim.silence import STATUS, Silence
+from tests.sim.core.cluster import Cluster, Faults
+from tests.sim.core.forgers import Dissenter, ProofForger, Usurper, ViewForger
+from tests.sim.core.liars import EquivocatingPrimary, last_of
+from tests.sim.core.requests import requests, run
+from tests.sim.core.silence import STATUS, Silence
 
 
 def submit_one_by_one(cluster: Cluster, count: int, interval_ms: int) -> None:

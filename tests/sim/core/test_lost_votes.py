@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from consensus.votes import COMMIT, SEAL
-from tests.sim.cluster import Cluster, Faults
-from tests.sim.requests import requests
-from tests.sim.silence import Silence
+from tests.sim.core.cluster import Cluster, Faults
+from tests.sim.core.requests import requests
+from tests.sim.core.silence import Silence
 
 
 @pytest.mark.parametrize("kind", [COMMIT, SEAL])

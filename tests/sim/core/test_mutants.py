@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.mutants import MUTANTS, Mutant
-from tests.sim.mutate import control, try_mutant
+from tests.sim.core.mutants import MUTANTS, Mutant
+from tests.sim.core.mutate import control, try_mutant
 
 MUTANTS_BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 A_FEW_SEEDS = 6

@@ -1,0 +1,125 @@
+"""A simulated machine's ledger: production store, worker and pool, on a simulated disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from consensus.batching import BatchingPolicy
+from consensus.events import BatchVerdict, CheckBatch, Decided
+from consensus.follower import Follower
+from consensus.replica import Replica
+from consensus.votes import Checkpoint
+from ledger.block import ExecutedBlock
+from ledger.crypto import Height, ReplicaId, Signer
+from ledger.errors import HuzhengError
+from ledger.execution import rules_for
+from ledger.transaction import WellFormedBatch, check_batch, encode_batch
+from node.clock import NetworkClock
+from node.consortium import Consortium as StoredConsortium
+from node.ledger_worker import LedgerWorker
+from node.mempool import Mempool
+from node.seat import Core, Seat
+from tests.sim.consortium import Consortium
+from tests.sim.storage import Disk, open_store
+
+POLICY = BatchingPolicy(pipeline_depth=4, heartbeat_ms=10_000, full_bytes=1_000, worthwhile_transactions=4)
+"""Fuller batches than few and small transactions would make with the daemon's own."""
+BATCH_FRAME_BYTES = 64
+MAX_PENDING = 1_000
+
+
+class Ledger:
+    """From one start of its machine to the next crash."""
+
+    def __init__(
+        self,
+        consortium: Consortium,
+        disk: Disk,
+        replica: ReplicaId,
+        signers: Mapping[bytes, Signer],
+        clock: NetworkClock,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """`now_ms`: the clock that timers go by."""
+        self.genesis = consortium.genesis
+        self.replica = replica
+        self.clock = clock
+        self.now_ms = now_ms
+        self.store = open_store(disk, self.genesis)
+        self.mempool = Mempool(MAX_PENDING, MAX_PENDING * self.genesis.parameters.max_transaction_bytes, now_ms)
+        self.worker = LedgerWorker(self.genesis, self.store, self.mempool.verified)
+        self.members = StoredConsortium(self.store)
+        self.seat = Seat(self.genesis, self.store, replica, signers)
+        self.checked: dict[int, WellFormedBatch] = {}
+
+    # --- the place in consensus ---
+
+    def take_seat(self) -> Core:
+        """The core for the next block, as `Seat.take` makes it, but by the simulated clock."""
+        tip = self.store.tip
+        terms = self.store.epoch_at(Height(tip.height + 1))
+        rules_for(self.genesis, terms.protocol_version, terms.first_height)
+        self.clock.follow(terms.membership)
+        member = terms.membership.member(self.replica)
+        signer = self.seat.signers.get(member.public_key) if member is not None else None
+        if signer is None:
+            return Follower(terms.membership, tip.height, self.now_ms())
+        config = replace(self.seat._config(terms, signer, accepts_lost_votes=False), batching=POLICY)
+        return Replica(config, self.checkpoint(), self.store.votes(), self.now_ms())
+
+    def follow(self) -> Follower:
+        """Without a vote, whatever the chain says."""
+        tip = self.store.tip
+        return Follower(self.store.membership_at(Height(tip.height + 1)), tip.height, self.now_ms())
+
+    def checkpoint(self) -> Checkpoint:
+        """The last stored block."""
+        tip = self.store.tip
+        return Checkpoint(tip.height, tip.block_hash, self.store.certificate(tip.height))
+
+    # --- batches ---
+
+    def make_batch(self) -> bytes | None:
+        """A batch of what waits; None when nothing that waits may go into one now."""
+        parameters = self.genesis.parameters
+        proposed_ms = self.clock.now_ms()
+        taken = self.mempool.take(
+            parameters.max_batch_bytes - BATCH_FRAME_BYTES,
+            parameters.max_batch_transactions,
+            latest_expiry_ms=proposed_ms + parameters.max_lifetime_ms,
+        )
+        return encode_batch(self.replica, proposed_ms, [item.raw for item in taken]) if taken else None
+
+    def empty_batch(self) -> bytes:
+        """What is proposed when nothing waits."""
+        return encode_batch(self.replica, self.clock.now_ms(), [])
+
+    def judge(self, check: CheckBatch) -> BatchVerdict:
+        """T4 and T5, as the daemon judges them."""
+        try:
+            batch = check_batch(check.batch, self.genesis, self.mempool.verified)
+        except HuzhengError:
+            return BatchVerdict.INVALID
+        self.checked[check.sequence] = batch
+        if batch.proposer != check.proposer:
+            return BatchVerdict.INVALID
+        latest_ms = self.clock.now_ms() + self.genesis.parameters.clock_bound_ms
+        return BatchVerdict.EARLY if batch.proposed_ms > latest_ms else BatchVerdict.VALID
+
+    # --- blocks ---
+
+    def execute(self, decided: Decided) -> ExecutedBlock | None:
+        """The block that a decided batch makes; None when a fetched one came first."""
+        checked = self.checked.pop(decided.height, None)
+        if checked is not None and checked.raw != decided.batch:
+            checked = None
+        return self.worker.execute(decided.height, decided.batch, checked)
+
+    def stored(self, block: ExecutedBlock) -> bool:
+        """Takes note of a stored block; whether it changed the membership."""
+        for sequence in [sequence for sequence in self.checked if sequence <= block.height]:
+            del self.checked[sequence]
+        self.mempool.ordered([transaction.id for transaction in block.transactions])
+        self.mempool.drop_expired(block.time_ms)
+        return self.members.stored(block)
