@@ -6,11 +6,13 @@ from functools import partial
 
 import pytest
 
+from consensus.votes import VIEW_CHANGE
 from tests.sim.core.cluster import Cluster, Faults
 from tests.sim.core.liars import ForgingPrimary, SelectivePrimary, SilentPrimary, SlowPrimary
 from tests.sim.core.machine import Machine
 from tests.sim.core.requests import requests, run
 from tests.sim.core.scenario import Plan, plan_of, play
+from tests.sim.core.silence import Silence
 
 BACK_WITHIN_MS = 6_000
 """Though messages are lost, and of five replicas the four that are left must all take part."""
@@ -116,6 +118,20 @@ def test_a_primary_that_is_not_heard_by_some_is_no_reason_to_stop(seed: int) -> 
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_happens_all_agree_and_go_on_once_it_is_over(seed: int) -> None:
     play(plan_of(seed))
+
+
+def test_one_that_went_on_and_two_that_wait_for_the_view_before_it_find_together() -> None:
+    """They are no more than a quorum, and too few to be followed: all must count for each other's patience."""
+    cluster = Cluster(1, 4, Faults(max_delay_ms=20))
+    cluster.run_for(100)
+    cluster.machines[0].up = False
+    ahead = cluster.machines[3]
+    cluster.silences = [Silence(VIEW_CHANGE, (4,), (2, 3))]
+    wanted = submit(cluster, 0, 3)
+    cluster.run_until(lambda: ahead.core.view == 2, 10_000)
+    assert [machine.core.view for machine in cluster.machines[1:3]] == [1, 1]
+    cluster.silences = []
+    cluster.run_until(partial(everywhere_but, cluster, cluster.machines[0], wanted), 20_000)
 
 
 PLANS_THAT_FAILED = (
