@@ -38,7 +38,7 @@ from consensus.standing import STATUS_IDLE_MS, Standing
 from consensus.suspicion import Suspicion
 from consensus.view_change import max_body_bytes
 from consensus.view_changing import ViewChanging
-from consensus.vote_log import LogEntry, read_vote_log
+from consensus.vote_log import LogEntry, read_vote_log, still_binding
 from consensus.votes import Authenticator, Checkpoint, EnvelopeSigner, NewView, SealVote, ViewChange
 from ledger.crypto.membership import Membership
 from ledger.crypto.types import Height, ReplicaId, View
@@ -70,7 +70,7 @@ class Replica:
         membership = config.membership
         checkpoint = replace(stored, certificate=b"") if stored.height == config.base else stored
         authenticator = Authenticator(config.suite, membership)
-        restored = read_vote_log(votes, authenticator, config.replica)
+        restored = read_vote_log(still_binding(votes, checkpoint.height), authenticator, config.replica)
         is_revived = restored.ended and config.accepts_lost_votes
         restored.ended = restored.ended and not is_revived
         signer = EnvelopeSigner(config.signer, config.replica, membership.chain_id, membership.epoch)

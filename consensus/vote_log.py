@@ -25,7 +25,7 @@ from consensus.votes import (
     is_same_choice,
 )
 from ledger.crypto import strict
-from ledger.crypto.types import Epoch, ReplicaId, Seq, View
+from ledger.crypto.types import Epoch, Height, ReplicaId, Seq, View
 from ledger.errors import Code, HuzhengError
 
 _KIND_VIEW = b"v"
@@ -112,6 +112,11 @@ class RestoredVotes:
     accepted: list[Accepted] = field(default_factory=list)
     prepared: list[Prepared] = field(default_factory=list)
     seals: list[SealVote] = field(default_factory=list)
+
+
+def still_binding(entries: Iterable[LogEntry], stored: Height) -> list[LogEntry]:
+    """Without what is at or below the stored block: votes that were being written while it trimmed the log, of its epoch or the one before."""
+    return [(key, value) for key, value in entries if not 0 < int.from_bytes(key[:8], "big") <= stored]
 
 
 def read_vote_log(entries: Iterable[LogEntry], authenticator: Authenticator, own: ReplicaId) -> RestoredVotes:

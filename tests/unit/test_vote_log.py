@@ -166,3 +166,14 @@ def test_a_replica_does_not_start_on_a_damaged_log() -> None:
         replica.start(0, [(key, value.replace(batch_of("A"), batch_of("B")))])
     assert refused.value.code is Code.VOTE_LOG_CORRUPT
     assert digest_of("A") != digest_of("B")
+
+
+def test_votes_written_while_their_block_trimmed_the_log_are_passed_over() -> None:
+    """A COMMIT without its batch, and votes of the epoch that ended with the stored block."""
+    replica = OneReplica()
+    late = [prepared(), seal(height=2), accepted("C", 3)]
+    replica.start(2, late)
+    assert replica.core.may_vote
+    assert is_corrupt(*late)
+    with pytest.raises(HuzhengError):
+        replica.start(0, late)
