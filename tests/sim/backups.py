@@ -53,7 +53,7 @@ class StaleChanger(Dishonest):
                 self.cluster.send(self, Send(peer.id, self.stale(view)))
 
     def stale(self, view: View) -> PeerPayload:
-        """From the same block each time to each peer would not be found out; so from another each time."""
+        """Another one to each peer, so that it can be found out."""
         base = self.ledger.store.epoch_at(Height(self.height + 1)).base
         height = Height(self.cluster.random.randint(base, self.height))
         store = self.ledger.store

@@ -70,6 +70,10 @@ class Checks:
             assert view >= left, f"replica {replica} signed something of kind {kind} in view {view} after {left}"
         if kind == consensus_pb2.MESSAGE_KIND_VIEW_CHANGE:
             self.left[replica, epoch] = max(view, self.left.get((replica, epoch), 0))
+        if kind == consensus_pb2.MESSAGE_KIND_NEW_VIEW and key not in self.said:
+            # It may be the only message that ever carries these from their signer.
+            for pre_prepare in consensus_pb2.NewView.FromString(envelope.body).pre_prepares:
+                self._check_consistent(pre_prepare)
         body = self.said.setdefault(key, envelope.body)
         assert body == envelope.body, f"replica {replica} signed two different things of kind {kind} for {number}"
 

@@ -248,17 +248,16 @@ class Machine:
         delay_ms = self.cluster.random.randint(0, self.cluster.faults.max_write_ms) if ready.votes else 0
         self.writing = delay_ms > 0
         if self.writing:
-            self.later(delay_ms, partial(self.written, ready, self.core))
+            self.later(delay_ms, partial(self.written, ready))
         else:
-            self.written(ready, self.core)
+            self.written(ready)
 
-    def written(self, ready: Ready, core: Core) -> None:
+    def written(self, ready: Ready) -> None:
         """The votes become durable; only now does anything else happen."""
         if ready.votes:
             self.ledger.store.write_votes(ready.votes)
             self.maybe_crash()
-        if core is self.core:
-            self.act_on(ready, core)
+        self.act_on(ready, self.core)
         self.report(ready)
         if self.writing:
             self.writing = False

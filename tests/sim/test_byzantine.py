@@ -16,14 +16,14 @@ BAD_BLOCKS = "blocks that proved nothing"
 
 
 @pytest.mark.parametrize("n", [4, 5, 7, 10])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_liars_among_the_backups_stop_nobody(n: int, seed: int) -> None:
     cluster = Cluster(seed, n, Faults(), liars=last_of(n))
     run(cluster, 30, limit_ms=60_000)
     assert cluster.checks.accused <= {machine.id for machine in cluster.machines if machine.is_liar}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_liars_on_a_bad_network_with_crashes_stop_nobody_for_good(seed: int) -> None:
     faults = Faults(drop=0.1, duplicate=0.1, max_delay_ms=40, crash=0.005, max_down_ms=1_000)
     cluster = Cluster(seed, 4, faults, max_down=1, liars=last_of(4))
