@@ -25,7 +25,9 @@ class CaughtUp:
     seconds: float
     """From the start of its process until it had what all others had."""
     peak_bytes: int
-    """The most memory it held (VmHWM)."""
+    """The most memory it held of its own (RssAnon, looked at every `LOOK_S`): without the database's files that LevelDB maps."""
+    peak_mapped_bytes: int
+    """The most memory with them (VmHWM)."""
     others_blocks: int
     """That the others made meanwhile."""
     processor_s: float
@@ -35,7 +37,8 @@ class CaughtUp:
         return (
             f"caught up on {self.blocks:,} blocks and {self.records:,} records in {self.seconds:.0f} s: "
             f"{self.blocks / self.seconds:,.0f} blocks/s, {self.records / self.seconds:,.0f} records/s, "
-            f"at most {self.peak_bytes / 2**20:.0f} MiB of memory, {self.processor_s:.0f} s of processor time; "
+            f"at most {self.peak_bytes / 2**20:.0f} MiB of memory, {self.peak_mapped_bytes / 2**20:.0f} MiB with the database's "
+            f"mapped files, {self.processor_s:.0f} s of processor time; "
             f"the others made {self.others_blocks:,} blocks meanwhile"
         )
 
@@ -46,12 +49,13 @@ async def catch_up(network: LocalNetwork, victim: Node) -> CaughtUp:
     began = await asyncio.to_thread(_highest, others)
     started = moved = time.monotonic()
     victim.start()
-    height, peak, processor_s = 0, 0, 0.0
+    height, peak, mapped, processor_s = 0, 0, 0, 0.0
     while True:
         await asyncio.sleep(LOOK_S)
         if not victim.is_running:
             raise NetworkFailure(f"{victim.department} ended\n{victim.log_tail()}")
-        peak, processor_s = _memory_peak_bytes(victim), _processor_s(victim)
+        peak = max(peak, _memory_bytes(victim, "RssAnon"))
+        mapped, processor_s = _memory_bytes(victim, "VmHWM"), _processor_s(victim)
         now = await asyncio.to_thread(_height_if_up, victim)
         goal = await asyncio.to_thread(_highest, others)
         if now > height:
@@ -60,7 +64,7 @@ async def catch_up(network: LocalNetwork, victim: Node) -> CaughtUp:
             raise NetworkFailure(f"{victim.department} is stuck at height {height} of {goal}\n{victim.log_tail()}")
         if height and now >= goal - 1:
             break
-    return CaughtUp(height, 0, time.monotonic() - started, peak, goal - began, processor_s)
+    return CaughtUp(height, 0, time.monotonic() - started, peak, mapped, goal - began, processor_s)
 
 
 def _highest(nodes: list[Node]) -> int:
@@ -74,9 +78,9 @@ def _height_if_up(node: Node) -> int:
         return 0
 
 
-def _memory_peak_bytes(node: Node) -> int:
+def _memory_bytes(node: Node, what: str) -> int:
     status = Path(f"/proc/{_pid(node)}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    line = next(line for line in status.splitlines() if line.startswith(f"{what}:"))
     return int(line.split()[1]) * 1024
 
 
