@@ -109,7 +109,8 @@ def print_smallest(console: Console, plan: Plan, left_out: tuple[str, ...], fail
     """The first failure, made as small as can be."""
     console.print(f"looking for less of seed {plan.seed} that fails ...")
     smallest = shrink(plan, failure, failure_of, left_out=left_out)
-    console.print(f"{smallest.plan}\n{smallest.failure}\nagain: {smallest.command}", markup=False)
+    # Not broken into lines: the command is to be copied.
+    console.print(f"{smallest.plan}\n{smallest.failure}\nagain: {smallest.command}", markup=False, soft_wrap=True)
 
 
 def print_table(total: Counter[str], seconds: float) -> None:
