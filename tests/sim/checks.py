@@ -14,6 +14,7 @@ from ledger.crypto import Domain, ReplicaId
 from ledger.store import layout
 from tests.sim.chain_checks import ChainChecks
 from tests.sim.consortium import Consortium
+from tests.sim.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from tests.sim.machine import Machine
@@ -36,17 +37,21 @@ class Checks:
         self._chain_id = consortium.genesis.chain_id
         self.is_liar = is_liar
         self.chain = ChainChecks(consortium)
+        self.witnesses = Witnesses(consortium, is_liar)
         self.said: dict[tuple[int, ...], bytes] = {}
         """The body signed for each (replica, kind, epoch, view, sequence)."""
         self.left: dict[tuple[int, int], int] = {}
         """The highest view that each correct replica asked for in each epoch."""
         self.accused: set[ReplicaId] = set()
+        self.proved: set[tuple[ReplicaId, int]] = set()
+        """By whom, and of which kind, two different messages for one place were kept."""
         self.reasons: set[str] = set()
         """Why messages were refused, for runs that must have met every lie."""
 
     def on_stored(self, machine: Machine, block: ExecutedBlock, certificate: bytes) -> None:
         """A block became durable at a correct replica, and with it what followed from the votes for it."""
         self.chain.on_stored(machine.id, block, certificate)
+        self.witnesses.on_stored(machine.id, block.height, self.chain.epochs)
 
     # --- what leaves a correct replica ---
 
@@ -101,6 +106,7 @@ class Checks:
         for proof in ready.evidence:
             self._check_evidence(proof)
             self.accused.add(proof.replica)
+            self.proved.add((proof.replica, proof.first.kind))
 
     def _check_evidence(self, proof: Equivocation) -> None:
         """Two valid signatures of one liar under two different things for one place."""

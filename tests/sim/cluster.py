@@ -15,7 +15,8 @@ from functools import partial
 
 from huzheng.v1 import consensus_pb2
 
-from consensus.events import Send
+from consensus.events import Event, Send
+from consensus.votes import PeerPayload
 from ledger.block import ExecutedBlock
 from ledger.crypto import SIMULATION, Height, Membership, ReplicaId, Signer, Suite
 from node.peer_events import as_event
@@ -24,6 +25,7 @@ from tests.sim.checks import Checks
 from tests.sim.clients import Clients
 from tests.sim.clocks import TELL_MS
 from tests.sim.consortium import PARAMETERS, Request, consortium_of
+from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.machine import Machine
 
@@ -62,6 +64,8 @@ class Cluster:
         """From which place to which nothing gets through."""
         self.apart: set[tuple[int, int]] = set()
         """As `cut_off`, for good: who of two twins is not seen by whom."""
+        self.silences: list[Silence] = []
+        """Which kinds of messages get lost, on their way from whom to whom."""
         self.max_down = n if max_down is None else max_down
         self.checks = Checks(self.consortium, (liars or {}).__contains__)
         self.clients = Clients(self)
@@ -134,12 +138,22 @@ class Cluster:
         """Carries a message to its targets: a status to all, anything else to members only."""
         message = wrap(send.payload)
         self.note("sent", sender.place, send.to or 0, message.SerializeToString())
+        self.checks.witnesses.on_sent(sender.id, send.payload)
         event = as_event(sender.id, message)
         is_status = isinstance(send.payload, consensus_pb2.ReplicaStatus)
         for target in self.machines:
             is_meant = send.to is None and (is_status or sender.core.membership.member(target.id) is not None)
             if target.id == send.to or (is_meant and target.id != sender.id):
-                self.carry(sender, target, partial(target.receive, sender.id, event))
+                if any(silence.covers(sender.id, target.id, send.payload) for silence in self.silences):
+                    self.counts["messages silenced"] += 1
+                    continue
+                self.carry(sender, target, partial(self.deliver, sender.id, target, send.payload, event))
+
+    def deliver(self, sender: ReplicaId, target: Machine, payload: PeerPayload, event: Event) -> None:
+        """A message is there."""
+        if target.up:
+            self.checks.witnesses.on_delivered(sender, target.id, payload)
+        target.receive(sender, event)
 
     def carry(self, sender: Machine, target: Machine, arrive: Callable[[], None]) -> None:
         """Something arrives once, twice or never, after a time of its own, so before or after what was sent earlier."""
@@ -150,7 +164,7 @@ class Cluster:
             if self.random.random() < self.faults.drop:
                 self.counts["messages lost"] += 1
                 continue
-            self.at(self.random.randint(1, self.faults.max_delay_ms), arrive)
+            self.at(self.random.randint(self.faults.min_delay_ms, self.faults.max_delay_ms), arrive)
 
     def reaches(self, sender: Machine, target: Machine) -> bool:
         """Whether anything gets through from one machine to another."""

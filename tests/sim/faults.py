@@ -11,11 +11,14 @@ class Faults:
 
     drop: float = 0.0
     duplicate: float = 0.0
+    min_delay_ms: int = 1
     max_delay_ms: int = 5
     crash: float = 0.0
     max_down_ms: int = 3_000
     max_write_ms: int = 2
     """How long a synchronous write of votes takes at most."""
+    store_ms: int = 0
+    """How much longer than usual it takes until a block is durable."""
     torn: bool = False
     """A write of votes that the power failed in may be there in part: less than the store promises."""
     loses_votes: bool = False

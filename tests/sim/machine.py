@@ -93,6 +93,7 @@ class Machine:
         self.deaf_until_ms: dict[ReplicaId, int] = {}
         self.fetching = Fetching(self)
         self.core = self.ledger.take_seat()
+        cluster.checks.witnesses.on_started(self.id, self.height)
         self.last_height = self.ledger.members.last_height
         self.links = Links(cluster, self)
         self.forwarding = Forwarding(lambda: self.core, self.ledger.mempool, cluster.now_ms)
@@ -201,7 +202,7 @@ class Machine:
             return
         now_ms = self.cluster.now_ms
         while self.events:
-            self.core.step(self.events.popleft(), now_ms)
+            self.step(self.events.popleft())
         self.tell_what_is_owed()
         if now_ms >= self.core.next_deadline():
             self.core.step(TimePassed(), now_ms)
@@ -209,12 +210,15 @@ class Machine:
         self.forwarding.send(self.links, now_ms)
         ready = self.core.ready()
         if ready != Ready():
-            self.act(ready)
+            self.act(ready, self.core)
         self.turns += 1
         if self.turns % TURNS_BETWEEN_CHECKS == 0:
             self.check_memory()
         if not self.writing:
             self.set_timer()
+
+    def step(self, event: Event) -> None:
+        self.core.step(event, self.cluster.now_ms)
 
     def tell_what_is_owed(self) -> None:
         since_ms = self.ledger.mempool.owed_since_ms()
@@ -243,21 +247,24 @@ class Machine:
         if self.timer_ms == due_ms:
             self.wake()
 
-    def act(self, ready: Ready) -> None:
+    def act(self, ready: Ready, core: Core) -> None:
+        """As the daemon does it: what a core wants done is done also when another takes its place meanwhile."""
         self.maybe_crash()
+        if not self.is_liar:
+            self.cluster.checks.witnesses.on_acting(self.id, core.membership.epoch, ready)
         delay_ms = self.cluster.random.randint(0, self.cluster.faults.max_write_ms) if ready.votes else 0
         self.writing = delay_ms > 0
         if self.writing:
-            self.later(delay_ms, partial(self.written, ready))
+            self.later(delay_ms, partial(self.written, ready, core))
         else:
-            self.written(ready)
+            self.written(ready, core)
 
-    def written(self, ready: Ready) -> None:
+    def written(self, ready: Ready, core: Core) -> None:
         """The votes become durable; only now does anything else happen."""
         if ready.votes:
             self.ledger.store.write_votes(ready.votes)
             self.maybe_crash()
-        self.act_on(ready, self.core)
+        self.act_on(ready, core)
         self.report(ready)
         if self.writing:
             self.writing = False
@@ -274,7 +281,7 @@ class Machine:
         for decided in ready.decided:
             self.ledger_job(partial(self.execute, decided, core))
         for certified in ready.certified:
-            self.ledger_job(partial(self.store, certified))
+            self.ledger_job(partial(self.store, certified), self.cluster.faults.store_ms)
         if ready.fetch is not None:
             self.later(5, partial(self.fetching.start, ready.fetch, core))
         if ready.view_entered is not None:
@@ -301,10 +308,10 @@ class Machine:
 
     # --- the ledger's thread ---
 
-    def ledger_job(self, work: Callable[[], None]) -> None:
+    def ledger_job(self, work: Callable[[], None], takes_ms: int = 0) -> None:
         """One after the other, in order."""
         now_ms = self.cluster.now_ms
-        self.ledger_free_ms = max(self.ledger_free_ms, now_ms + self.cluster.random.randint(0, 3))
+        self.ledger_free_ms = max(self.ledger_free_ms, now_ms + self.cluster.random.randint(0, 3)) + takes_ms
         self.later(self.ledger_free_ms - now_ms, work)
 
     def answer(self, core: Core, event: Event) -> None:

@@ -22,10 +22,13 @@ _VOTES = (PRE_PREPARE, PREPARE, COMMIT)
 
 
 class Witness:
-    """Follows all that is said in one cluster."""
+    """Follows all that is said in one cluster, in one epoch."""
 
-    def __init__(self, suite: Suite, membership: Membership, window: int, is_liar: Callable[[ReplicaId], bool]) -> None:
-        self.judge = Judge(suite, membership, window)
+    def __init__(
+        self, suite: Suite, membership: Membership, window: int, is_liar: Callable[[ReplicaId], bool], base: int = 0
+    ) -> None:
+        """`base`: the block that the epoch of this membership starts from."""
+        self.judge = Judge(suite, membership, window, base)
         self.membership = membership
         self.is_liar = is_liar
         self.known: set[tuple[int, int, bytes]] = set()
@@ -45,7 +48,7 @@ class Witness:
         self.prepared: defaultdict[int, dict[int, int]] = defaultdict(dict)
         """Of each replica and sequence the highest view that it sent COMMIT in."""
         self.decided: set[tuple[int, int]] = set()
-        self.stored: defaultdict[int, int] = defaultdict(int)
+        self.stored: defaultdict[int, int] = defaultdict(lambda: base)
         self.entered: dict[int, Start] = {}
         """What the view of a replica started from, while it is in one that a NEW-VIEW began."""
         self.greeters: defaultdict[int, set[int]] = defaultdict(set)
