@@ -91,6 +91,7 @@ class Twin(Machine):
     """Two honest machines with one key, each seen by some of the others only, and by others after a while."""
 
     is_liar = True
+    listens = False
 
     @classmethod
     def machines_of(cls, cluster: Cluster, replica: ReplicaId) -> list[Machine]:

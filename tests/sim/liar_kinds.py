@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ledger.crypto import ReplicaId
+from tests.sim.amnesiac import Amnesiac
 from tests.sim.backups import Flooder, StaleChanger, Twin, Withholder, WrongLedger
+from tests.sim.forgers import Agitator, Dissenter, ProofForger, Usurper, ViewForger
 from tests.sim.liars import Liar
 from tests.sim.machine import Machine
 from tests.sim.primaries import (
@@ -21,7 +23,7 @@ LIARS_BY_NAME: dict[str, type[Machine]] = {
     for kind in (
         *(Liar, Twin, Withholder, WrongLedger, StaleChanger, Flooder),
         *(EquivocatingPrimary, SilentPrimary, SelectivePrimary, SlowPrimary, ForgingPrimary, PaddingPrimary),
-        MeddlingPrimary,
+        *(MeddlingPrimary, ProofForger, ViewForger, Usurper, Dissenter, Agitator, Amnesiac),
     )
 }
 

@@ -11,7 +11,7 @@ from huzheng.v1 import block_pb2, consensus_pb2
 
 from consensus.events import Ready, Send
 from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, SEAL, Checkpoint, EnvelopeSigner, PeerPayload
-from ledger.crypto import Domain, Height, Seq, View, strict
+from ledger.crypto import Domain, Height, Seq, Signer, View, strict
 from tests.sim.machine import Machine
 
 
@@ -19,6 +19,7 @@ class Dishonest(Machine):
     """Runs on, whatever it finds, and never loses power."""
 
     is_liar = True
+    listens = False
 
     def dies_now(self) -> bool:
         return False
@@ -30,13 +31,16 @@ class Dishonest(Machine):
         """Any time at all."""
         return self.wall_ms() + self.cluster.random.choice((0, -86_400_000, 86_400_000))
 
-    def signer(self) -> EnvelopeSigner:
-        """Signs whatever it is asked to, with the key of the epoch in force."""
-        membership = self.core.membership
-        member = membership.member(self.id)
+    def key(self) -> Signer:
+        """Of the epoch in force."""
+        member = self.core.membership.member(self.id)
         key = member.public_key if member is not None else next(iter(self.ledger.seat.signers))
-        signer = self.ledger.seat.signers[key]
-        return EnvelopeSigner(signer, self.id, membership.chain_id, membership.epoch)
+        return self.ledger.seat.signers[key]
+
+    def signer(self) -> EnvelopeSigner:
+        """Signs whatever it is asked to."""
+        membership = self.core.membership
+        return EnvelopeSigner(self.key(), self.id, membership.chain_id, membership.epoch)
 
     def is_own_proposal(self, payload: PeerPayload) -> bool:
         return isinstance(payload, consensus_pb2.Proposal) and payload.pre_prepare.replica == self.id

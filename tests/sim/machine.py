@@ -53,6 +53,8 @@ class Machine:
     """A correct replica."""
 
     is_liar = False
+    listens = True
+    """Whether it lets others remind it of what it said."""
 
     def __init__(self, cluster: Cluster, replica: ReplicaId, place: int | None = None) -> None:
         """`place`: where it is in the network; its id, unless another machine has the same."""
@@ -156,10 +158,10 @@ class Machine:
             self.forwarding.hand_over()
 
     def receive(self, sender: ReplicaId, event: Event) -> None:
-        """A message arrived. A liar does not let anybody remind it of what it said."""
+        """A message arrived."""
         if not self.up or self.cluster.now_ms < self.deaf_until_ms.get(sender, 0):
             return
-        if self.is_liar and isinstance(event, GreetingReceived):
+        if not self.listens and isinstance(event, GreetingReceived):
             event = GreetingReceived(sender, consensus_pb2.Greeting(epoch=event.greeting.epoch))
         self.post(event)
 

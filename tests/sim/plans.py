@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE
+from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.liar_kinds import LIARS_BY_NAME
 from tests.sim.machine import Machine
@@ -27,6 +29,15 @@ class Cut:
     some: tuple[int, ...]
     others: tuple[int, ...]
     one_way: bool
+
+
+@dataclass(frozen=True)
+class Muted:
+    """For some time messages of one kind get lost."""
+
+    start_ms: int
+    length_ms: int
+    silence: Silence
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Plan:
     changes: tuple[Change, ...]
     requests: tuple[tuple[int, int], ...]
     """When each is submitted."""
+    silences: tuple[Muted, ...]
     tells_one: bool
     """Whether clients tell one node, which hands requests on, or all."""
     real_signatures: bool
@@ -71,7 +83,7 @@ class Plan:
         return (
             delay_ms <= FAR_MS
             and self.faults == Faults(max_delay_ms=delay_ms)
-            and not (self.liars or self.cuts or any(abs(jump.off_ms) > SKEW_MS for jump in self.jumps))
+            and not (self.liars or self.cuts or self.silences or any(abs(jump.off_ms) > SKEW_MS for jump in self.jumps))
         )
 
 
@@ -91,6 +103,7 @@ def plan_of(seed: int) -> Plan:
         crash=dice.choice((0, 0.002, 0.01)),
         max_down_ms=dice.choice((500, 5_000)),
         max_write_ms=dice.choice((2, 2, 100)),
+        store_ms=dice.choice((0, 0, 0, 300)),
         torn=dice.random() < 0.2,
     )
     changes = _changes(n, dice) if n < 10 and dice.random() < 0.4 else ()
@@ -108,7 +121,8 @@ def plan_of(seed: int) -> Plan:
         cuts=tuple(_cut(n, dice) for _ in range(dice.choice((0, 2, 4)))),
         jumps=_jumps(n, bearable - count, sorted(set(range(1, n + 1)) - set(liars)), dice),
         changes=changes,
-        requests=tuple((number, dice.randint(0, TROUBLE_MS - 2_000)) for number in range(REQUESTS)),
+        requests=_requests(dice),
+        silences=_silences(n, dice),
         tells_one=dice.random() < 0.5,
         real_signatures=dice.random() < 0.05,
     )
@@ -118,7 +132,46 @@ def plan_of(seed: int) -> Plan:
 def _in_peace(plan: Plan) -> Plan:
     faults = Faults(max_delay_ms=min(plan.faults.max_delay_ms, FAR_MS))
     small = tuple(jump for jump in plan.jumps if abs(jump.off_ms) <= SKEW_MS)
-    return replace(plan, faults=faults, liars={}, cuts=(), jumps=small)
+    return replace(plan, faults=faults, liars={}, cuts=(), jumps=small, silences=())
+
+
+def _requests(dice: random.Random) -> tuple[tuple[int, int], ...]:
+    """Evenly, or in heaps, so that many batches are under way together."""
+    heaps = [dice.randint(0, TROUBLE_MS - 2_000) for _ in range(3)] if dice.random() < 0.5 else []
+    return tuple(
+        (number, dice.choice(heaps) + dice.randint(0, 30) if heaps else dice.randint(0, TROUBLE_MS - 2_000))
+        for number in range(REQUESTS)
+    )
+
+
+def _silences(n: int, dice: random.Random) -> tuple[Muted, ...]:
+    silences = tuple(_silence(n, dice) for _ in range(dice.choice((0, 4, 8, 16))))
+    return silences + (_forgotten_certificate(n, dice) if dice.random() < 0.3 else ())
+
+
+def _silence(n: int, dice: random.Random) -> Muted:
+    """Of all to all, of all to some, or of some to some."""
+    kind = dice.choice((PRE_PREPARE, PREPARE, COMMIT, COMMIT, SEAL, SEAL, VIEW_CHANGE, NEW_VIEW))
+    everyone = list(range(1, n + 1))
+    senders = dice.choice((everyone, dice.sample(everyone, dice.randint(1, n))))
+    targets = dice.choice((everyone, dice.sample(everyone, dice.randint(1, n))))
+    silence = Silence(kind, tuple(senders), tuple(targets))
+    return Muted(dice.randint(0, TROUBLE_MS - 5_000), dice.randint(500, 5_000), silence)
+
+
+def _forgotten_certificate(n: int, dice: random.Random) -> tuple[Muted, ...]:
+    """One replica alone prepares something, and is not heard when the others go on without it, until the view after."""
+    everyone = tuple(range(1, n + 1))
+    one, unheard = dice.sample(everyone, 2)
+    others = tuple(replica for replica in everyone if replica != one)
+    start_ms, alone_ms, later_ms = dice.randint(0, 8_000), dice.randint(1_500, 4_000), dice.randint(2_000, 5_000)
+    return (
+        Muted(start_ms, alone_ms + later_ms, Silence(COMMIT, everyone, everyone)),
+        Muted(start_ms, alone_ms + later_ms, Silence(NEW_VIEW, everyone, (one,))),
+        Muted(start_ms, alone_ms, Silence(PREPARE, everyone, others)),
+        Muted(start_ms, alone_ms, Silence(VIEW_CHANGE, (one,), everyone)),
+        Muted(start_ms + alone_ms, later_ms, Silence(VIEW_CHANGE, (unheard,), everyone)),
+    )
 
 
 def _cut(n: int, dice: random.Random) -> Cut:
@@ -164,6 +217,7 @@ _SIMPLER: dict[str, Callable[[Faults], Faults]] = {
     "delay": lambda faults: replace(faults, max_delay_ms=Faults().max_delay_ms),
     "crash": lambda faults: replace(faults, crash=0.0),
     "write": lambda faults: replace(faults, max_write_ms=Faults().max_write_ms),
+    "store": lambda faults: replace(faults, store_ms=0),
     "torn": lambda faults: replace(faults, torn=False),
 }
 
@@ -173,6 +227,7 @@ def parts_of(plan: Plan) -> list[str]:
     names = [name for name, simplify in _SIMPLER.items() if simplify(plan.faults) != plan.faults]
     names += [f"liar-{replica}" for replica in sorted(plan.liars)]
     names += [f"cut-{i}" for i in range(len(plan.cuts))]
+    names += [f"silence-{i}" for i in range(len(plan.silences))]
     names += [f"jump-{i}" for i in range(len(plan.jumps))]
     names += [f"change-{i}" for i in range(len(plan.changes))]
     return names + [f"request-{number}" for number, _ in plan.requests]
@@ -195,6 +250,7 @@ def without(plan: Plan, names: Iterable[str]) -> Plan:
         faults=faults,
         liars={replica: kind for replica, kind in plan.liars.items() if f"liar-{replica}" not in left_out},
         cuts=tuple(cut for i, cut in enumerate(plan.cuts) if f"cut-{i}" not in left_out),
+        silences=tuple(muted for i, muted in enumerate(plan.silences) if f"silence-{i}" not in left_out),
         jumps=tuple(jump for i, jump in enumerate(plan.jumps) if f"jump-{i}" not in left_out),
         changes=tuple(takewhile(lambda change: f"change-{plan.changes.index(change)}" not in left_out, plan.changes)),
         requests=tuple(item for item in plan.requests if f"request-{item[0]}" not in left_out),

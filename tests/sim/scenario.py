@@ -34,10 +34,14 @@ def run_through(plan: Plan) -> tuple[Cluster, Counter[str]]:
     for cut in plan.cuts:
         cluster.at(cut.start_ms, partial(_cut, cluster, cut))
         cluster.at(cut.start_ms + cut.length_ms, cluster.heal)
+    for muted in plan.silences:
+        cluster.at(muted.start_ms, partial(cluster.silences.append, muted.silence))
+        cluster.at(muted.start_ms + muted.length_ms, partial(cluster.silences.remove, muted.silence))
     for jump in plan.jumps:
         cluster.at(jump.start_ms, partial(_set_clock, cluster, jump.replica, jump.off_ms))
     cluster.run_for(TROUBLE_MS)
-    cluster.faults = Faults(max_delay_ms=plan.faults.max_delay_ms if plan.is_peaceful else PEACEFUL_DELAY_MS)
+    delay_ms = plan.faults.max_delay_ms if plan.is_peaceful else PEACEFUL_DELAY_MS
+    cluster.faults = Faults(max_delay_ms=delay_ms, store_ms=plan.faults.store_ms)
     cluster.heal()
     cluster.run_until(lambda: cluster.everywhere(wanted) and governor.is_done, PEACE_MS)
     finish(cluster)
@@ -81,6 +85,10 @@ def _what_happened(plan: Plan, cluster: Cluster) -> Counter[str]:
             "blocks": len(cluster.checks.chain.hashes),
             "partitions": sum(not cut.one_way for cut in plan.cuts),
             "one-way partitions": sum(cut.one_way for cut in plan.cuts),
+            "silences": len(plan.silences),
+            "runs with slow disks": plan.faults.store_ms > 0,
+            "views that chose between batches": cluster.checks.witnesses.conflicts,
+            "views that proposed again": cluster.checks.witnesses.proposed_again,
             "wrong clocks": len({jump.replica for jump in plan.jumps if jump.start_ms}),
             "runs with view changes": cluster.counts["view entered"] > 0,
             "equivocators proved": len(cluster.checks.accused),

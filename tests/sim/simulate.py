@@ -31,6 +31,7 @@ EXPECTED = (
         "runs with liars and crashes",
         "replicas without a vote at the end",
     ),
+    *("silences", "runs with slow disks", "views that proposed again", "views that chose between batches"),
     *("results: REPEATED", "results: UNKNOWN_KEY", "results: VERSION_CONFLICT"),
     *("changes: add", "changes: remove", "changes: rekey"),
     *(f"liars: {name}" for name in LIARS_BY_NAME),

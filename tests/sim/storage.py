@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,6 +77,15 @@ class Disk:
         """Writes a number beside the database, without sync."""
         self._old_notes = dict(self.notes)
         self.notes[slot] = number
+
+    def put_back(self, prefix: bytes, entries: Mapping[bytes, bytes]) -> None:
+        """Somebody puts back a copy of all that lies under a prefix."""
+        gone: list[Change] = [(key, None) for key in self.keys if key.startswith(prefix) and key not in entries]
+        self._apply([*gone, *entries.items()])
+
+    def under(self, prefix: bytes) -> dict[bytes, bytes]:
+        """All entries whose keys start so."""
+        return {key: self.entries[key] for key in self.keys if key.startswith(prefix)}
 
     def crash(self) -> None:
         """The power is gone: what was not synced may be lost."""
