@@ -7,6 +7,7 @@ median of what all replicas' clocks say, its own included: up to f liars move it
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from statistics import median_low
 
 from ledger.crypto.membership import Membership
@@ -29,8 +30,9 @@ class NetworkClock:
     While so few are heard that f liars could be half of them, it is not corrected: without a quorum nothing is decided anyway.
     """
 
-    def __init__(self, max_faulty: int) -> None:
-        """`max_faulty`: f of the membership."""
+    def __init__(self, max_faulty: int, wall_ms: Callable[[], int] = wall_clock_ms) -> None:
+        """`max_faulty`: f of the membership. `wall_ms`: this machine's clock."""
+        self._wall_ms = wall_ms
         self._enough = 2 * max_faulty + 1
         self._offsets_ms: dict[ReplicaId, int] = {}
 
@@ -41,7 +43,7 @@ class NetworkClock:
 
     def heard(self, replica: ReplicaId, clock_ms: int) -> None:
         """A peer just said what its clock shows."""
-        self._offsets_ms[replica] = clock_ms - wall_clock_ms()
+        self._offsets_ms[replica] = clock_ms - self._wall_ms()
 
     def forget(self, replica: ReplicaId) -> None:
         """A peer is gone; its clock no longer counts."""
@@ -55,4 +57,4 @@ class NetworkClock:
 
     def now_ms(self) -> int:
         """The network's time."""
-        return wall_clock_ms() + self.offset_ms
+        return self._wall_ms() + self.offset_ms

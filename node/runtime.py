@@ -296,8 +296,8 @@ class Runtime:
             self._evidence.keep(proof, core.membership)
         for replica, reason in ready.faulty.items():
             self.peers.fault(replica, HuzhengError(Code.INVALID_REQUEST, reason))
-        if ready.votes_lost and core is self.core:
-            self._go_on_without_vote()
+        if ready.votes_lost:
+            self._lose_vote(core)
         if ready.diverged is not None:
             certified = ready.diverged.certified_hash.hex()
             self._give_up(
@@ -310,9 +310,13 @@ class Runtime:
             self._halted = True
             self._tell_problem(error)
 
-    def _go_on_without_vote(self) -> None:
-        """Follows the chain, which may give this replica another key (M5)."""
-        self.core = self._seat.follow()
+    def _lose_vote(self, core: Core) -> None:
+        """Follows the chain, which may give this replica another key (M9)."""
+        if core is not self.core:
+            # The next epoch's core read the log before it said that the key has ended, and has done nothing since.
+            self._sit_down(at_start=False)
+            return
+        self.core = self._seat.follow(monotonic_ms())
         self._tell_problem(HuzhengError(Code.VOTE_LOG_LOST))
 
     def _tell_problem(self, error: HuzhengError) -> None:
@@ -359,8 +363,9 @@ class Runtime:
 
     def _enter_epoch(self) -> None:
         """The next block is another epoch's (M8)."""
-        # What is not sent yet, nobody needs any more; evidence counts for ever.
-        self._report(self.core.ready(), self.core)
+        if self._halted:
+            # What was still going on when it stopped.
+            return
         self._sit_down(at_start=False)
         self._tell_seat()
         self._on_view_entered()
@@ -368,11 +373,11 @@ class Runtime:
     def _sit_down(self, *, at_start: bool) -> None:
         self._unknown_rules = None
         try:
-            self.core = self._seat.take(at_start=at_start)
+            self.core = self._seat.take(monotonic_ms(), at_start=at_start)
         except HuzhengError as error:
             if error.code is not Code.PROTOCOL_UNKNOWN:
                 raise
-            self.core, self._unknown_rules = self._seat.follow(), error
+            self.core, self._unknown_rules = self._seat.follow(monotonic_ms()), error
         self._last_height = self._consortium.last_height
         self._clock.follow(self.core.membership)
         # It has not been told yet.

@@ -14,7 +14,6 @@ from ledger.epochs import EpochTerms
 from ledger.execution import rules_for
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
-from node.clock import monotonic_ms
 
 Core = Replica | Follower
 
@@ -30,9 +29,11 @@ class Seat:
     """By public key."""
     accepts_lost_votes: bool = False
     """In the epoch that the node starts in, as the departments decided (C18)."""
+    batching: BatchingPolicy | None = None
+    """None: what follows from the genesis."""
 
-    def take(self, *, at_start: bool) -> Core:
-        """The core for the next block.
+    def take(self, now_ms: int, *, at_start: bool) -> Core:
+        """The core for the next block. `now_ms`: by the clock of its timers.
 
         Raises:
             HuzhengError: VOTE_LOG_CORRUPT; PROTOCOL_UNKNOWN if this software does not know the rules of the next block.
@@ -43,19 +44,19 @@ class Seat:
         member = terms.membership.member(self.replica)
         signer = self.signers.get(member.public_key) if member is not None else None
         if signer is None:
-            return Follower(terms.membership, tip.height, monotonic_ms())
+            return Follower(terms.membership, tip.height, now_ms)
         checkpoint = Checkpoint(tip.height, tip.block_hash, self.store.certificate(tip.height))
         config = self._config(terms, signer, accepts_lost_votes=at_start and self.accepts_lost_votes)
-        return Replica(config, checkpoint, self.store.votes(), monotonic_ms())
+        return Replica(config, checkpoint, self.store.votes(), now_ms)
 
-    def follow(self) -> Follower:
+    def follow(self, now_ms: int) -> Follower:
         """Without a vote, whatever the chain says."""
         tip = self.store.tip
-        return Follower(self.store.membership_at(Height(tip.height + 1)), tip.height, monotonic_ms())
+        return Follower(self.store.membership_at(Height(tip.height + 1)), tip.height, now_ms)
 
     def _config(self, terms: EpochTerms, signer: Signer, *, accepts_lost_votes: bool) -> ReplicaConfig:
         parameters = self.genesis.parameters
-        batching = BatchingPolicy(
+        batching = self.batching or BatchingPolicy(
             parameters.pipeline_depth, parameters.heartbeat_ms, full_bytes=parameters.max_batch_bytes // 2
         )
         return ReplicaConfig(

@@ -41,6 +41,7 @@ def start(
     """Run a node until it is stopped with SIGTERM or Ctrl-C."""
     import asyncio
 
+    from node.clock import monotonic_ms
     from node.config import load_config
     from node.daemon import open_node, run, take_seat
 
@@ -48,7 +49,7 @@ def start(
     if check:
         opened = open_node(config)
         try:
-            take_seat(opened).take(at_start=True)
+            take_seat(opened).take(monotonic_ms(), at_start=True)
         finally:
             opened.store.close()
         height = opened.store.tip.height

@@ -23,12 +23,13 @@ from node.peer_events import as_event
 from node.peers import wrap
 from tests.sim.checks import Checks
 from tests.sim.clients import Clients
-from tests.sim.clocks import TELL_MS
 from tests.sim.consortium import PARAMETERS, Request, consortium_of
 from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.machine import Machine
 
+TELL_MS = 5_000
+"""How often machines tell one another what their clocks show."""
 MAX_KEYS = 4
 """Keys that one replica has in its life."""
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from consensus.batching import BatchingPolicy
 from consensus.events import BatchVerdict, CheckBatch, Decided
 from consensus.follower import Follower
-from consensus.replica import Replica
 from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
-from ledger.crypto import Height, ReplicaId, Signer
+from ledger.crypto import ReplicaId, Signer
 from ledger.errors import HuzhengError
-from ledger.execution import rules_for
 from ledger.transaction import WellFormedBatch, check_batch, encode_batch
 from node.clock import NetworkClock
 from node.consortium import Consortium as StoredConsortium
@@ -50,28 +47,20 @@ class Ledger:
         self.mempool = Mempool(MAX_PENDING, MAX_PENDING * self.genesis.parameters.max_transaction_bytes, now_ms)
         self.worker = LedgerWorker(self.genesis, self.store, self.mempool.verified)
         self.members = StoredConsortium(self.store)
-        self.seat = Seat(self.genesis, self.store, replica, signers)
+        self.seat = Seat(self.genesis, self.store, replica, signers, batching=POLICY)
         self.checked: dict[int, WellFormedBatch] = {}
 
     # --- the place in consensus ---
 
     def take_seat(self) -> Core:
-        """The core for the next block, as `Seat.take` makes it, but by the simulated clock."""
-        tip = self.store.tip
-        terms = self.store.epoch_at(Height(tip.height + 1))
-        rules_for(self.genesis, terms.protocol_version, terms.first_height)
-        self.clock.follow(terms.membership)
-        member = terms.membership.member(self.replica)
-        signer = self.seat.signers.get(member.public_key) if member is not None else None
-        if signer is None:
-            return Follower(terms.membership, tip.height, self.now_ms())
-        config = replace(self.seat._config(terms, signer, accepts_lost_votes=False), batching=POLICY)
-        return Replica(config, self.checkpoint(), self.store.votes(), self.now_ms())
+        """The core for the next block."""
+        core = self.seat.take(self.now_ms(), at_start=False)
+        self.clock.follow(core.membership)
+        return core
 
     def follow(self) -> Follower:
         """Without a vote, whatever the chain says."""
-        tip = self.store.tip
-        return Follower(self.store.membership_at(Height(tip.height + 1)), tip.height, self.now_ms())
+        return self.seat.follow(self.now_ms())
 
     def checkpoint(self) -> Checkpoint:
         """The last stored block."""

@@ -32,9 +32,9 @@ from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
 from ledger.crypto import Height, ReplicaId
 from ledger.errors import HuzhengError
+from node.clock import NetworkClock
 from node.forwarding import Forwarding
 from node.seat import Core
-from tests.sim.clocks import SimulatedClock
 from tests.sim.consortium import START_MS, Request
 from tests.sim.fetching import Fetching
 from tests.sim.ledger import Ledger
@@ -85,7 +85,7 @@ class Machine:
     def boot(self) -> None:
         cluster, faults = self.cluster, self.cluster.faults
         self.disk.is_torn, self.disk.loses_votes = faults.torn, faults.loses_votes
-        self.clock = SimulatedClock(cluster.consortium.genesis.membership.f, self.wall_ms)
+        self.clock = NetworkClock(cluster.consortium.genesis.membership.f, self.wall_ms)
         signers = cluster.signers_of(self.id)
         self.ledger = Ledger(cluster.consortium, self.disk, self.id, signers, self.clock, lambda: cluster.now_ms)
         self.events: deque[Event] = deque()

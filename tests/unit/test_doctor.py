@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
-from node import clock as clock_module
 from node.client import Endpoint
 from node.clock import NetworkClock
 from node.clock_watch import AGAIN_MS, ClockWatch
@@ -79,10 +78,9 @@ def test_what_stopped_the_node_is_a_failure_and_its_other_warnings_are_not() -> 
     ]
 
 
-def test_a_node_with_a_wrong_clock_says_so_in_its_own_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_with_a_wrong_clock_says_so_in_its_own_log() -> None:
     wall_ms = 1_000_000_000
-    monkeypatch.setattr(clock_module, "wall_clock_ms", lambda: wall_ms)
-    clock = NetworkClock(max_faulty=1)
+    clock = NetworkClock(max_faulty=1, wall_ms=lambda: wall_ms)
     watch = ClockWatch(clock, BOUND_MS)
 
     def said(now_ms: int) -> list[Any]:

@@ -11,7 +11,9 @@ import pytest
 import structlog
 
 from consensus.events import Ready, Trace
+from consensus.vote_log import ended_entry
 from ledger.crypto import ReplicaId
+from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
 from ledger.store import Entry
 from node import consortium
@@ -87,6 +89,43 @@ def test_only_alarms_of_the_trace_are_logged_where_operators_see_them(tmp_path: 
             ("ignored", "debug"),
             ("seals differ", "error"),
         ]
+        node.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_stopped_is_not_well_again_because_an_epoch_ends(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", Consortium(n=1))
+        runtime = runtime_of(node)
+        runtime._give_up(HuzhengError(Code.DIVERGED, "height 7"))
+        # A fetch that was going on meanwhile brought the epoch's last block.
+        runtime._enter_epoch()
+        assert runtime.problem is not None
+        assert runtime.problem.code is Code.DIVERGED
+        with pytest.raises(HuzhengError) as refused:
+            node.intake._require_open()
+        assert refused.value.code is Code.NOT_READY
+        node.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_ends_while_its_epoch_ends_votes_in_the_next_one_neither(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", Consortium(n=1))
+        runtime = runtime_of(node)
+        before = runtime.core
+        runtime._enter_epoch()
+        assert runtime.core is not before
+        # The loss was being written down while the next epoch's core read the log.
+        [key] = node.consortium.replica_signers.values()
+        node.store.write_votes([ended_entry(key.public_key)])
+        runtime._report(Ready(votes_lost=True), before)
+        runtime._report(runtime.core.ready(), runtime.core)
+        assert runtime.problem is not None
+        assert runtime.problem.code is Code.VOTE_LOG_LOST
+        assert not runtime.core.may_vote
         node.close()
 
     asyncio.run(scenario())
