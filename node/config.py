@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
-from node.consortium import Consortium
 from node.toml_file import Address, TomlFile
+
+if TYPE_CHECKING:
+    # The other way it would load the database with every configuration that is read.
+    from node.consortium import Consortium
 
 CONFIG_NAME = "node.toml"
 MEBIBYTE = 1 << 20
