@@ -64,7 +64,9 @@ def read_proofs(database: Path, genesis: Genesis) -> Iterator[KeptProof]:
         try:
             kept = json.loads(line)
             first, second = bytes.fromhex(kept["first"]), bytes.fromhex(kept["second"])
-            member = Member(ReplicaId(kept["replica"]), kept["department"], bytes.fromhex(kept["public_key"]))
+            # The key is not in lines from before there was more than one epoch.
+            public_key = bytes.fromhex(kept.get("public_key", ""))
+            member = Member(ReplicaId(kept["replica"]), kept.get("department", ""), public_key)
             yield _verify(genesis, member, first, second)
         except (ValueError, KeyError, TypeError, DecodeError):
             raise HuzhengError(Code.BAD_FILE, f"{path}, line {number}") from None
@@ -73,9 +75,8 @@ def read_proofs(database: Path, genesis: Genesis) -> Iterator[KeptProof]:
 def _verify(genesis: Genesis, noted: Member, first: bytes, second: bytes) -> KeptProof:
     envelopes = [consensus_pb2.Envelope.FromString(raw) for raw in (first, second)]
     epoch = claimed_epoch(envelopes[0])
-    member = genesis.membership.member(ReplicaId(envelopes[0].replica)) if epoch == 0 else noted
-    member = member or noted
-    membership = Membership(genesis.chain_id, Epoch(epoch), (member,)) if epoch else genesis.membership
+    membership = Membership(genesis.chain_id, Epoch(epoch), (noted,)) if epoch else genesis.membership
+    member = membership.member(ReplicaId(envelopes[0].replica)) or noted
     authenticator = Authenticator(genesis.suite, membership)
     one, other = (authenticator.verified(envelope) for envelope in envelopes)
     kind = consensus_pb2.MessageKind.Name(envelopes[0].kind).removeprefix("MESSAGE_KIND_").replace("_", "-")
