@@ -153,6 +153,7 @@ class Daemon:
         self._book = PeerBook(config, consortium)
         self.peers = Peers(replica, self._book.peers(), self.runtime, self._open_channel)
         self.runtime.peers = self.peers
+        self._own_authority = own_authority(config.tls, config.node.department, consortium.authorities)
         self._authorities = self._known_authorities()
         self._callers = CallerDirectory(self._authorities)
         self._roots = ClientRoots(self._authorities.values())
@@ -227,8 +228,7 @@ class Daemon:
 
     def _known_authorities(self) -> dict[str, bytes]:
         """The CAs of all departments, this node's own too while the chain does not name it."""
-        config, known = self._opened.config, self._opened.consortium.authorities
-        return {**known, config.node.department: own_authority(config.tls, config.node.department, known)}
+        return {self._opened.config.node.department: self._own_authority, **self._opened.consortium.authorities}
 
     def _on_membership(self) -> None:
         """A block changed who belongs to the consortium or who is to vote: who may call, and whom to call."""
