@@ -132,6 +132,10 @@ class LedgerClient:
         nodes = [Endpoint(str(node.address), node.department, node.replica) for node in profile.nodes]
         return cls(genesis, material, nodes, timeout_s=timeout_s, joined={own: authority})
 
+    def authority_of(self, node: Endpoint) -> bytes:
+        """The CA (DER) that must stand behind a node's certificate."""
+        return self._authorities[node.department]
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -368,7 +372,7 @@ class LedgerClient:
         return LedgerServiceStub(self._channels[node])
 
     def _open(self, node: Endpoint) -> grpc.aio.Channel:
-        credentials = channel_credentials(self._material, self._authorities[node.department])
+        credentials = channel_credentials(self._material, self.authority_of(node))
         parameters = self.genesis.parameters
         results_bytes = _RESULT_BYTES * parameters.max_batch_transactions
         limit = parameters.max_batch_bytes + results_bytes + _MESSAGE_SLACK_BYTES

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 
 from ledger.errors import Code, HuzhengError
-from ledger.genesis import Genesis
-from node.client import Endpoint
+from node.client import Endpoint, LedgerClient
 from node.config import TlsSection
 from node.pki import server_name
-from node.tls import own_authority
 from node.toml_file import Address
 
 _STEP_TIMEOUT_S = 5.0
@@ -25,9 +22,9 @@ _CERTIFICATE_EXPIRED, _NOT_YET_VALID = 10, 9
 _UNKNOWN_ISSUER = (18, 19, 20, 21)
 
 
-async def diagnose(nodes: Sequence[Endpoint], tls: TlsSection, genesis: Genesis, found: HuzhengError) -> HuzhengError:
-    """A better error than `found`, with one line for each node; `found` itself if all looks well now."""
-    causes = [(node, await find_cause(node, tls, genesis)) for node in nodes]
+async def diagnose(client: LedgerClient, tls: TlsSection, found: HuzhengError) -> HuzhengError:
+    """A better error than `found`, with one line for each of the client's nodes; `found` itself if all looks well now."""
+    causes = [(node, await find_cause(node, tls, client.authority_of(node))) for node in client.nodes]
     problems = [(node, cause) for node, cause in causes if cause is not None]
     if not problems:
         return found
@@ -37,10 +34,10 @@ async def diagnose(nodes: Sequence[Endpoint], tls: TlsSection, genesis: Genesis,
     return HuzhengError(code, "\n".join(lines) if len(lines) == 1 else "\n".join(["", *lines]))
 
 
-async def find_cause(node: Endpoint, tls: TlsSection, genesis: Genesis) -> tuple[Code, str] | None:
-    """Why this one node can't be reached; None if it looks well."""
+async def find_cause(node: Endpoint, tls: TlsSection, authority: bytes) -> tuple[Code, str] | None:
+    """Why this one node can't be reached; None if it looks well. `authority`: its department's CA (DER)."""
     address = Address.parse(node.address)
-    context = _context(node, tls, genesis)
+    context = _context(tls, authority)
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(_STEP_TIMEOUT_S):
@@ -67,11 +64,9 @@ async def find_cause(node: Endpoint, tls: TlsSection, genesis: Genesis) -> tuple
     return None
 
 
-def _context(node: Endpoint, tls: TlsSection, genesis: Genesis) -> ssl.SSLContext:
-    named = {name: department.ca_certificate for name, department in genesis.departments.items()}
-    authority = load_der_x509_certificate(own_authority(tls, node.department, named))
+def _context(tls: TlsSection, authority: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=authority.public_bytes(Encoding.PEM).decode())
+    context.load_verify_locations(cadata=load_der_x509_certificate(authority).public_bytes(Encoding.PEM).decode())
     context.load_cert_chain(tls.certificate, tls.key)
     context.set_alpn_protocols(["h2"])
     return context
@@ -84,7 +79,7 @@ def _tls_reason(error: ssl.SSLError, node: Endpoint) -> str:
         if error.verify_code == _NOT_YET_VALID:
             return "the node's certificate is not valid yet, or this machine's clock is wrong"
         if error.verify_code in _UNKNOWN_ISSUER:
-            return f"the node's certificate is not of {node.department}'s CA in this genesis: another node or network?"
+            return f"the node's certificate is not of {node.department}'s CA: another node or network?"
         return f"the node's certificate does not name replica {node.replica} of {node.department}"
     reason = (error.reason or "").lower().replace("_", " ")
     if "alert" in reason:

@@ -21,8 +21,8 @@ from ledger.crypto import Membership, ReplicaId, Signer, self_test
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
-from node.client import Endpoint, LedgerClient
-from node.clock import wall_clock_ms
+from node.client import Endpoint, LedgerClient, MembershipHistory
+from node.clock import monotonic_ms, wall_clock_ms
 from node.config import NodeConfig, check_against_chain, load_config
 from node.consortium import Consortium
 from node.diagnosis import find_cause
@@ -199,7 +199,8 @@ class _Examination:
             check_block(genesis, store.membership_at(tip.height), store.block(tip.height))
         if self._signers:
             check_against_chain(config, consortium, self._signers)
-            core = Seat(genesis, store, ReplicaId(config.node.replica), self._signers).take(at_start=True)
+            seat = Seat(genesis, store, ReplicaId(config.node.replica), self._signers)
+            core = seat.take(monotonic_ms(), at_start=True)
             if isinstance(core, Replica) and core.halted:
                 raise HuzhengError(Code.VOTE_LOG_LOST)
         self._add("database", Level.OK, Fact.DATABASE_SOUND, height=tip.height)
@@ -209,11 +210,11 @@ class _Examination:
     async def _look_around(self, material: TlsMaterial) -> None:
         config = self._config
         own = Endpoint(str(config.node.listen), config.node.department, config.node.replica)
-        endpoints = [own, *self._peers()]
-        answers = await asyncio.gather(*(self._ask(endpoint, material) for endpoint in endpoints))
-        self._judge_own(answers[0])
-        self._judge_peers(answers[1:])
-        self._judge_clocks([answer for answer in answers[1:] if isinstance(answer, _Answer)])
+        answer = await self._ask(own, material, with_members=True)
+        self._judge_own(answer)
+        answers = await asyncio.gather(*(self._ask(endpoint, material) for endpoint in self._peers()))
+        self._judge_peers(answers)
+        self._judge_clocks([answer for answer in answers if isinstance(answer, _Answer)])
 
     def _peers(self) -> Iterator[Endpoint]:
         for replica, section in sorted(self._config.peers.items()):
@@ -221,19 +222,29 @@ class _Examination:
             if department in self._authorities:
                 yield Endpoint(str(section.address), department, replica)
 
-    async def _ask(self, endpoint: Endpoint, material: TlsMaterial) -> _Answer | _Silence:
-        joined = {name: ca for name, ca in self._authorities.items() if name not in self._genesis.departments}
+    async def _ask(
+        self, endpoint: Endpoint, material: TlsMaterial, *, with_members: bool = False
+    ) -> _Answer | _Silence:
+        client = LedgerClient(self._genesis, material, [endpoint], timeout_s=CALL_TIMEOUT_S, joined=self._authorities)
         try:
-            async with LedgerClient(
-                self._genesis, material, [endpoint], timeout_s=CALL_TIMEOUT_S, joined=joined
-            ) as client:
+            async with client:
                 asked_ms = wall_clock_ms()
                 status = await client.status()
-                return _Answer(endpoint, status, status.clock_ms - (asked_ms + wall_clock_ms()) // 2)
+                ahead_ms = status.clock_ms - (asked_ms + wall_clock_ms()) // 2
+                if with_members:
+                    self._take_members(await client.membership())
+                return _Answer(endpoint, status, ahead_ms)
         except HuzhengError as error:
-            cause = await find_cause(endpoint, self._config.tls, self._genesis)
+            cause = await find_cause(endpoint, self._config.tls, client.authority_of(endpoint))
             detail = f"{endpoint.address}: {cause[1] if cause else error.detail}"
             return _Silence(endpoint, HuzhengError(cause[0] if cause else error.code, detail))
+
+    def _take_members(self, history: MembershipHistory) -> None:
+        """While the node runs, its database can't be looked into."""
+        self._authorities.update((name, it.ca_certificate) for name, it in history.joined.items())
+        for terms in history.epochs:
+            self._departments.update((member.replica, member.department) for member in terms.membership.members)
+        self._membership = history.in_force.membership
 
     def _judge_own(self, answer: _Answer | _Silence) -> None:
         if isinstance(answer, _Silence):

@@ -37,7 +37,7 @@ def with_client(session: Session, work: Callable[[LedgerClient], Awaitable[R]]) 
                 if error.code in (Code.NODE_UNREACHABLE, Code.TLS_REFUSED):
                     from node.diagnosis import diagnose
 
-                    raise await diagnose(client.nodes, profile.tls, genesis, error) from None
+                    raise await diagnose(client, profile.tls, error) from None
                 raise
 
     return asyncio.run(run())

@@ -29,7 +29,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _LEDGER + "GetTransaction": _READERS,
     _LEDGER + "GetBlock": _READERS,
     _LEDGER + "GetReceipt": _READERS,
-    _LEDGER + "GetMembership": _READERS,
+    _LEDGER + "GetMembership": _ANYONE,
     _LEDGER + "WatchBlocks": _WATCHERS,
     _LEDGER + "WatchRecords": _WATCHERS,
     _LEDGER + "GetStatus": _ANYONE,
