@@ -32,6 +32,7 @@ from node.fetch import BlockFetcher, FetchParts
 from node.ledger_worker import LedgerWorker
 from node.peer_book import PeerBook
 from node.peers import Peer
+from node.private_file import sync_directory
 from node.server import max_message_bytes
 from node.tls import channel_credentials, channel_options, load_material, own_authority
 
@@ -87,7 +88,7 @@ def rebuild(config: NodeConfig, genesis: Genesis, on_progress: OnProgress) -> Re
         tip = new.tip
     aside = _put_aside(data) if data.exists() else None
     growing.rename(data)
-    _sync(data.parent)
+    sync_directory(data.parent)
     return Rebuilt(tip.height, tip.block_hash, fetched, taken_over, aside, votes, reason, differs_from)
 
 
@@ -219,11 +220,3 @@ def _names(data: Path, day: str) -> Iterator[Path]:
     while True:
         yield data.with_name(f"{data.name}.before-{day}-{number}")
         number += 1
-
-
-def _sync(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

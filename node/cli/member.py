@@ -9,6 +9,7 @@ import typer
 
 from node.cli.connection import with_client
 from node.cli.membership import change_to_dict, show_change, show_history
+from node.cli.network import DaysOption, EncryptOption
 from node.cli.passphrase import new_passphrase
 from node.cli.session import Session, command, group
 from node.cli.signing import load_admin, submit_operation
@@ -24,9 +25,6 @@ DAY_MS = 24 * 3_600_000
 ChangeArgument = Annotated[Path, typer.Argument(metavar="CHANGE", help="The file that `member propose` wrote.")]
 GenesisOption = Annotated[
     Path, typer.Option("--genesis", "-g", metavar="FILE", help="The genesis of the chain that runs already.")
-]
-EncryptOption = Annotated[
-    bool, typer.Option("--encrypt-keys", help="Encrypt keys with a passphrase: HUZHENG_PASSPHRASE, or asked for.")
 ]
 
 
@@ -50,9 +48,7 @@ def prepare(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the department's keys.")],
     genesis: GenesisOption,
     encrypt_keys: EncryptOption = False,
-    tls_days: Annotated[
-        int, typer.Option("--tls-days", min=1, max=3652, help="How long TLS certificates are valid, in days.")
-    ] = 365,
+    tls_days: DaysOption = 365,
 ) -> None:
     """In a department that is to join: make its keys, a node ready to start, and the public seat file to hand out."""
     from node.genesis_file import read_genesis

@@ -22,6 +22,10 @@ PlanArgument = Annotated[
     Path, typer.Argument(metavar="PLAN", help="The plan, a TOML file that all departments agree on.")
 ]
 DepartmentArgument = Annotated[str, typer.Argument(metavar="DEPARTMENT", help="The department's id in the plan.")]
+CountOption = Annotated[
+    int, typer.Option("--departments", "-n", min=1, max=100, help="How many departments, all on this machine.")
+]
+BasePortOption = Annotated[int | None, typer.Option("--base-port", help="Nodes listen at the ports after this one.")]
 EncryptOption = Annotated[
     bool,
     typer.Option("--encrypt-keys", help="Encrypt keys with a passphrase: HUZHENG_PASSPHRASE, or asked for."),
@@ -35,12 +39,8 @@ DaysOption = Annotated[
 def init(
     session: Session,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the whole network.")],
-    departments: Annotated[
-        int, typer.Option("--departments", "-n", min=1, max=100, help="How many departments, all on this machine.")
-    ] = 4,
-    base_port: Annotated[
-        int | None, typer.Option("--base-port", help="Nodes listen at the ports after this one.")
-    ] = None,
+    departments: CountOption = 4,
+    base_port: BasePortOption = None,
     plan: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="A plan file instead of a network on this machine.")
     ] = None,
@@ -66,12 +66,8 @@ def init(
 def write_plan(
     session: Session,
     path: Annotated[Path, typer.Argument(metavar="PLAN", help="The new plan file.")],
-    departments: Annotated[
-        int, typer.Option("--departments", "-n", min=1, max=100, help="How many departments, all on this machine.")
-    ] = 4,
-    base_port: Annotated[
-        int | None, typer.Option("--base-port", help="Nodes listen at the ports after this one.")
-    ] = None,
+    departments: CountOption = 4,
+    base_port: BasePortOption = None,
 ) -> None:
     """Write a plan to start from: change names and addresses in it."""
     from node.network_plan import BASE_PORT, local_plan
