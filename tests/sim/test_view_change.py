@@ -6,8 +6,10 @@ from functools import partial
 
 import pytest
 
+from consensus.votes import VIEW_CHANGE
 from tests.sim.cluster import Cluster
 from tests.sim.consortium import Request
+from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.machine import Machine
 from tests.sim.primaries import ForgingPrimary, SelectivePrimary, SilentPrimary, SlowPrimary
@@ -107,6 +109,20 @@ def test_a_primary_that_is_not_heard_by_some_is_no_reason_to_stop(seed: int) -> 
     cluster.cut_off = {(one, two), (one, three)}
     wanted = submit(cluster, 0, 10)
     cluster.run_until(lambda: cluster.everywhere(wanted), 30_000)
+
+
+def test_one_that_went_on_and_two_that_wait_for_the_view_before_it_find_together() -> None:
+    """They are no more than a quorum, and too few to be followed: all must count for each other's patience."""
+    cluster = Cluster(1, 4, Faults(max_delay_ms=20))
+    cluster.run_for(100)
+    cluster.machines[0].up = False
+    ahead = cluster.machines[3]
+    cluster.silences = [Silence(VIEW_CHANGE, (4,), (2, 3))]
+    wanted = submit(cluster, 0, 3)
+    cluster.run_until(lambda: ahead.core.view == 2, 10_000)
+    assert [machine.core.view for machine in cluster.machines[1:3]] == [1, 1]
+    cluster.silences = []
+    cluster.run_until(partial(cluster.everywhere_but, cluster.machines[0], wanted), 20_000)
 
 
 def test_the_same_seed_changes_views_in_the_same_way() -> None:

@@ -1,0 +1,67 @@
+"""How long replicas wait, and whom they follow: neither one that agitates nor a network that is merely slow may stop the others."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from consensus.votes import NEW_VIEW
+from tests.sim.cluster import Cluster
+from tests.sim.core.silence import Silence
+from tests.sim.faults import Faults
+from tests.sim.forgers import Agitator
+from tests.sim.liar_kinds import last_of
+from tests.sim.requests import requests, run
+
+
+@pytest.mark.parametrize("n", [4, 5, 7, 10])
+def test_as_many_agitators_as_there_may_be_move_nobody(n: int) -> None:
+    cluster = Cluster(n, n, Faults(max_delay_ms=20), liars=last_of(n, Agitator))
+    run(cluster, 10, limit_ms=10_000)
+    cluster.run_for(25_000)
+    assert {machine.core.view for machine in cluster.correct} == {0}
+
+
+def test_an_idle_chain_stays_in_its_view() -> None:
+    cluster = Cluster(1, 4, Faults())
+    cluster.run_for(60_000)
+    assert {machine.core.view for machine in cluster.machines} == {0}
+    assert len(cluster.checks.chain.hashes) >= 5
+
+
+@pytest.mark.parametrize("n", [4, 7])
+def test_lost_messages_alone_change_no_view(n: int) -> None:
+    """They are sent again before anybody loses patience."""
+    for seed in range(3):
+        cluster = Cluster(seed, n, Faults(drop=0.02, max_delay_ms=5))
+        run(cluster, 40, limit_ms=30_000)
+        assert {machine.core.view for machine in cluster.machines} == {0}
+
+
+def test_a_network_slower_than_the_timeout_is_waited_for() -> None:
+    """Each view that comes too late is followed by one that gets twice the time."""
+    cluster = Cluster(1, 4, Faults(min_delay_ms=1_200, max_delay_ms=1_300))
+    run(cluster, 5, limit_ms=300_000)
+
+
+def test_bad_times_are_forgotten_when_they_are_over() -> None:
+    """A timeout that has grown falls again, so that the next dead primary costs no more than the first."""
+    cluster = Cluster(1, 4, Faults(max_delay_ms=20))
+    everyone = tuple(machine.id for machine in cluster.machines)
+    cluster.silences = [Silence(NEW_VIEW, everyone, everyone)]
+    cluster.machines[0].up = False
+    cluster.submit(requests(cluster, 1)[0])
+    cluster.run_for(20_000)
+    assert max(machine.core.view for machine in cluster.machines) >= 4
+    cluster.silences = []
+    cluster.machines[0].start()
+    for i, request in enumerate(requests(cluster, 100)):
+        cluster.at(i * 700, partial(cluster.submit, request))
+    cluster.run_for(80_000)
+    assert cluster.everywhere(requests(cluster, 100))
+    dead = cluster.machine(cluster.machines[0].core.primary)
+    dead.up = False
+    request = requests(cluster, 101)[-1]
+    cluster.submit(request)
+    cluster.run_until(lambda: cluster.everywhere_but(dead, [request]), 3_000)
