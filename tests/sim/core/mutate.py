@@ -1,6 +1,7 @@
 """Plants bugs in a copy of the core, one at a time, and shows that the simulator notices each of them.
 
-A bug is tried with the seeds of tests/sim/core from 0 on until one fails, and after the first of them with its scenarios.
+A bug is tried with the seeds of tests/sim/core from 0 on until one fails, and after the first of them with its scenarios;
+with --whole, with the seeds and the scenarios of whole replicas in tests/sim instead, which take longer.
 It survives when nothing fails: then a check, a fault or a liar is missing. Exit status 1 if one survives or can't be planted.
 """
 
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -33,6 +34,11 @@ EARLY_SEEDS = 25
 """After so many come the scenarios, which take as long."""
 SCENARIOS = ("tests/sim/core", "--ignore=tests/sim/core/test_mutants.py", "-k", "not whatever_happens")
 """All but what plays seeds again, and plants bugs."""
+WHOLE_SCENARIOS = (
+    *("tests/sim", "--ignore=tests/sim/core", "--ignore=tests/sim/test_scenarios.py"),
+    *("--ignore=tests/sim/test_checks.py", "--ignore=tests/sim/test_storage.py"),
+)
+"""Of these besides all but what breaks production itself, or is about disks alone."""
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - (.*))?$", re.MULTILINE)
 VERDICT = re.compile(r"assert |(?:[\w.]*\.)?(?:AssertionError|Failed|\w+Violation|HuzhengError|ValueError)\b")
 
@@ -82,9 +88,22 @@ def python_in(copy: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def play_seeds(copy: Path, first: int, count: int, outcome: Outcome, on_seed: Callable[[], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a bug is looked for."""
+
+    seeds: int
+    """At most so many."""
+    whole: bool = False
+    """With whole replicas instead of the core alone."""
+    on_seed: Callable[[], None] = lambda: None
+    """Called after each."""
+
+
+def play_seeds(copy: Path, first: int, count: int, outcome: Outcome, trial: Trial) -> None:
     """Plays seeds until one notices the bug."""
-    child = python_in(copy, "-m", "tests.sim.core.trial", "--from", str(first), "--seeds", str(count))
+    command = ["-m", "tests.sim.core.trial", "--from", str(first), "--seeds", str(count)]
+    child = python_in(copy, *command, *(["--whole"] if trial.whole else []))
     last = ""
     for line in child.stdout or ():
         last = line.strip()
@@ -92,7 +111,7 @@ def play_seeds(copy: Path, first: int, count: int, outcome: Outcome, on_seed: Ca
             continue
         said = json.loads(last)
         outcome.seeds += 1
-        on_seed()
+        trial.on_seed()
         outcome.broken = said.get("broken", "")
         outcome.failure = said.get("noticed", "")
         if outcome.failure:
@@ -101,9 +120,10 @@ def play_seeds(copy: Path, first: int, count: int, outcome: Outcome, on_seed: Ca
         outcome.broken = last or f"exit status {child.returncode}"
 
 
-def play_scenarios(copy: Path, outcome: Outcome) -> None:
+def play_scenarios(copy: Path, outcome: Outcome, trial: Trial) -> None:
     """Runs the tests of the simulator until one notices the bug."""
-    child = python_in(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *SCENARIOS)
+    scenarios = WHOLE_SCENARIOS if trial.whole else SCENARIOS
+    child = python_in(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *scenarios)
     output, _ = child.communicate()
     if child.returncode == 0:
         return
@@ -115,33 +135,33 @@ def play_scenarios(copy: Path, outcome: Outcome) -> None:
         outcome.broken = f"{test}: {reason}"
 
 
-def try_mutant(mutant: Mutant, seeds: int, on_seed: Callable[[], None]) -> Outcome:
+def try_mutant(mutant: Mutant, trial: Trial) -> Outcome:
     """Plants a bug and looks who notices."""
     outcome = Outcome(mutant.name, mutant.rule)
     started = time.monotonic()
     try:
         with planted(mutant) as copy:
-            early = min(seeds, EARLY_SEEDS)
-            play_seeds(copy, 0, early, outcome, on_seed)
+            early = min(trial.seeds, EARLY_SEEDS)
+            play_seeds(copy, 0, early, outcome, trial)
             if not outcome.found_by and not outcome.broken:
-                play_scenarios(copy, outcome)
-            if not outcome.found_by and not outcome.broken and seeds > early:
-                play_seeds(copy, early, seeds - early, outcome, on_seed)
+                play_scenarios(copy, outcome, trial)
+            if not outcome.found_by and not outcome.broken and trial.seeds > early:
+                play_seeds(copy, early, trial.seeds - early, outcome, trial)
     except ValueError as error:
         outcome.broken = str(error)
     outcome.seconds = round(time.monotonic() - started, 1)
     return outcome
 
 
-def control() -> str:
+def control(*, whole: bool = False) -> str:
     """What is wrong with a copy that has no bug; empty if nothing is."""
     outcome = Outcome("none", "")
     with planted(None) as copy:
-        play_seeds(copy, 0, CONTROL_SEEDS, outcome, lambda: None)
+        play_seeds(copy, 0, CONTROL_SEEDS, outcome, Trial(CONTROL_SEEDS, whole))
     return outcome.broken or outcome.failure
 
 
-def try_all(mutants: Sequence[Mutant], seeds: int, jobs: int, console: Console) -> list[Outcome]:
+def try_all(mutants: Sequence[Mutant], trial: Trial, jobs: int, console: Console) -> list[Outcome]:
     """All of them, with a progress bar."""
     columns = (
         TextColumn("{task.description}"),
@@ -156,7 +176,7 @@ def try_all(mutants: Sequence[Mutant], seeds: int, jobs: int, console: Console) 
             progress.update(task, seeds=progress.tasks[task].fields["seeds"] + 1)
 
         def run(mutant: Mutant) -> Outcome:
-            outcome = try_mutant(mutant, seeds, on_seed)
+            outcome = try_mutant(mutant, replace(trial, on_seed=on_seed))
             progress.advance(task)
             if not outcome.is_good:
                 console.print(f"{mutant.name}: {outcome.broken or 'survived'}", markup=False)
@@ -179,6 +199,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/mutate", description=__doc__)
     names = [mutant.name for mutant in MUTANTS]
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help="this mutant; may be repeated")
+    parser.add_argument("--whole", action="store_true", help="try it with whole replicas instead of the core alone")
     parser.add_argument("--seeds", type=int, default=500, help="at most so many for each (default 500)")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="mutants at a time (default: one on each core)"
@@ -192,11 +213,11 @@ def main() -> int:
             print(f"{mutant.rule:4} {mutant.name} (consensus/{mutant.file})")
         return 0
     console = Console(stderr=True)
-    fault = control()
+    fault = control(whole=arguments.whole)
     if fault:
         console.print(f"without any bug: {fault}", markup=False)
         return 1
-    outcomes = try_all(mutants, arguments.seeds, arguments.jobs, console)
+    outcomes = try_all(mutants, Trial(arguments.seeds, arguments.whole), arguments.jobs, console)
     if arguments.output == "json":
         print(json.dumps([asdict(outcome) for outcome in outcomes], indent=2))
     else:
