@@ -178,8 +178,8 @@ def try_all(mutants: Sequence[Mutant], trial: Trial, jobs: int, console: Console
         def run(mutant: Mutant) -> Outcome:
             outcome = try_mutant(mutant, replace(trial, on_seed=on_seed))
             progress.advance(task)
-            if not outcome.is_good:
-                console.print(f"{mutant.name}: {outcome.broken or 'survived'}", markup=False)
+            said = outcome.broken or (f"noticed by {outcome.found_by}" if outcome.found_by else "survived")
+            console.print(f"{mutant.name}: {said}", markup=False, highlight=False)
             return outcome
 
         return list(pool.map(run, mutants))
