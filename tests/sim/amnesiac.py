@@ -13,7 +13,7 @@ from consensus.votes import COMMIT, PRE_PREPARE, PREPARE
 from ledger.crypto import ReplicaId
 from ledger.store import layout
 from tests.sim.cluster import Cluster
-from tests.sim.core.judge import ballot_of
+from tests.sim.judge import ballot_of
 from tests.sim.machine import Machine
 
 

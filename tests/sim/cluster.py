@@ -24,9 +24,9 @@ from node.peers import wrap
 from tests.sim.checks import Checks
 from tests.sim.clients import Clients
 from tests.sim.consortium import PARAMETERS, Request, consortium_of
-from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.machine import Machine
+from tests.sim.silence import Silence
 
 TELL_MS = 5_000
 """How often machines tell one another what their clocks show."""

@@ -13,7 +13,7 @@ from consensus.replica import Replica
 from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, VIEW_CHANGE, PeerPayload
 from ledger.crypto import Domain, Height, ReplicaId, Seq, strict
 from ledger.crypto.types import View
-from tests.sim.core.judge import Start, ballot_of
+from tests.sim.judge import Start, ballot_of
 from tests.sim.liars import Dishonest
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE
-from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.liar_kinds import LIARS_BY_NAME
 from tests.sim.machine import Machine
+from tests.sim.silence import Silence
 
 REQUESTS = 40
 TROUBLE_MS = 20_000

@@ -9,13 +9,13 @@ import pytest
 from consensus.replica import Replica
 from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE
 from tests.sim.cluster import Cluster
-from tests.sim.core.silence import STATUS, Silence
 from tests.sim.faults import Faults
 from tests.sim.forgers import Dissenter, ProofForger, Usurper, ViewForger
 from tests.sim.liar_kinds import last_of
 from tests.sim.machine import Machine
 from tests.sim.primaries import EquivocatingPrimary
 from tests.sim.requests import requests, run
+from tests.sim.silence import STATUS, Silence
 
 
 def submit_one_by_one(cluster: Cluster, count: int, interval_ms: int) -> None:

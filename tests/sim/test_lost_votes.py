@@ -8,9 +8,9 @@ from consensus.follower import Follower
 from consensus.votes import COMMIT, SEAL
 from ledger.store import layout
 from tests.sim.cluster import Cluster
-from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.requests import requests
+from tests.sim.silence import Silence
 
 
 @pytest.mark.parametrize("kind", [COMMIT, SEAL])

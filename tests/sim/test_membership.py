@@ -36,6 +36,14 @@ def test_a_replica_joins_and_leaves_again(window: int) -> None:
     assert not cluster.counts["view left"]
 
 
+@pytest.mark.parametrize("window", [4, 16])
+def test_the_last_block_of_an_epoch_is_made_though_nobody_asks_for_anything(window: int) -> None:
+    cluster = Cluster(1, 4, Faults(), followers=[5], watermark_window=window)
+    governor = Governor(cluster, [Change(ADD, 5)])
+    cluster.run_until(lambda: governor.is_done and cluster.machine(5).core.membership.epoch == 1, 5_000)
+    assert isinstance(cluster.machine(5).core, Replica)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_four_become_five_and_four_again_under_faults(seed: int) -> None:
     faults = Faults(drop=0.1, duplicate=0.1, max_delay_ms=40, crash=0.005, max_down_ms=2_000)

@@ -8,11 +8,11 @@ import pytest
 
 from consensus.votes import NEW_VIEW
 from tests.sim.cluster import Cluster
-from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.forgers import Agitator
 from tests.sim.liar_kinds import last_of
 from tests.sim.requests import requests, run
+from tests.sim.silence import Silence
 
 
 @pytest.mark.parametrize("n", [4, 5, 7, 10])

@@ -9,11 +9,11 @@ import pytest
 from consensus.votes import VIEW_CHANGE
 from tests.sim.cluster import Cluster
 from tests.sim.consortium import Request
-from tests.sim.core.silence import Silence
 from tests.sim.faults import Faults
 from tests.sim.machine import Machine
 from tests.sim.primaries import ForgingPrimary, SelectivePrimary, SilentPrimary, SlowPrimary
 from tests.sim.requests import finish, requests, run
+from tests.sim.silence import Silence
 
 BACK_WITHIN_MS = 6_000
 """Though messages are lost, and of five replicas the four that are left must all take part."""

@@ -12,7 +12,7 @@ from consensus.votes import PeerPayload, claimed_epoch
 from ledger.crypto import Epoch, Height, Member, Membership, ReplicaId
 from tests.sim.chain_checks import KnownEpoch
 from tests.sim.consortium import Consortium
-from tests.sim.core.witness import Witness
+from tests.sim.witness import Witness
 
 
 class Witnesses:
@@ -83,8 +83,9 @@ class Witnesses:
         for number in range(len(self._of), len(epochs)):
             known = epochs[number]
             members = tuple(Member(replica, "", key) for replica, key in sorted(known.keys.items()))
-            chain_id = self._consortium.genesis.chain_id
-            self._begin(Membership(chain_id, Epoch(number), members), known.first_height - 1)
+            chain_id, last = self._consortium.genesis.chain_id, known.first_height - 1
+            self._of[-1].last = last
+            self._begin(Membership(chain_id, Epoch(number), members), last)
 
 
 def _epoch_of(payload: PeerPayload) -> int | None:

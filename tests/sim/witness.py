@@ -16,7 +16,7 @@ from consensus.events import CheckBatch, Decided
 from consensus.vote_log import LogEntry
 from consensus.votes import COMMIT, NEW_VIEW, PRE_PREPARE, PREPARE, SEAL, VIEW_CHANGE, PeerPayload
 from ledger.crypto import Domain, Membership, ReplicaId, Suite
-from tests.sim.core.judge import Ballot, Judge, Start, ballot_of
+from tests.sim.judge import Ballot, Judge, Start, ballot_of
 
 _VOTES = (PRE_PREPARE, PREPARE, COMMIT)
 
@@ -47,6 +47,8 @@ class Witness:
         """Who said of a view that its primary does not do its work."""
         self.prepared: defaultdict[int, dict[int, int]] = defaultdict(dict)
         """Of each replica and sequence the highest view that it sent COMMIT in."""
+        self.last: int | None = None
+        """The epoch's last block, once a correct replica has stored the one that ends it."""
         self.decided: set[tuple[int, int]] = set()
         self.stored: defaultdict[int, int] = defaultdict(lambda: base)
         self.entered: dict[int, Start] = {}
@@ -143,10 +145,11 @@ class Witness:
             assert not fault, f"replica {replica} sent an unsound NEW-VIEW: {fault}"
 
     def _check_vote(self, replica: int, kind: int, ballot: Ballot) -> None:
-        """C3 to C6, and C17 in views that a NEW-VIEW began."""
+        """C3 to C6, M8, and C17 in views that a NEW-VIEW began."""
         primary = self.membership.primary(ballot.view)  # type: ignore[arg-type]
         name = f"replica {replica}'s vote of kind {kind} for {ballot.sequence} in view {ballot.view}"
         assert ballot.sequence <= self.stored[replica] + self.judge.window, f"{name}: beyond the window"
+        assert self.last is None or ballot.sequence <= self.last, f"{name}: beyond the epoch's last block"
         follows = ballot.view == 0 or any(
             start.allows(ballot.sequence, ballot.digest) for start in self.starts[ballot.view]
         )

@@ -1,4 +1,4 @@
-"""Bugs to plant in the core, one at a time: what the simulator must notice (scripts/mutate)."""
+"""Bugs to plant in the replicas, one at a time: what the simulator must notice (scripts/mutate)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One text of the core that stands for one rule, and a text that breaks it."""
+    """One text that stands for one rule, and another that breaks it."""
 
     name: str
     rule: str
     """Of docs/protocol.md."""
     file: str
-    """In consensus/."""
     old: str
     """Occurs there exactly once, or the mutant says nothing and is an error."""
     new: str
@@ -25,12 +24,12 @@ class Mutant:
         """The file's text with the bug. Raises ValueError when the old text is not there exactly once."""
         count = source.count(self.old)
         if count != 1:
-            raise ValueError(f"{self.name}: its old text occurs {count} times in consensus/{self.file}")
+            raise ValueError(f"{self.name}: its old text occurs {count} times in {self.file}")
         return source.replace(self.old, self.new)
 
     def source(self) -> str:
         """The file as it is, without the bug."""
-        return (ROOT / "consensus" / self.file).read_text()
+        return (ROOT / self.file).read_text()
 
 
 MUTANTS = (
@@ -38,56 +37,56 @@ MUTANTS = (
     Mutant(
         "prepare-quorum-one-short",
         "C6",
-        "ordering.py",
+        "consensus/ordering.py",
         "len(prepares) >= membership.q - 1:",
         "len(prepares) >= membership.q - 2:",
     ),
     Mutant(
         "commit-quorum-one-short",
         "C7",
-        "ordering.py",
+        "consensus/ordering.py",
         "len(slot.supporters(COMMIT)) >= membership.q:",
         "len(slot.supporters(COMMIT)) >= membership.q - 1:",
     ),
     Mutant(
         "commit-for-another-digest",
         "C7",
-        "ordering.py",
+        "consensus/ordering.py",
         "len(slot.supporters(COMMIT)) >= membership.q:",
         "len(slot.commits) >= membership.q:",
     ),
     Mutant(
         "seal-quorum-one-short",
         "C9",
-        "sealing.py",
+        "consensus/sealing.py",
         "if len(seals) < context.membership.q:",
         "if len(seals) < context.membership.q - 1:",
     ),
     Mutant(
         "halt-on-one-other-seal",
         "C9",
-        "sealing.py",
+        "consensus/sealing.py",
         "if count >= context.membership.q:",
         "if count >= 1:",
     ),
     Mutant(
         "prepared-certificate-one-short",
         "C6",
-        "votes.py",
+        "consensus/votes.py",
         "and len(replicas) == membership.q - 1\n",
         "and len(replicas) >= membership.q - 2\n",
     ),
     Mutant(
         "prepared-certificate-counts-twice",
         "C6",
-        "votes.py",
+        "consensus/votes.py",
         "and replicas == sorted(set(replicas))\n",
         "and replicas == sorted(replicas)\n",
     ),
     Mutant(
         "new-view-counts-twice",
         "C17",
-        "view_change.py",
+        "consensus/view_change.py",
         "if len(sound) != len(changes) or replicas != sorted(set(replicas)):",
         "if len(sound) != len(changes) or replicas != sorted(replicas):",
     ),
@@ -95,49 +94,49 @@ MUTANTS = (
     Mutant(
         "proposal-by-anyone",
         "C4",
-        "admission.py",
+        "consensus/admission.py",
         "if vote.kind != PRE_PREPARE or vote.replica != primary or self._own == primary:",
         "if vote.kind != PRE_PREPARE or self._own == primary:",
     ),
     Mutant(
         "watermark-ignored-by-backups",
         "C4",
-        "window.py",
+        "consensus/window.py",
         "return self.stored < sequence <= self.high",
         "return self.stored < sequence",
     ),
     Mutant(
         "watermark-ignored-by-the-primary",
         "C3",
-        "ordering.py",
+        "consensus/ordering.py",
         "            and self.next_sequence <= context.window.high\n",
         "",
     ),
     Mutant(
         "old-votes-accepted",
         "C6",
-        "admission.py",
+        "consensus/admission.py",
         "if vote.view != self._context.view:",
         "if vote.view > self._context.view:",
     ),
     Mutant(
         "equivocation-of-a-primary-not-reported",
         "C4",
-        "ordering.py",
+        "consensus/ordering.py",
         "            context.keep_evidence(slot.sequence, slot.pre_prepare.envelope, vote.envelope)\n",
         "",
     ),
     Mutant(
         "equivocation-of-a-backup-not-reported",
         "C4",
-        "ordering.py",
+        "consensus/ordering.py",
         "            context.keep_evidence(slot.sequence, known.envelope, vote.envelope)\n",
         "",
     ),
     Mutant(
         "seal-before-execution",
         "C8",
-        "ordering.py",
+        "consensus/ordering.py",
         "            self._context.ready.decided.append(Decided(self.decided, slot.batch))\n",
         "            self._context.ready.decided.append(Decided(self.decided, slot.batch))\n"
         '            digest = slot.decided_digest or b""\n'
@@ -146,7 +145,7 @@ MUTANTS = (
     Mutant(
         "last-height-of-the-epoch-ignored",
         "M5",
-        "window.py",
+        "consensus/window.py",
         "return Height(high if self.last is None else min(high, self.last))",
         "return Height(high)",
     ),
@@ -154,49 +153,49 @@ MUTANTS = (
     Mutant(
         "vote-not-persisted",
         "C10",
-        "safety.py",
+        "consensus/safety.py",
         "        self._unsaved.append(accepted_entry(sequence, view, accepted))\n",
         "",
     ),
     Mutant(
         "prepared-certificate-not-persisted",
         "C10",
-        "safety.py",
+        "consensus/safety.py",
         "        self._unsaved.append(prepared_entry(sequence, view, prepared))\n",
         "",
     ),
     Mutant(
         "view-not-persisted",
         "C10",
-        "safety.py",
+        "consensus/safety.py",
         "        self._unsaved.append(view_entry(self._membership.epoch, view))\n",
         "",
     ),
     Mutant(
         "new-view-not-persisted",
         "C10",
-        "safety.py",
+        "consensus/safety.py",
         "        self._unsaved.append(new_view_entry(new_view.envelope))\n",
         "",
     ),
     Mutant(
         "votes-sent-before-durable",
         "C10",
-        "replica.py",
+        "consensus/replica.py",
         "        ready.votes = context.safety.take_unsaved()\n",
         "        ready.votes = () if ready.sends else context.safety.take_unsaved()\n",
     ),
     Mutant(
         "restart-forgets-prepared",
         "C10",
-        "safety.py",
+        "consensus/safety.py",
         "            self._prepared[prepared.commit.sequence] = prepared.slot\n",
         "",
     ),
     Mutant(
         "restart-forgets-the-new-view",
         "C10",
-        "view_changing.py",
+        "consensus/view_changing.py",
         "        sound = self._rules.check_new_view(new_view)\n        if sound is not None:\n            self._settle(sound)\n",
         "",
     ),
@@ -204,14 +203,14 @@ MUTANTS = (
     Mutant(
         "blocks-never-fetched",
         "C11",
-        "standing.py",
+        "consensus/standing.py",
         "            self._context.ready.fetch = request\n",
         "            self._context.ready.fetch = None\n",
     ),
     Mutant(
         "nothing-sent-again",
         "C12",
-        "standing.py",
+        "consensus/standing.py",
         "            context.send(peer, payload)\n",
         "            pass\n",
     ),
@@ -219,49 +218,49 @@ MUTANTS = (
     Mutant(
         "one-suspicion-is-enough",
         "C14",
-        "view_changing.py",
+        "consensus/view_changing.py",
         "if len(impatient - {context.own}) + self._suspecting > context.membership.f:",
         "if len(impatient - {context.own}) + self._suspecting > 0:",
     ),
     Mutant(
         "f-replicas-are-followed",
         "C16",
-        "view_changing.py",
+        "consensus/view_changing.py",
         "if len(higher) > context.membership.f:",
         "if len(higher) >= context.membership.f:",
     ),
     Mutant(
         "wait-for-new-view-without-a-quorum",
         "C16",
-        "view_changing.py",
+        "consensus/view_changing.py",
         "if len(at_least) < context.membership.q:",
         "if len(at_least) < context.membership.q - 1:",
     ),
     Mutant(
         "who-has-gone-on-does-not-count",
         "C16",
-        "view_changing.py",
+        "consensus/view_changing.py",
         "at_least = [change for change in self._wanted.values() if change.view >= context.view]",
         "at_least = [change for change in self._wanted.values() if change.view == context.view]",
     ),
     Mutant(
         "timer-not-reset-by-blocks",
         "C14",
-        "suspicion.py",
+        "consensus/suspicion.py",
         "        self._progress_ms = now_ms\n        self._blocks_in_view += 1\n",
         "        self._blocks_in_view += 1\n",
     ),
     Mutant(
         "timeout-never-doubled",
         "C14",
-        "suspicion.py",
+        "consensus/suspicion.py",
         "self._doublings = min(self._doublings + 1, (MAX_TIMEOUT_MS // BASE_TIMEOUT_MS).bit_length() - 1)",
         "self._doublings = 0",
     ),
     Mutant(
         "timeout-never-falls",
         "C14",
-        "suspicion.py",
+        "consensus/suspicion.py",
         "                self._doublings -= 1\n",
         "                pass\n",
     ),
@@ -269,21 +268,21 @@ MUTANTS = (
     Mutant(
         "prepared-forgotten-in-view-change",
         "C15",
-        "safety.py",
+        "consensus/safety.py",
         "prepared = [self._prepared[sequence].certificate for sequence in sorted(self._prepared)]",
         "prepared: list[consensus_pb2.PreparedCertificate] = []",
     ),
     Mutant(
         "certificate-of-own-view-accepted",
         "C15",
-        "view_change.py",
+        "consensus/view_change.py",
         "if slot is None or slot.pre_prepare.view >= claim.view:",
         "if slot is None or slot.pre_prepare.view > claim.view:",
     ),
     Mutant(
         "unproven-checkpoint-accepted",
         "C15",
-        "view_change.py",
+        "consensus/view_change.py",
         "return checkpoint.height > self._base and self._authenticator.certifies(checkpoint)",
         "return checkpoint.height > self._base",
     ),
@@ -291,77 +290,77 @@ MUTANTS = (
     Mutant(
         "new-view-unchecked",
         "C17",
-        "view_change.py",
+        "consensus/view_change.py",
         "return tuple(sound) if len(sound) == len(votes) and found == choice.digests else None",
         "return tuple(sound) if len(sound) == len(votes) or found == choice.digests else None",
     ),
     Mutant(
         "new-view-from-old-view-changes",
         "C17",
-        "view_change.py",
+        "consensus/view_change.py",
         "sound = [change for change in changes if change is not None and change.view == claim.view]",
         "sound = [change for change in changes if change is not None]",
     ),
     Mutant(
         "lowest-view-chosen",
         "C17",
-        "view_change.py",
+        "consensus/view_change.py",
         "(known is None or vote.view > known.view)",
         "(known is None or vote.view < known.view)",
     ),
     Mutant(
         "lowest-checkpoint-chosen",
         "C17",
-        "view_change.py",
+        "consensus/view_change.py",
         "checkpoint = max((change.checkpoint for change in sound), key=lambda point: point.height)",
         "checkpoint = min((change.checkpoint for change in sound), key=lambda point: point.height)",
     ),
     Mutant(
         "stale-batch-in-a-gap",
         "C17",
-        "view_change.py",
+        "consensus/view_change.py",
         "best[Seq(number)].batch_digest if number in best else self._null_digest",
         "best[Seq(number)].batch_digest if number in best else best[max(best)].batch_digest",
     ),
     Mutant(
         "sequences-used-again-after-a-view-change",
         "C17",
-        "view_changing.py",
+        "consensus/view_changing.py",
         "self._ordering.next_sequence = max(context.first_free, self._ordering.first_unproposed())",
         "self._ordering.next_sequence = Seq(context.window.stored + 1)",
     ),
     Mutant(
         "clock-checked-for-batches-proposed-again",
         "C17",
-        "ordering.py",
+        "consensus/ordering.py",
         "            self._prepare(slot, vote)\n            return\n        self._context.safety.propose(",
         "            self.check(slot)\n            return\n        self._context.safety.propose(",
     ),
     Mutant(
         "proposals-taken-before-the-view-is-entered",
         "C17",
-        "admission.py",
+        "consensus/admission.py",
         '        if not self._context.safety.is_entered:\n            return "view not entered"\n',
         "",
     ),
     Mutant(
         "prepares-of-the-view-before-count",
         "C15",
-        "slot.py",
+        "consensus/slot.py",
         "        self.prepares, self.commits = {}, {}\n",
         "        self.commits = {}\n",
     ),
     Mutant(
         "settled-sequences-proposed-anew",
         "C17",
-        "admission.py",
+        "consensus/admission.py",
         "if vote.sequence < self._context.first_free and vote.sequence not in self._context.reproposed:",
         "if vote.sequence < 0:",
     ),
     Mutant(
         "new-view-by-anyone",
         "C17",
-        "view_change.py",
+        "consensus/view_change.py",
         "if claim.replica != self._membership.primary(claim.view) or len(claim.view_changes) != self._membership.q:",
         "if len(claim.view_changes) != self._membership.q:",
     ),
@@ -369,15 +368,58 @@ MUTANTS = (
     Mutant(
         "votes-without-greetings",
         "C18",
-        "greeting.py",
+        "consensus/greeting.py",
         "return config.accepts_lost_votes or len(self._greeters) >= config.membership.q - 1",
         "return config.accepts_lost_votes or len(self._greeters) >= 0",
     ),
     Mutant(
         "greetings-not-read",
         "C18",
-        "greeting.py",
+        "consensus/greeting.py",
         "if content is not None and not context.safety.knows(content):",
         "if content is None and not context.safety.knows(content):",
+    ),
+    Mutant(
+        "greetings-of-another-epoch-count",
+        "C18",
+        "consensus/greeting.py",
+        "if event.greeting.epoch != context.membership.epoch:",
+        "if event.greeting.epoch > context.membership.epoch:",
+    ),
+    # --- the ledger ---
+    Mutant(
+        "transactions-executed-twice",
+        "X4",
+        "ledger/execution.py",
+        "        raise Refused(pb.RESULT_CODE_REPEATED)\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "transactions-of-nobody",
+        "T2",
+        "ledger/transaction.py",
+        "if not suite.verify(Domain.SIGN_TRANSACTION, body.public_key, body_raw, signature):",
+        "if not signature:",
+    ),
+    Mutant(
+        "fetched-blocks-not-proved",
+        "C11",
+        "ledger/block_apply.py",
+        "    verify_certificate(genesis.suite, membership, block.certificate, height, block_hash)\n",
+        "",
+    ),
+    Mutant(
+        "membership-in-force-one-slot-early",
+        "M5",
+        "ledger/epochs.py",
+        "Height(place[0] + watermark_window + 1),",
+        "Height(place[0] + watermark_window),",
+    ),
+    Mutant(
+        "one-wrong-clock-is-enough",
+        "T5",
+        "node/clock.py",
+        "return median_low(offsets_ms) if len(offsets_ms) >= self._enough else 0",
+        "return max(offsets_ms) if len(offsets_ms) >= self._enough else 0",
     ),
 )

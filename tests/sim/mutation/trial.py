@@ -10,13 +10,14 @@ from pathlib import Path
 from types import FrameType
 
 import consensus
+import ledger
+import node
 from consensus.context import InvariantViolation
 from consensus.safety import SafetyViolation
 from ledger.errors import HuzhengError
-from tests.sim import plans as whole_plans
-from tests.sim import scenario as whole_scenario
 from tests.sim.amnesiac import BrokenPromise
-from tests.sim.core import scenario as core_scenario
+from tests.sim.plans import plan_of
+from tests.sim.scenario import play
 
 SEED_TIMEOUT_S = 120
 """A seed takes a second or two."""
@@ -30,15 +31,7 @@ def verdict_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}"
 
 
-def play(seed: int, *, whole: bool) -> None:
-    """Runs what a seed stands for, with whole replicas or with the core alone."""
-    if whole:
-        whole_scenario.play(whole_plans.plan_of(seed))
-    else:
-        core_scenario.play(core_scenario.plan_of(seed))
-
-
-def play_seed(seed: int, *, whole: bool) -> dict[str, object]:
+def play_seed(seed: int) -> dict[str, object]:
     """What came of a seed."""
 
     def too_long(_signal: int, _frame: FrameType | None) -> None:
@@ -47,7 +40,7 @@ def play_seed(seed: int, *, whole: bool) -> dict[str, object]:
     signal.signal(signal.SIGALRM, too_long)
     signal.alarm(SEED_TIMEOUT_S)
     try:
-        play(seed, whole=whole)
+        play(plan_of(seed))
     except VERDICTS as error:
         return {"seed": seed, "noticed": verdict_of(error)}
     except Exception as error:
@@ -62,12 +55,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", type=int, default=0, dest="first")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--whole", action="store_true", help="whole replicas instead of the core alone")
     arguments = parser.parse_args()
-    if Path.cwd() not in Path(str(consensus.__file__)).parents:
-        raise SystemExit(f"this is not the copy's core: {consensus.__file__}")
+    for package in (consensus, ledger, node):
+        if Path.cwd() not in Path(str(package.__file__)).parents:
+            raise SystemExit(f"this is not the copy's: {package.__file__}")
     for seed in range(arguments.first, arguments.first + arguments.seeds):
-        outcome = play_seed(seed, whole=arguments.whole)
+        outcome = play_seed(seed)
         print(json.dumps(outcome), flush=True)
         if len(outcome) > 1:
             break

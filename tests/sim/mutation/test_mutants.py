@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.core.mutants import MUTANTS, Mutant
-from tests.sim.core.mutate import Trial, control, try_mutant
+from tests.sim.mutation.mutants import MUTANTS, Mutant
+from tests.sim.mutation.mutate import Trial, control, try_mutant
 
 MUTANTS_BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 A_FEW_SEEDS = 6
@@ -23,7 +23,7 @@ def test_every_bug_can_be_planted(mutant: Mutant) -> None:
 
 @pytest.mark.parametrize("old", ["no such text", "def "])
 def test_a_bug_whose_place_is_gone_or_not_the_only_one_is_an_error(old: str) -> None:
-    outcome = try_mutant(Mutant("rotten", "C6", "ordering.py", old, ""), Trial(A_FEW_SEEDS))
+    outcome = try_mutant(Mutant("rotten", "C6", "consensus/ordering.py", old, ""), Trial(A_FEW_SEEDS))
     assert "its old text occurs" in outcome.broken
     assert not outcome.is_good
 
@@ -39,14 +39,8 @@ def test_a_planted_bug_is_noticed(name: str) -> None:
     assert outcome.found_by.startswith("seed ")
 
 
-def test_a_planted_bug_is_noticed_with_whole_replicas_too() -> None:
-    outcome = try_mutant(MUTANTS_BY_NAME["vote-not-persisted"], Trial(A_FEW_SEEDS, whole=True))
-    assert outcome.is_good
-    assert outcome.found_by.startswith("seed ")
-
-
 def test_what_is_no_longer_python_is_not_taken_for_noticed() -> None:
-    mutant = Mutant("nonsense", "C7", "ordering.py", "len(slot.supporters(COMMIT))", "nonsense")
+    mutant = Mutant("nonsense", "C7", "consensus/ordering.py", "len(slot.supporters(COMMIT))", "nonsense")
     outcome = try_mutant(mutant, Trial(A_FEW_SEEDS))
     assert "NameError" in outcome.broken
     assert not outcome.is_good

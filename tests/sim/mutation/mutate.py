@@ -1,7 +1,6 @@
-"""Plants bugs in a copy of the core, one at a time, and shows that the simulator notices each of them.
+"""Plants bugs in a copy of the replica, one at a time, and shows that the simulator notices each of them.
 
-A bug is tried with the seeds of tests/sim/core from 0 on until one fails, and after the first of them with its scenarios;
-with --whole, with the seeds and the scenarios of whole replicas in tests/sim instead, which take longer.
+A bug is tried with the simulator's seeds from 0 on until one fails, and after the first of them with its scenarios.
 It survives when nothing fails: then a check, a fault or a liar is missing. Exit status 1 if one survives or can't be planted.
 """
 
@@ -26,19 +25,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from tests.sim.core.mutants import MUTANTS, ROOT, Mutant
+from tests.sim.mutation.mutants import MUTANTS, ROOT, Mutant
 
 CONTROL_SEEDS = 5
 """The copy without a bug must pass so many, or nothing that a bug does proves anything."""
 EARLY_SEEDS = 25
 """After so many come the scenarios, which take as long."""
-SCENARIOS = ("tests/sim/core", "--ignore=tests/sim/core/test_mutants.py", "-k", "not whatever_happens")
-"""All but what plays seeds again, and plants bugs."""
-WHOLE_SCENARIOS = (
-    *("tests/sim", "--ignore=tests/sim/core", "--ignore=tests/sim/test_scenarios.py"),
+SCENARIOS = (
+    *("tests/sim", "--ignore=tests/sim/mutation", "--ignore=tests/sim/test_scenarios.py"),
     *("--ignore=tests/sim/test_checks.py", "--ignore=tests/sim/test_storage.py"),
 )
-"""Of these besides all but what breaks production itself, or is about disks alone."""
+"""All but what plants bugs, plays seeds again, breaks production itself, or is about disks alone."""
+COPIED = ("consensus", "ledger", "node", "tests")
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - (.*))?$", re.MULTILINE)
 VERDICT = re.compile(r"assert |(?:[\w.]*\.)?(?:AssertionError|Failed|\w+Violation|HuzhengError|ValueError)\b")
 
@@ -70,11 +68,11 @@ def planted(mutant: Mutant | None) -> Iterator[Path]:
     text = None if mutant is None else mutant.planted(mutant.source())
     with tempfile.TemporaryDirectory(prefix="huzheng-mutant-") as name:
         copy = Path(name).resolve()
-        for folder in ("consensus", "tests"):
-            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.json"))
+        for folder in COPIED:
+            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "vectors"))
         shutil.copy(ROOT / "setup.cfg", copy)
         if mutant is not None and text is not None:
-            (copy / "consensus" / mutant.file).write_text(text)
+            (copy / mutant.file).write_text(text)
         yield copy
 
 
@@ -94,16 +92,13 @@ class Trial:
 
     seeds: int
     """At most so many."""
-    whole: bool = False
-    """With whole replicas instead of the core alone."""
     on_seed: Callable[[], None] = lambda: None
     """Called after each."""
 
 
 def play_seeds(copy: Path, first: int, count: int, outcome: Outcome, trial: Trial) -> None:
     """Plays seeds until one notices the bug."""
-    command = ["-m", "tests.sim.core.trial", "--from", str(first), "--seeds", str(count)]
-    child = python_in(copy, *command, *(["--whole"] if trial.whole else []))
+    child = python_in(copy, "-m", "tests.sim.mutation.trial", "--from", str(first), "--seeds", str(count))
     last = ""
     for line in child.stdout or ():
         last = line.strip()
@@ -120,10 +115,9 @@ def play_seeds(copy: Path, first: int, count: int, outcome: Outcome, trial: Tria
         outcome.broken = last or f"exit status {child.returncode}"
 
 
-def play_scenarios(copy: Path, outcome: Outcome, trial: Trial) -> None:
+def play_scenarios(copy: Path, outcome: Outcome) -> None:
     """Runs the tests of the simulator until one notices the bug."""
-    scenarios = WHOLE_SCENARIOS if trial.whole else SCENARIOS
-    child = python_in(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *scenarios)
+    child = python_in(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *SCENARIOS)
     output, _ = child.communicate()
     if child.returncode == 0:
         return
@@ -144,7 +138,7 @@ def try_mutant(mutant: Mutant, trial: Trial) -> Outcome:
             early = min(trial.seeds, EARLY_SEEDS)
             play_seeds(copy, 0, early, outcome, trial)
             if not outcome.found_by and not outcome.broken:
-                play_scenarios(copy, outcome, trial)
+                play_scenarios(copy, outcome)
             if not outcome.found_by and not outcome.broken and trial.seeds > early:
                 play_seeds(copy, early, trial.seeds - early, outcome, trial)
     except ValueError as error:
@@ -153,11 +147,11 @@ def try_mutant(mutant: Mutant, trial: Trial) -> Outcome:
     return outcome
 
 
-def control(*, whole: bool = False) -> str:
+def control() -> str:
     """What is wrong with a copy that has no bug; empty if nothing is."""
     outcome = Outcome("none", "")
     with planted(None) as copy:
-        play_seeds(copy, 0, CONTROL_SEEDS, outcome, Trial(CONTROL_SEEDS, whole))
+        play_seeds(copy, 0, CONTROL_SEEDS, outcome, Trial(CONTROL_SEEDS))
     return outcome.broken or outcome.failure
 
 
@@ -179,7 +173,7 @@ def try_all(mutants: Sequence[Mutant], trial: Trial, jobs: int, console: Console
             outcome = try_mutant(mutant, replace(trial, on_seed=on_seed))
             progress.advance(task)
             said = outcome.broken or (f"noticed by {outcome.found_by}" if outcome.found_by else "survived")
-            console.print(f"{mutant.name}: {said}", markup=False, highlight=False)
+            console.print(f"{mutant.name}: {said}", markup=False, highlight=False, soft_wrap=True)
             return outcome
 
         return list(pool.map(run, mutants))
@@ -199,7 +193,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/mutate", description=__doc__)
     names = [mutant.name for mutant in MUTANTS]
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help="this mutant; may be repeated")
-    parser.add_argument("--whole", action="store_true", help="try it with whole replicas instead of the core alone")
     parser.add_argument("--seeds", type=int, default=500, help="at most so many for each (default 500)")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="mutants at a time (default: one on each core)"
@@ -210,14 +203,14 @@ def main() -> int:
     mutants = [mutant for mutant in MUTANTS if mutant.name in (arguments.only or names)]
     if arguments.list:
         for mutant in mutants:
-            print(f"{mutant.rule:4} {mutant.name} (consensus/{mutant.file})")
+            print(f"{mutant.rule:4} {mutant.name} ({mutant.file})")
         return 0
     console = Console(stderr=True)
-    fault = control(whole=arguments.whole)
+    fault = control()
     if fault:
         console.print(f"without any bug: {fault}", markup=False)
         return 1
-    outcomes = try_all(mutants, Trial(arguments.seeds, arguments.whole), arguments.jobs, console)
+    outcomes = try_all(mutants, Trial(arguments.seeds), arguments.jobs, console)
     if arguments.output == "json":
         print(json.dumps([asdict(outcome) for outcome in outcomes], indent=2))
     else:

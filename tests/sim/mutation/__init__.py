@@ -1,0 +1,1 @@
+"""Whether the simulator notices bugs: they are planted one by one."""
