@@ -260,8 +260,9 @@ class Agitator(Forger):
 
     def agitate(self) -> None:
         core = self.core
-        if isinstance(core, Replica):
-            self.cluster.send(self, Send(None, self.agitated(core._standing.status())))
+        without_vote = consensus_pb2.ReplicaStatus(epoch=core.membership.epoch, stored_height=self.height)
+        status = core._standing.status() if isinstance(core, Replica) else without_vote
+        self.cluster.send(self, Send(None, self.agitated(status)))
         if self.cluster.random.random() < 0.5:
             view = core.view + self.cluster.random.choice((1, 1, 2))
             epoch = core.membership.epoch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 from huzheng.v1 import consensus_pb2, transaction_pb2
@@ -9,7 +10,7 @@ from huzheng.v1 import consensus_pb2, transaction_pb2
 from consensus.events import Send
 from consensus.votes import NEW_VIEW, PRE_PREPARE
 from ledger.building import build_transaction
-from ledger.crypto import Height, Seq, View
+from ledger.crypto import Domain, Height, Seq, Signer, View
 from ledger.transaction import encode_batch
 from tests.sim.liars import Dishonest
 
@@ -112,7 +113,7 @@ class MeddlingPrimary(Dishonest):
         """Well formed or not; what is well formed has to be refused by execution."""
         dice, transactions = self.cluster.random, list(batch.transactions)
         proposer, proposed_ms = self.id, batch.proposed_ms
-        kind = dice.randint(0, 5)
+        kind = dice.randint(0, 6)
         if kind == 0:
             transactions += self.ordered_before()
         elif kind == 1:
@@ -122,6 +123,8 @@ class MeddlingPrimary(Dishonest):
         elif kind == 3:
             transactions = [raw[:-1] + bytes([raw[-1] ^ 1]) for raw in transactions]
         elif kind == 4:
+            transactions.append(self.unauthorised(forged=True))
+        elif kind == 5:
             proposed_ms += dice.choice((2_000, 600_000))
         else:
             proposed_ms -= 2 * self.ledger.genesis.parameters.max_lifetime_ms
@@ -134,13 +137,26 @@ class MeddlingPrimary(Dishonest):
         height = Height(self.cluster.random.randint(1, self.height))
         return list(self.ledger.store.transactions(height))[:3]
 
-    def unauthorised(self) -> bytes:
-        """A record of some department, signed by a key that is not registered."""
+    def unauthorised(self, *, forged: bool = False) -> bytes:
+        """A record of some department, signed by a key that is not registered; forged, it claims to be by the one that is."""
         consortium = self.cluster.consortium
-        stranger = self.ledger.seat.signers[sorted(self.ledger.seat.signers)[-1]]
-        record = consortium.record(consortium.departments[0], 1_000 + self.height, 1, b"")
+        department = consortium.departments[0]
+        signer: Signer = self.ledger.seat.signers[sorted(self.ledger.seat.signers)[-1]]
+        if forged:
+            signer = Forger(consortium.system_signer(department).public_key, signer)
+        record = consortium.record(department, 1_000 + self.height, 1, b"")
         expires_ms = self.clock.now_ms() + 60_000
         nonce = self.height.to_bytes(16, "big")
-        return build_transaction(
-            consortium.genesis, stranger, consortium.departments[0], expires_ms, records=[record], nonce=nonce
-        )
+        return build_transaction(consortium.genesis, signer, department, expires_ms, records=[record], nonce=nonce)
+
+
+@dataclass(frozen=True)
+class Forger:
+    """Signs with one key as if it were another."""
+
+    public_key: bytes
+    own: Signer
+
+    def sign(self, domain: Domain, message: bytes) -> bytes:
+        """A signature that does not hold."""
+        return self.own.sign(domain, message)

@@ -23,6 +23,16 @@ def test_as_many_agitators_as_there_may_be_move_nobody(n: int) -> None:
     assert {machine.core.view for machine in cluster.correct} == {0}
 
 
+@pytest.mark.parametrize("n", [4, 7])
+def test_agitators_without_a_vote_have_no_say(n: int) -> None:
+    """They would be one too many."""
+    liars = {**last_of(n, Agitator), n + 1: Agitator, n + 2: Agitator}
+    cluster = Cluster(n, n, Faults(max_delay_ms=20), liars=liars, followers=[n + 1, n + 2])
+    run(cluster, 10, limit_ms=10_000)
+    cluster.run_for(25_000)
+    assert {machine.core.view for machine in cluster.correct} == {0}
+
+
 def test_an_idle_chain_stays_in_its_view() -> None:
     cluster = Cluster(1, 4, Faults())
     cluster.run_for(60_000)

@@ -386,6 +386,13 @@ MUTANTS = (
         "if event.greeting.epoch != context.membership.epoch:",
         "if event.greeting.epoch > context.membership.epoch:",
     ),
+    Mutant(
+        "replicas-without-a-vote-have-a-say",
+        "M9",
+        "consensus/replica.py",
+        "return sender not in context.ready.faulty and context.membership.member(sender) is not None",
+        "return sender not in context.ready.faulty",
+    ),
     # --- the ledger ---
     Mutant(
         "transactions-executed-twice",

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from tests.sim.mutation.mutants import MUTANTS, ROOT, Mutant
 
@@ -181,7 +181,7 @@ def try_all(mutants: Sequence[Mutant], trial: Trial, jobs: int, console: Console
 
 def print_table(outcomes: Sequence[Outcome]) -> None:
     """Each mutant, who found it, and what was noticed."""
-    table = Table("Mutant", "Rule", "Found by", "Seeds", "What was noticed")
+    table = Table(Column("Mutant", no_wrap=True), "Rule", "Found by", "Seeds", "What was noticed")
     for outcome in outcomes:
         found_by = "broken" if outcome.broken else outcome.found_by or "survived"
         table.add_row(outcome.mutant, outcome.rule, found_by, str(outcome.seeds), outcome.broken or outcome.failure)
