@@ -22,6 +22,8 @@ from tests.sim.shrinking import shrink
 
 ENOUGH_RUNS = 300
 """So many runs must have met every fault there is."""
+SAY_EVERY = 500
+"""Where no progress bar is seen."""
 EXPECTED = (
     *("messages lost", "crashes", "partitions", "one-way partitions", "wrong clocks", "proposals early"),
     *("runs with view changes", "blocks that proved nothing", "equivocators proved", "proposals invalid"),
@@ -92,6 +94,8 @@ def simulate(seeds: range, jobs: int, left_out: tuple[str, ...]) -> int:
         for seed, happened, failure in pool.map(partial(run_seed, left_out=left_out), seeds):
             progress.advance(task)
             total.update(happened)
+            if total["runs"] % SAY_EVERY == 0 and not console.is_terminal:
+                console.print(f"{total['runs']:,} of {len(seeds):,} seeds, {len(failures)} failed")
             if failure:
                 failures[seed] = failure
                 console.print(f"seed {seed} failed\n{failure}", markup=False)
