@@ -52,15 +52,15 @@ class Members:
         self.decide(*(option for replica in replicas for option in ("--remove", replica)))
         self.voting = [department for department in self.voting if department not in departments]
 
-    def replace_key(self, department: str) -> None:
-        """A department's replica gets another key; its node is restarted with both before."""
+    def replace_key(self, department: str, *, old_is_lost: bool = False) -> None:
+        """A department's replica gets another key; its node is restarted with both before, or with the new one alone."""
         node = self.network.nodes[department]
         seat = self.network.directory / f"{department}-{self._changes}.json"
         key = node.directory / "keys" / f"consensus-{self._changes}.key"
         run_huzheng("member", "new-key", node.directory, key, seat)
-        file = node.directory / "node.toml"
-        line = f'next_consensus_key = "keys/{key.name}"'
-        file.write_text(re.sub(r"(?m)^consensus_key = .*$", rf"\g<0>\n{line}", file.read_text()))
+        file, new = node.directory / "node.toml", f'consensus_key = "keys/{key.name}"'
+        kept = new if old_is_lost else r"\g<0>"
+        file.write_text(re.sub(r"(?m)^consensus_key = .*$", f"{kept}\nnext_{new}", file.read_text()))
         node.stop()
         node.start()
         self.decide("--seat", str(seat))

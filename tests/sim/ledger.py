@@ -37,8 +37,10 @@ class Ledger:
         signers: Mapping[bytes, Signer],
         clock: NetworkClock,
         now_ms: Callable[[], int],
+        *,
+        accepts_lost_votes: bool,
     ) -> None:
-        """`now_ms`: the clock that timers go by."""
+        """`now_ms`: the clock that timers go by. `accepts_lost_votes`: in the epoch that it starts in (C18)."""
         self.genesis = consortium.genesis
         self.replica = replica
         self.clock = clock
@@ -47,14 +49,14 @@ class Ledger:
         self.mempool = Mempool(MAX_PENDING, MAX_PENDING * self.genesis.parameters.max_transaction_bytes, now_ms)
         self.worker = LedgerWorker(self.genesis, self.store, self.mempool.verified)
         self.members = StoredConsortium(self.store)
-        self.seat = Seat(self.genesis, self.store, replica, signers, batching=POLICY)
+        self.seat = Seat(self.genesis, self.store, replica, signers, accepts_lost_votes, POLICY)
         self.checked: dict[int, WellFormedBatch] = {}
 
     # --- the place in consensus ---
 
-    def take_seat(self) -> Core:
+    def take_seat(self, *, at_start: bool) -> Core:
         """The core for the next block."""
-        core = self.seat.take(self.now_ms(), at_start=False)
+        core = self.seat.take(self.now_ms(), at_start=at_start)
         self.clock.follow(core.membership)
         return core
 

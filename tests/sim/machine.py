@@ -53,6 +53,7 @@ class Machine:
     """A correct replica."""
 
     is_liar = False
+    accepts_lost_votes = False
     listens = True
     """Whether it lets others remind it of what it said."""
 
@@ -87,14 +88,22 @@ class Machine:
         self.disk.is_torn, self.disk.loses_votes = faults.torn, faults.loses_votes
         self.clock = NetworkClock(cluster.consortium.genesis.membership.f, self.wall_ms)
         signers = cluster.signers_of(self.id)
-        self.ledger = Ledger(cluster.consortium, self.disk, self.id, signers, self.clock, lambda: cluster.now_ms)
+        self.ledger = Ledger(
+            cluster.consortium,
+            self.disk,
+            self.id,
+            signers,
+            self.clock,
+            lambda: cluster.now_ms,
+            accepts_lost_votes=self.accepts_lost_votes,
+        )
         self.events: deque[Event] = deque()
         self.awake = self.writing = False
         self.turns = self.timer_ms = self.ledger_free_ms = 0
         self.owed_since_ms: int | None = None
         self.deaf_until_ms: dict[ReplicaId, int] = {}
         self.fetching = Fetching(self)
-        self.core = self.ledger.take_seat()
+        self.core = self.ledger.take_seat(at_start=True)
         cluster.checks.witnesses.on_started(self.id, self.height)
         self.last_height = self.ledger.members.last_height
         self.links = Links(cluster, self)
@@ -353,7 +362,7 @@ class Machine:
     def enter_epoch(self) -> None:
         """The next block is another epoch's."""
         self.report(self.core.ready())
-        self.core = self.ledger.take_seat()
+        self.core = self.ledger.take_seat(at_start=False)
         self.last_height = self.ledger.members.last_height
         self.owed_since_ms = None
         self.view_entered()

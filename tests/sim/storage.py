@@ -83,6 +83,15 @@ class Disk:
         gone: list[Change] = [(key, None) for key in self.keys if key.startswith(prefix) and key not in entries]
         self._apply([*gone, *entries.items()])
 
+    def become(self, other: Disk) -> None:
+        """A new disk, on which the chain of another's is put together anew, and no votes."""
+        lost: list[Change] = [(key, None) for key in self.keys]
+        kept = [(key, value) for key, value in other.entries.items() if not key.startswith(_VOTES)]
+        self._apply([*lost, *kept])
+        self.notes.clear()
+        self._old_notes.clear()
+        self._unsynced.clear()
+
     def under(self, prefix: bytes) -> dict[bytes, bytes]:
         """All entries whose keys start so."""
         return {key: self.entries[key] for key in self.keys if key.startswith(prefix)}
