@@ -134,6 +134,8 @@ class ViewChanging:
         context = self._context
         for slot in context.window:
             slot.leave_view(context.now_ms)
+        # Nobody needs a verdict on what the view before proposed.
+        context.ready.checks.clear()
         context.reproposed = {}
         self._suspecting = False
         self._forget_founding()

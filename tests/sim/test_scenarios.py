@@ -17,9 +17,11 @@ from tests.sim.scenario import play
 from tests.sim.shrinking import shrink
 
 ROOT = Path(__file__).resolve().parents[2]
+# 4596: in one turn a backup was given a proposal to judge, left its view, and founded the next one.
+SEEDS_THAT_FAILED = (4596,)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", [*range(30), *SEEDS_THAT_FAILED])
 def test_whatever_happens_all_agree_and_go_on_once_it_is_over(seed: int) -> None:
     play(plan_of(seed))
 
