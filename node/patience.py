@@ -37,11 +37,15 @@ class Patience:
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
         self._departments: dict[bytes, str] = {}
+        self._owed_ms: int | None = None
+        self._is_known = True
+        """Whether `_owed_ms` is of now: it is asked for much more often than it changes."""
 
     def arrived(self, transaction_id: bytes, department: str, now_ms: int) -> None:
         """A transaction came that may be proposed now."""
         if transaction_id not in self._departments:
             self._departments[transaction_id] = department
+            self._is_known = False
             self._queues.setdefault(department, _Queue()).arrivals[transaction_id] = now_ms
 
     def ordered(self, ids: Iterable[bytes], now_ms: int) -> None:
@@ -56,6 +60,7 @@ class Patience:
             queue = self._queues.get(department)
             if queue is not None and arrival_ms <= queue.oldest_ms + FAIR_MS:
                 queue.progress_ms = now_ms
+                self._is_known = False
 
     def forget(self, ids: Iterable[bytes]) -> None:
         """These wait no more, without a block."""
@@ -64,12 +69,16 @@ class Patience:
 
     def owed_since_ms(self) -> int | None:
         """The earliest time of all departments; None when nothing waits."""
-        return min((queue.owed_since_ms for queue in self._queues.values()), default=None)
+        if not self._is_known:
+            self._owed_ms = min((queue.owed_since_ms for queue in self._queues.values()), default=None)
+            self._is_known = True
+        return self._owed_ms
 
     def _take(self, transaction_id: bytes) -> tuple[str, int] | None:
         department = self._departments.pop(transaction_id, None)
         if department is None:
             return None
+        self._is_known = False
         queue = self._queues[department]
         arrival_ms = queue.arrivals.pop(transaction_id)
         if not queue.arrivals:

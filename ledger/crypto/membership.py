@@ -41,28 +41,22 @@ class Membership:
     chain_id: bytes
     epoch: Epoch
     members: tuple[Member, ...]
+    n: int = field(init=False, repr=False, compare=False)
+    """Number of replicas."""
+    f: int = field(init=False, repr=False, compare=False)
+    """How many may be faulty."""
+    q: int = field(init=False, repr=False, compare=False)
+    """How many make a quorum."""
     _positions: Mapping[ReplicaId, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ids = [member.replica for member in self.members]
         if not ids or ids[0] < 1 or any(a >= b for a, b in pairwise(ids)):
             raise ValueError("a membership has members, in strictly ascending order of ids from 1")
+        n = len(ids)
+        for name, number in (("n", n), ("f", max_faulty(n)), ("q", quorum(n))):
+            object.__setattr__(self, name, number)
         object.__setattr__(self, "_positions", {replica: index for index, replica in enumerate(ids)})
-
-    @property
-    def n(self) -> int:
-        """Number of replicas."""
-        return len(self.members)
-
-    @property
-    def f(self) -> int:
-        """How many may be faulty."""
-        return max_faulty(len(self.members))
-
-    @property
-    def q(self) -> int:
-        """How many make a quorum."""
-        return quorum(len(self.members))
 
     def member(self, replica: ReplicaId) -> Member | None:
         """The member with this id, or None."""
