@@ -37,7 +37,9 @@ make_venv() {
         return 1
     fi
     python=$(find_python) || return 1
-    "$python" -m venv --clear "$venv" && : > "$stamp_file"
+    # The stamp comes first: an attempt that is killed leaves nothing that looks like somebody's own.
+    mkdir -p "$venv" && : > "$stamp_file" && find "$venv" -mindepth 1 ! -path "$stamp_file" -delete &&
+        "$python" -m venv "$venv"
 }
 
 # The two variables hold the build's own environment to the locked versions too: older and newer pips look at one each.
