@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from huzheng.v1 import block_pb2, genesis_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.block import ExecutedBlock
 from ledger.crypto import Domain, Epoch, Height, ReplicaId, seal_message
 from ledger.execution import genesis_block
+from ledger.store import ChainStore
+from ledger.transaction import WellFormedTransaction
 from tests.naive.ledger import Model
 from tests.sim.consortium import Consortium
 
@@ -28,6 +30,32 @@ class KnownEpoch:
     @property
     def f(self) -> int:
         return (len(self.keys) - 1) // 3
+
+
+class StoredBlock(Protocol):
+    """What is looked at of a block, be it executed a moment ago or read from a disk."""
+
+    @property
+    def height(self) -> Height: ...
+    @property
+    def header(self) -> bytes: ...
+    @property
+    def block_hash(self) -> bytes: ...
+    @property
+    def transactions(self) -> Sequence[WellFormedTransaction]: ...
+    @property
+    def results(self) -> Sequence[bytes]: ...
+
+
+@dataclass(frozen=True)
+class FoundBlock:
+    """A block that was on a disk when its machine came up."""
+
+    height: Height
+    header: bytes
+    block_hash: bytes
+    transactions: Sequence[WellFormedTransaction]
+    results: Sequence[bytes]
 
 
 class ChainChecks:
@@ -57,7 +85,7 @@ class ChainChecks:
         number = max(i for i, epoch in enumerate(self.epochs) if epoch.first_height <= height)
         return Epoch(number), self.epochs[number]
 
-    def on_stored(self, replica: ReplicaId, block: ExecutedBlock, certificate: bytes) -> None:
+    def on_stored(self, replica: ReplicaId, block: StoredBlock, certificate: bytes) -> None:
         """One block a height, and a quorum of the members of its epoch sealed it."""
         height = block.height
         if height <= len(self.hashes):
@@ -67,7 +95,16 @@ class ChainChecks:
             self._extend(block)
         self._check_certificate(certificate, height, block.block_hash)
 
-    def _extend(self, block: ExecutedBlock) -> None:
+    def on_started(self, replica: ReplicaId, store: ChainStore) -> None:
+        """Its last block may have become durable in the moment that the power failed, before anybody heard of it."""
+        for height in map(Height, range(len(self.hashes) + 1, store.tip.height + 1)):
+            transactions = [self._consortium.checked(raw) for raw in store.transactions(height)]
+            found = FoundBlock(
+                height, store.header(height), store.block_hash(height), transactions, store.results(height)
+            )
+            self.on_stored(replica, found, store.certificate(height))
+
+    def _extend(self, block: StoredBlock) -> None:
         """A height that nobody correct had stored before."""
         header = block_pb2.BlockHeader.FromString(block.header)
         parent = self.hashes[-1] if self.hashes else genesis_block(self._consortium.genesis).block_hash
@@ -78,7 +115,7 @@ class ChainChecks:
         self._check_transactions(block, header)
         self.hashes.append(block.block_hash)
 
-    def _check_transactions(self, block: ExecutedBlock, header: block_pb2.BlockHeader) -> None:
+    def _check_transactions(self, block: StoredBlock, header: block_pb2.BlockHeader) -> None:
         """Only what clients signed is executed, with the results that a model of the rules finds, and accepted once."""
         results = [pb.TransactionResult.FromString(result) for result in block.results]
         judged: list[tuple[bytes, pb.Transaction, list[bytes]]] = []

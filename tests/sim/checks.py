@@ -48,6 +48,12 @@ class Checks:
         self.reasons: set[str] = set()
         """Why messages were refused, for runs that must have met every lie."""
 
+    def on_started(self, machine: Machine) -> None:
+        """A machine comes up."""
+        if not machine.is_liar:
+            self.chain.on_started(machine.id, machine.ledger.store)
+        self.witnesses.on_started(machine.id, machine.height, self.chain.epochs)
+
     def on_stored(self, machine: Machine, block: ExecutedBlock, certificate: bytes) -> None:
         """A block became durable at a correct replica, and with it what followed from the votes for it."""
         self.chain.on_stored(machine.id, block, certificate)

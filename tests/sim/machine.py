@@ -104,7 +104,7 @@ class Machine:
         self.deaf_until_ms: dict[ReplicaId, int] = {}
         self.fetching = Fetching(self)
         self.core = self.ledger.take_seat(at_start=True)
-        cluster.checks.witnesses.on_started(self.id, self.height)
+        cluster.checks.on_started(self)
         self.last_height = self.ledger.members.last_height
         self.links = Links(cluster, self)
         self.forwarding = Forwarding(lambda: self.core, self.ledger.mempool, cluster.now_ms)

@@ -44,11 +44,11 @@ class Witnesses:
 
     # --- what is seen ---
 
-    def on_started(self, replica: ReplicaId, height: Height) -> None:
+    def on_started(self, replica: ReplicaId, height: Height, epochs: Sequence[KnownEpoch]) -> None:
         """It comes up; its last block may have become durable in the moment that the power failed."""
+        self.on_stored(replica, height, epochs)
         for witness in self._of:
             witness.on_started(replica)
-            witness.on_stored(replica, height)
 
     def on_sent(self, sender: ReplicaId, payload: PeerPayload) -> None:
         """Somebody says something."""
