@@ -85,6 +85,18 @@ def test_a_new_view_shows_nothing_that_was_prepared_in_it() -> None:
     assert refused > 0
 
 
+@pytest.mark.parametrize("seed", [1, 5, 10])
+def test_old_view_changes_found_no_view(seed: int) -> None:
+    """Nothing is committed until many views have passed, and one primary in each round shows somebody VIEW-CHANGEs of a view before."""
+    cluster = Cluster(seed, 4, Faults(max_delay_ms=20), liars={2: ViewForger})
+    drop(cluster, COMMIT, (1, 2, 3, 4), (1, 2, 3, 4))
+    submit_one_by_one(cluster, 4, 30)
+    cluster.run_for(60_000)
+    assert "unsound new view" in cluster.checks.reasons
+    cluster.silences = []
+    cluster.run_until(partial(cluster.everywhere, requests(cluster, 4)), 120_000)
+
+
 def test_who_is_not_the_primary_founds_no_view() -> None:
     cluster = Cluster(1, 4, Faults(max_delay_ms=20), liars={4: ViewForger})
     drop(cluster, PRE_PREPARE, (1,), (2, 3, 4))
