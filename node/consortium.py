@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ledger.block import ExecutedBlock
-from ledger.crypto import Height, ReplicaId
+from ledger.crypto import Epoch, Height, ReplicaId
 from ledger.epochs import EpochTerms, changes_epochs
 from ledger.genesis import Department
 from ledger.store import ChainReader
@@ -35,10 +35,9 @@ class Consortium:
         """The epoch of the next block."""
         return self._store.epoch_at(Height(self._store.tip.height + 1))
 
-    @property
-    def last_height(self) -> Height | None:
-        """The last height of the epoch in force; None while no change has ended it."""
-        return self._store.last_height_of(self.in_force)
+    def last_height_of(self, epoch: Epoch) -> Height | None:
+        """The last height of an epoch that was decided; None while no change has ended it."""
+        return self._store.last_height_of(self._store.epoch_numbered(epoch))
 
     @property
     def authorities(self) -> Mapping[str, bytes]:

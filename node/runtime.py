@@ -73,7 +73,8 @@ class Runtime:
         self._on_stored = on_stored
         self._on_membership = on_membership
         self.core: Core
-        self._last_height: Height | None = None
+        self._last_height: Height | None
+        """Of the core's own epoch. The store may be further on: the ledger's thread does not wait for the loop."""
         self.peers: Peers
         self.intake: Intake
         self.problem: HuzhengError | None = None
@@ -312,9 +313,10 @@ class Runtime:
 
     def _lose_vote(self, core: Core) -> None:
         """Follows the chain, which may give this replica another key (M9)."""
-        if core is not self.core:
-            # The next epoch's core read the log before it said that the key has ended, and has done nothing since.
-            self._sit_down(at_start=False)
+        if core is not self.core or self._consortium.in_force.epoch != core.membership.epoch:
+            # The next epoch may give it another key. Its core, if there is one, read the log before it said that the key
+            # has ended, and has done nothing since.
+            self._enter_epoch()
             return
         self.core = self._seat.follow(monotonic_ms())
         self._tell_problem(HuzhengError(Code.VOTE_LOG_LOST))
@@ -350,7 +352,7 @@ class Runtime:
     def _stored(self, block: ExecutedBlock, certificate: bytes) -> None:
         changed = self._consortium.stored(block)
         if changed:
-            self._last_height = self._store.last_height_of(self._store.epoch_at(block.height))
+            self._last_height = self._consortium.last_height_of(self.core.membership.epoch)
             if self._last_height is not None:
                 # First, so that no slot is ever opened above it.
                 self.post(LastHeightKnown(self._last_height))
@@ -378,7 +380,7 @@ class Runtime:
             if error.code is not Code.PROTOCOL_UNKNOWN:
                 raise
             self.core, self._unknown_rules = self._seat.follow(monotonic_ms()), error
-        self._last_height = self._consortium.last_height
+        self._last_height = self._consortium.last_height_of(self.core.membership.epoch)
         self._clock.follow(self.core.membership)
         # It has not been told yet.
         self._owed_since_ms = None

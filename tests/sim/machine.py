@@ -105,7 +105,7 @@ class Machine:
         self.fetching = Fetching(self)
         self.core = self.ledger.take_seat(at_start=True)
         cluster.checks.on_started(self)
-        self.last_height = self.ledger.members.last_height
+        self.last_height = self.ledger.members.last_height_of(self.core.membership.epoch)
         self.links = Links(cluster, self)
         self.forwarding = Forwarding(lambda: self.core, self.ledger.mempool, cluster.now_ms)
         cluster.clients.ask_again(self)
@@ -351,8 +351,7 @@ class Machine:
         changed = self.ledger.stored(block)
         self.cluster.on_stored(self, block, certificate)
         if changed:
-            store = self.ledger.store
-            self.last_height = store.last_height_of(store.epoch_at(block.height))
+            self.last_height = self.ledger.members.last_height_of(self.core.membership.epoch)
             if self.last_height is not None:
                 self.post(LastHeightKnown(self.last_height))
         self.post(BlockStored(Checkpoint(block.height, block.block_hash, certificate)))
@@ -363,7 +362,7 @@ class Machine:
         """The next block is another epoch's."""
         self.report(self.core.ready())
         self.core = self.ledger.take_seat(at_start=False)
-        self.last_height = self.ledger.members.last_height
+        self.last_height = self.ledger.members.last_height_of(self.core.membership.epoch)
         self.owed_since_ms = None
         self.view_entered()
 

@@ -11,7 +11,9 @@ import pytest
 import structlog
 
 from consensus.events import Ready, Trace
+from consensus.replica import Replica
 from consensus.vote_log import ended_entry
+from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
@@ -22,8 +24,9 @@ from node.evidence import EvidenceFile
 from node.off_loop import Parts
 from node.peers import Peers
 from node.runtime import Runtime
-from node.seat import Seat
+from node.seat import Core, Seat
 from tests.builders import Consortium
+from tests.memberships import WINDOW, add, carry_out, changeable, rekey, terms_at
 from tests.sequencer import OneReplica, until
 
 ALONE = ReplicaId(1)
@@ -126,6 +129,97 @@ def test_a_key_that_ends_while_its_epoch_ends_votes_in_the_next_one_neither(tmp_
         assert runtime.problem is not None
         assert runtime.problem.code is Code.VOTE_LOG_LOST
         assert not runtime.core.may_vote
+        node.close()
+
+    asyncio.run(scenario())
+
+
+FIRST_END = 2 + WINDOW
+"""The last block of epoch 0: its second block has the change."""
+
+
+def two_epochs_end(node: OneReplica) -> list[tuple[ExecutedBlock, bytes]]:
+    """The blocks and certificates of a chain in which the membership changes twice, none of them stored yet."""
+    chain, consortium = node.consortium.chain(), node.consortium
+    carry_out(chain, [add(consortium, 5)], [add(consortium, 6)])
+    return [
+        (block, consortium.certificate(block, terms_at(chain, block.height).membership)) for block in chain.blocks[1:]
+    ]
+
+
+def test_a_core_is_replaced_once_though_two_epochs_end_before_the_loop_hears_of_the_first(tmp_path: Path) -> None:
+    """The ledger's thread is ahead of the loop; the core for its last block may have voted when the loop hears of the rest."""
+
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", changeable())
+        runtime = runtime_of(node)
+        blocks = two_epochs_end(node)
+        node.store.append_all(blocks)
+        cores = [runtime.core]
+        for block, certificate in blocks:
+            runtime._stored(block, certificate)
+            if runtime.core is not cores[-1]:
+                cores.append(runtime.core)
+        assert [core.membership.epoch for core in cores] == [0, 2]
+        node.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_epoch_that_ends_while_its_core_is_made_is_left_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Seat.take
+    waiting: list[tuple[ExecutedBlock, bytes]] = []
+
+    def take_slowly(seat: Seat, now_ms: int, *, at_start: bool) -> Core:
+        core = take(seat, now_ms, at_start=at_start)
+        seat.store.append_all(waiting)
+        waiting.clear()
+        return core
+
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", changeable())
+        runtime = runtime_of(node)
+        blocks = two_epochs_end(node)
+        first_end = next(number for number, (block, _) in enumerate(blocks) if block.tip.height == FIRST_END)
+        node.store.append_all(blocks[: first_end + 1])
+        waiting.extend(blocks[first_end + 1 :])
+        monkeypatch.setattr(Seat, "take", take_slowly)
+        epochs: list[int] = []
+        for block, certificate in blocks:
+            runtime._stored(block, certificate)
+            epochs.append(runtime.core.membership.epoch)
+        assert sorted(set(epochs)) == [0, 1, 2]
+        assert epochs == sorted(epochs)
+        node.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_key_found_to_have_ended_when_its_epoch_is_over_gives_way_to_the_next_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", changeable())
+        runtime = runtime_of(node)
+        consortium, before = node.consortium, runtime.core
+        old = consortium.replica_signers[ALONE].public_key
+        chain, fresh = consortium.chain(), consortium.signer("fresh")
+        carry_out(chain, [rekey(consortium, ALONE, consortium.genesis.membership.members[0].department, "fresh")])
+        runtime._seat.signers[fresh.public_key] = fresh  # type: ignore[index]
+        node.store.append_all(
+            [
+                (block, consortium.certificate(block, terms_at(chain, block.height).membership))
+                for block in chain.blocks[1:]
+            ]
+        )
+        node.store.write_votes([ended_entry(old)])
+        # The loop has not heard yet that the epoch is over.
+        runtime._report(Ready(votes_lost=True), before)
+        runtime._report(runtime.core.ready(), runtime.core)
+        for block in chain.blocks[1:]:
+            runtime._stored(block, b"")
+        assert runtime.core.membership.epoch == 1
+        assert isinstance(runtime.core, Replica)
+        assert not runtime.core.halted
+        assert runtime.problem is None
         node.close()
 
     asyncio.run(scenario())
