@@ -60,7 +60,6 @@ class Patience:
             queue = self._queues.get(department)
             if queue is not None and arrival_ms <= queue.oldest_ms + FAIR_MS:
                 queue.progress_ms = now_ms
-                self._is_known = False
 
     def forget(self, ids: Iterable[bytes]) -> None:
         """These wait no more, without a block."""

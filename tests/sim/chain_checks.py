@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from huzheng.v1 import block_pb2, genesis_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
+from ledger.block import ExecutedBlock
 from ledger.crypto import Domain, Epoch, Height, ReplicaId, seal_message
 from ledger.execution import genesis_block
 from ledger.store import ChainStore
@@ -32,24 +32,9 @@ class KnownEpoch:
         return (len(self.keys) - 1) // 3
 
 
-class StoredBlock(Protocol):
-    """What is looked at of a block, be it executed a moment ago or read from a disk."""
-
-    @property
-    def height(self) -> Height: ...
-    @property
-    def header(self) -> bytes: ...
-    @property
-    def block_hash(self) -> bytes: ...
-    @property
-    def transactions(self) -> Sequence[WellFormedTransaction]: ...
-    @property
-    def results(self) -> Sequence[bytes]: ...
-
-
 @dataclass(frozen=True)
 class FoundBlock:
-    """A block that was on a disk when its machine came up."""
+    """A block that was on a disk when its machine came up, as far as it is looked at."""
 
     height: Height
     header: bytes
@@ -85,7 +70,7 @@ class ChainChecks:
         number = max(i for i, epoch in enumerate(self.epochs) if epoch.first_height <= height)
         return Epoch(number), self.epochs[number]
 
-    def on_stored(self, replica: ReplicaId, block: StoredBlock, certificate: bytes) -> None:
+    def on_stored(self, replica: ReplicaId, block: ExecutedBlock | FoundBlock, certificate: bytes) -> None:
         """One block a height, and a quorum of the members of its epoch sealed it."""
         height = block.height
         if height <= len(self.hashes):
@@ -104,7 +89,7 @@ class ChainChecks:
             )
             self.on_stored(replica, found, store.certificate(height))
 
-    def _extend(self, block: StoredBlock) -> None:
+    def _extend(self, block: ExecutedBlock | FoundBlock) -> None:
         """A height that nobody correct had stored before."""
         header = block_pb2.BlockHeader.FromString(block.header)
         parent = self.hashes[-1] if self.hashes else genesis_block(self._consortium.genesis).block_hash
@@ -115,7 +100,7 @@ class ChainChecks:
         self._check_transactions(block, header)
         self.hashes.append(block.block_hash)
 
-    def _check_transactions(self, block: StoredBlock, header: block_pb2.BlockHeader) -> None:
+    def _check_transactions(self, block: ExecutedBlock | FoundBlock, header: block_pb2.BlockHeader) -> None:
         """Only what clients signed is executed, with the results that a model of the rules finds, and accepted once."""
         results = [pb.TransactionResult.FromString(result) for result in block.results]
         judged: list[tuple[bytes, pb.Transaction, list[bytes]]] = []
