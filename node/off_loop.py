@@ -55,7 +55,10 @@ class Parts:
 
 
 class OffLoop:
-    """Belongs to one runtime. The ledger's work is done in one thread, in order; checks in several."""
+    """Belongs to one runtime. The ledger's work is done in one thread, in order, and told in that order; checks in several.
+
+    What a task does between the thread's answer and telling it must not wait for anything: the order is that of the loop's queue.
+    """
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ checks (several threads).
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,9 +15,7 @@ import structlog
 from huzheng.v1 import consensus_pb2, replica_service_pb2
 
 from consensus.events import (
-    BlockStored,
     Event,
-    LastHeightKnown,
     PeerConnected,
     ProposeBatch,
     Ready,
@@ -28,9 +26,8 @@ from consensus.events import (
 from consensus.follower import Follower
 from consensus.replica import InvariantViolation, Replica
 from consensus.safety import SafetyViolation
-from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
-from ledger.crypto.types import Height, ReplicaId
+from ledger.crypto.types import ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.transaction import WellFormedTransaction, encode_batch
 from node.clock import monotonic_ms
@@ -40,6 +37,7 @@ from node.off_loop import OffLoop, Parts
 from node.peer_events import FromPeer, as_event, weight
 from node.peers import MAX_BACKLOG_BYTES, Peers, wrap
 from node.seat import Core
+from node.succession import Succession
 
 log = structlog.get_logger("replica")
 
@@ -65,16 +63,12 @@ class Runtime:
         """`on_membership` hears of each stored block that changed who belongs or who is to vote."""
         self._genesis = parts.genesis
         self._seat = parts.seat
-        self._consortium = parts.consortium
         self._store = parts.store
         self._mempool = parts.mempool
         self._clock = parts.clock
         self._evidence = parts.evidence
         self._on_stored = on_stored
         self._on_membership = on_membership
-        self.core: Core
-        self._last_height: Height | None
-        """Of the core's own epoch. The store may be further on: the ledger's thread does not wait for the loop."""
         self.peers: Peers
         self.intake: Intake
         self.problem: HuzhengError | None = None
@@ -82,7 +76,6 @@ class Runtime:
         self.counts: Counter[str] = Counter()
         self._off_loop = OffLoop(parts, self._answer, self._stored)
         self._votes_thread = ThreadPoolExecutor(1, thread_name_prefix="votes")
-        self._events: deque[Event] = deque()
         self._wake = asyncio.Event()
         self._backlog: Counter[ReplicaId] = Counter()
         self._drained = asyncio.Event()
@@ -90,9 +83,13 @@ class Runtime:
         self._owed_since_ms: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._unknown_rules: HuzhengError | None = None
-        self._sit_down(at_start=True)
+        self._succession = Succession(parts.seat, parts.consortium, parts.clock, monotonic_ms)
         self._forwarding = Forwarding(lambda: self.core, parts.mempool, monotonic_ms())
+
+    @property
+    def core(self) -> Core:
+        """The one at work."""
+        return self._succession.core
 
     # --- from the rest of the node ---
 
@@ -103,7 +100,7 @@ class Runtime:
 
     def post(self, event: Event) -> None:
         """Queues an event for the core."""
-        self._events.append(event)
+        self._succession.events.append(event)
         self._wake.set()
 
     def on_peer_connected(self, peer: ReplicaId) -> None:
@@ -183,7 +180,7 @@ class Runtime:
         await asyncio.to_thread(self._votes_thread.shutdown)
 
     async def _wait(self) -> None:
-        if not self._events and not self._wake.is_set():
+        if not self._succession.events and not self._wake.is_set():
             # One that stopped voting proposes nothing, however long a proposal is due.
             shortest_ms = STOPPED_WAIT_MS if self._halted else 1
             spread_ms = self._forwarding.next_ms()
@@ -196,8 +193,9 @@ class Runtime:
 
     def _step_all(self) -> None:
         now_ms = monotonic_ms()
-        while self._events:
-            event = self._events.popleft()
+        events = self._succession.events
+        while events:
+            event = events.popleft()
             if isinstance(event, FromPeer):
                 self._backlog[event.sender] -= weight(event)
             self._step(event, now_ms)
@@ -313,12 +311,12 @@ class Runtime:
 
     def _lose_vote(self, core: Core) -> None:
         """Follows the chain, which may give this replica another key (M9)."""
-        if core is not self.core or self._consortium.in_force.epoch != core.membership.epoch:
+        if self._succession.is_past(core):
             # The next epoch may give it another key. Its core, if there is one, read the log before it said that the key
             # has ended, and has done nothing since.
             self._enter_epoch()
             return
-        self.core = self._seat.follow(monotonic_ms())
+        self._succession.follow()
         self._tell_problem(HuzhengError(Code.VOTE_LOG_LOST))
 
     def _tell_problem(self, error: HuzhengError) -> None:
@@ -344,23 +342,18 @@ class Runtime:
 
     def _answer(self, core: Core, event: Event) -> None:
         """What a core asked for; the next epoch's has not asked."""
-        if core is self.core:
-            self.post(event)
+        if self._succession.answer(core, event):
+            self._wake.set()
 
     # --- blocks and epochs ---
 
     def _stored(self, block: ExecutedBlock, certificate: bytes) -> None:
-        changed = self._consortium.stored(block)
-        if changed:
-            self._last_height = self._consortium.last_height_of(self.core.membership.epoch)
-            if self._last_height is not None:
-                # First, so that no slot is ever opened above it.
-                self.post(LastHeightKnown(self._last_height))
-        self.post(BlockStored(Checkpoint(block.height, block.block_hash, certificate)))
+        changed = self._succession.stored(block, certificate)
+        self._wake.set()
         self._on_stored(block, certificate)
         if changed:
             self._on_membership()
-        if self._last_height is not None and block.height >= self._last_height:
+        if self._succession.ends_with(block.height):
             self._enter_epoch()
 
     def _enter_epoch(self) -> None:
@@ -368,29 +361,18 @@ class Runtime:
         if self._halted:
             # What was still going on when it stopped.
             return
-        self._sit_down(at_start=False)
+        self._succession.enter_epoch()
+        # The new core has not been told yet.
+        self._owed_since_ms = None
         self._tell_seat()
         self._on_view_entered()
-
-    def _sit_down(self, *, at_start: bool) -> None:
-        self._unknown_rules = None
-        try:
-            self.core = self._seat.take(monotonic_ms(), at_start=at_start)
-        except HuzhengError as error:
-            if error.code is not Code.PROTOCOL_UNKNOWN:
-                raise
-            self.core, self._unknown_rules = self._seat.follow(monotonic_ms()), error
-        self._last_height = self._consortium.last_height_of(self.core.membership.epoch)
-        self._clock.follow(self.core.membership)
-        # It has not been told yet.
-        self._owed_since_ms = None
 
     def _tell_seat(self) -> None:
         """Whether it has a vote in this epoch, for the log and for clients."""
         membership, votes = self.core.membership, isinstance(self.core, Replica)
         log.info("epoch entered", epoch=membership.epoch, members=membership.n, votes=votes)
-        if self._unknown_rules is not None:
-            self._give_up(self._unknown_rules)
+        if self._succession.unknown_rules is not None:
+            self._give_up(self._succession.unknown_rules)
         elif votes and not self.core.halted:
             self.problem = None
             self.intake.reopen()

@@ -12,6 +12,7 @@ from consensus.replica import Replica
 from consensus.votes import COMMIT, PRE_PREPARE, PREPARE
 from ledger.crypto import ReplicaId
 from ledger.store import layout
+from node.seat import Core
 from tests.sim.cluster import Cluster
 from tests.sim.judge import ballot_of
 from tests.sim.machine import Machine
@@ -47,11 +48,11 @@ class Amnesiac(Machine):
             self.disk.put_back(layout.VOTE, self.cluster.random.choice(({}, self.backup)))
             self.cluster.counts["vote logs lost"] += 1
 
-    def report(self, ready: Ready) -> None:
+    def report(self, ready: Ready, core: Core) -> None:
         """It may find its votes lost; others don't care what else it finds."""
         if ready.votes_lost:
             self.cluster.counts["lost votes found out"] += 1
-            self.core = self.ledger.follow()
+            self.lose_vote(core)
 
     def step(self, event: Event) -> None:
         core = self.core

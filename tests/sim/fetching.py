@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from tests.sim.machine import Machine
 
 BLOCKS_A_TURN = 8
+TOGETHER_BLOCKS = 4
+"""In one write, at most."""
+
+Blocks = deque[tuple[Height, bytes]]
+"""What a peer sent, with the heights that it should have."""
 
 
 class Fetching:
@@ -49,12 +55,12 @@ class Fetching:
             self._end(FetchEnded())
             return
         peer = self._peers.popleft()
-        height = self._machine.height
-        blocks = self._machine.cluster.blocks_of(self._machine, peer, Height(height + 1), BLOCKS_A_TURN)
-        self._take(peer, height, deque(blocks))
+        before = self._machine.height
+        blocks = self._machine.cluster.blocks_of(self._machine, peer, Height(before + 1), BLOCKS_A_TURN)
+        self._take(peer, before, deque(zip(map(Height, itertools.count(before + 1)), blocks, strict=False)))
 
-    def _take(self, peer: ReplicaId, before: Height, blocks: deque[bytes], *, sound: bool = True) -> None:
-        """The next block of a peer's turn, in the ledger's thread, in which other work may come in between."""
+    def _take(self, peer: ReplicaId, before: Height, blocks: Blocks, *, sound: bool = True) -> None:
+        """The next blocks of a peer's turn, in the ledger's thread, in which other work may come in between."""
         if sound and blocks:
             self._machine.ledger_job(partial(self._apply, peer, before, blocks))
         elif self._machine.height > before:
@@ -62,25 +68,38 @@ class Fetching:
         else:
             self._ask_next()
 
-    def _apply(self, peer: ReplicaId, before: Height, blocks: deque[bytes]) -> None:
+    def _apply(self, peer: ReplicaId, before: Height, blocks: Blocks) -> None:
         machine, sound = self._machine, True
         machine.maybe_crash()
         try:
-            applied = machine.ledger.worker.apply([self._checked(blocks.popleft())])
+            applied = machine.ledger.worker.apply(self._checked(blocks))
         except HuzhengError as error:
             assert error.code is not Code.DIVERGED, f"replica {machine.id}: {error}"
             assert not error.code.startswith("STORE_"), f"replica {machine.id}: {error}"
             machine.cluster.counts["blocks that proved nothing"] += 1
             sound, applied = False, []
-        for block in applied:
-            machine.stored(*block)
-        self._take(peer, before, blocks, sound=sound)
+        machine.durable(applied, partial(self._take, peer, before, blocks, sound=sound))
 
-    def _checked(self, raw: bytes) -> CheckedBlock:
-        """As the node does it in worker threads, against the membership of the height that is next."""
-        store = self._machine.ledger.store
-        membership = store.membership_at(Height(store.tip.height + 1))
-        return check_block(self._machine.cluster.consortium.genesis, membership, raw)
+    def _checked(self, blocks: Blocks) -> list[CheckedBlock]:
+        """Some blocks for one write, as far as it is known who seals them (M4), and up to the first that proves nothing.
+
+        Raises HuzhengError when that is the first one.
+        """
+        store, checked = self._machine.ledger.store, list[CheckedBlock]()
+        known = store.tip.height + self._machine.cluster.consortium.genesis.parameters.watermark_window
+        for _ in range(self._machine.cluster.random.randint(1, TOGETHER_BLOCKS)):
+            if not blocks or blocks[0][0] > known:
+                break
+            height, raw = blocks[0]
+            try:
+                block = check_block(self._machine.cluster.consortium.genesis, store.membership_at(height), raw)
+            except HuzhengError:
+                if not checked:
+                    raise
+                break
+            blocks.popleft()
+            checked.append(block)
+        return checked
 
     def _end(self, ended: FetchEnded) -> None:
         core, self._core = self._core, None

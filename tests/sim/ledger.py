@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from consensus.batching import BatchingPolicy
 from consensus.events import BatchVerdict, CheckBatch, Decided
-from consensus.follower import Follower
 from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer
@@ -16,7 +15,7 @@ from node.clock import NetworkClock
 from node.consortium import Consortium as StoredConsortium
 from node.ledger_worker import LedgerWorker
 from node.mempool import Mempool
-from node.seat import Core, Seat
+from node.seat import Seat
 from tests.sim.consortium import Consortium
 from tests.sim.storage import Disk, open_store
 
@@ -51,18 +50,6 @@ class Ledger:
         self.members = StoredConsortium(self.store)
         self.seat = Seat(self.genesis, self.store, replica, signers, accepts_lost_votes, POLICY)
         self.checked: dict[int, WellFormedBatch] = {}
-
-    # --- the place in consensus ---
-
-    def take_seat(self, *, at_start: bool) -> Core:
-        """The core for the next block."""
-        core = self.seat.take(self.now_ms(), at_start=at_start)
-        self.clock.follow(core.membership)
-        return core
-
-    def follow(self) -> Follower:
-        """Without a vote, whatever the chain says."""
-        return self.seat.follow(self.now_ms())
 
     def checkpoint(self) -> Checkpoint:
         """The last stored block."""
@@ -107,10 +94,9 @@ class Ledger:
             checked = None
         return self.worker.execute(decided.height, decided.batch, checked)
 
-    def stored(self, block: ExecutedBlock) -> bool:
-        """Takes note of a stored block; whether it changed the membership."""
+    def stored(self, block: ExecutedBlock) -> None:
+        """Takes note of a stored block."""
         for sequence in [sequence for sequence in self.checked if sequence <= block.height]:
             del self.checked[sequence]
         self.mempool.ordered([transaction.id for transaction in block.transactions])
         self.mempool.drop_expired(block.time_ms)
-        return self.members.stored(block)

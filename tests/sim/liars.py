@@ -12,6 +12,7 @@ from huzheng.v1 import block_pb2, consensus_pb2
 from consensus.events import Ready, Send
 from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, SEAL, Checkpoint, EnvelopeSigner, PeerPayload
 from ledger.crypto import Domain, Height, Seq, Signer, View, strict
+from node.seat import Core
 from tests.sim.machine import Machine
 
 
@@ -24,7 +25,7 @@ class Dishonest(Machine):
     def dies_now(self) -> bool:
         return False
 
-    def report(self, ready: Ready) -> None:
+    def report(self, ready: Ready, core: Core) -> None:
         """Nobody cares what a liar finds."""
 
     def told_ms(self) -> int:

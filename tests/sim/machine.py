@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,13 +11,11 @@ from huzheng.v1 import consensus_pb2
 from consensus.events import (
     BatchChecked,
     BlockExecuted,
-    BlockStored,
     Certified,
     CheckBatch,
     Decided,
     Event,
     GreetingReceived,
-    LastHeightKnown,
     PeerConnected,
     ProposeBatch,
     Ready,
@@ -28,13 +25,13 @@ from consensus.events import (
 )
 from consensus.replica import InvariantViolation, Replica
 from consensus.safety import SafetyViolation
-from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
 from ledger.crypto import Height, ReplicaId
 from ledger.errors import HuzhengError
 from node.clock import NetworkClock
 from node.forwarding import Forwarding
 from node.seat import Core
+from node.succession import Succession
 from tests.sim.consortium import START_MS, Request
 from tests.sim.fetching import Fetching
 from tests.sim.ledger import Ledger
@@ -68,7 +65,7 @@ class Machine:
         self.clock_off_ms = 0
         """How far its wall clock is ahead of the right time."""
         self.ledger: Ledger
-        self.core: Core
+        self.succession: Succession
 
     @classmethod
     def machines_of(cls, cluster: Cluster, replica: ReplicaId) -> list[Machine]:
@@ -97,15 +94,13 @@ class Machine:
             lambda: cluster.now_ms,
             accepts_lost_votes=self.accepts_lost_votes,
         )
-        self.events: deque[Event] = deque()
         self.awake = self.writing = False
-        self.turns = self.timer_ms = self.ledger_free_ms = 0
+        self.turns = self.timer_ms = self.ledger_free_ms = self.heard_ms = 0
         self.owed_since_ms: int | None = None
         self.deaf_until_ms: dict[ReplicaId, int] = {}
         self.fetching = Fetching(self)
-        self.core = self.ledger.take_seat(at_start=True)
+        self.succession = Succession(self.ledger.seat, self.ledger.members, self.clock, lambda: cluster.now_ms)
         cluster.checks.on_started(self)
-        self.last_height = self.ledger.members.last_height_of(self.core.membership.epoch)
         self.links = Links(cluster, self)
         self.forwarding = Forwarding(lambda: self.core, self.ledger.mempool, cluster.now_ms)
         cluster.clients.ask_again(self)
@@ -114,6 +109,11 @@ class Machine:
                 self.connected(peer)
                 peer.connected(self)
         self.wake()
+
+    @property
+    def core(self) -> Core:
+        """The one at work."""
+        return self.succession.core
 
     def survive(self, work: Callable[[], None]) -> None:
         """Does some work; the machine may die of it and comes back later."""
@@ -198,7 +198,7 @@ class Machine:
     # --- the loop of the daemon ---
 
     def post(self, event: Event) -> None:
-        self.events.append(event)
+        self.succession.events.append(event)
         self.wake()
 
     def wake(self) -> None:
@@ -212,8 +212,8 @@ class Machine:
         if self.writing:
             return
         now_ms = self.cluster.now_ms
-        while self.events:
-            self.step(self.events.popleft())
+        while self.succession.events:
+            self.step(self.succession.events.popleft())
         self.tell_what_is_owed()
         if now_ms >= self.core.next_deadline():
             self.core.step(TimePassed(), now_ms)
@@ -276,7 +276,7 @@ class Machine:
             self.ledger.store.write_votes(ready.votes)
             self.maybe_crash()
         self.act_on(ready, core)
-        self.report(ready)
+        self.report(ready, core)
         if self.writing:
             self.writing = False
             self.wake()
@@ -307,7 +307,7 @@ class Machine:
         self.forwarding.hand_over()
         self.wake()
 
-    def report(self, ready: Ready) -> None:
+    def report(self, ready: Ready, core: Core) -> None:
         self.cluster.checks.on_ready(self.id, ready)
         self.cluster.counts.update(trace.event for trace in ready.trace)
         for peer in ready.faulty:
@@ -315,7 +315,14 @@ class Machine:
         assert ready.diverged is None, f"replica {self.id} diverged"
         if ready.votes_lost:
             assert self.cluster.faults.loses_votes, f"replica {self.id} takes its votes for lost"
-            self.core = self.ledger.follow()
+            self.lose_vote(core)
+
+    def lose_vote(self, core: Core) -> None:
+        """The next epoch, if this one is over, may give it another key."""
+        if self.succession.is_past(core):
+            self.enter_epoch()
+        else:
+            self.succession.follow()
 
     # --- the ledger's thread ---
 
@@ -326,9 +333,9 @@ class Machine:
         self.later(self.ledger_free_ms - now_ms, work)
 
     def answer(self, core: Core, event: Event) -> None:
-        """What a core asked for; the next epoch's has not asked."""
-        if core is self.core:
-            self.post(event)
+        """What a core asked for."""
+        if self.succession.answer(core, event):
+            self.wake()
 
     def check(self, check: CheckBatch, core: Core) -> None:
         verdict = self.ledger.judge(check)
@@ -338,31 +345,42 @@ class Machine:
     def execute(self, decided: Decided, core: Core) -> None:
         block = self.ledger.execute(decided)
         if block is not None:
-            self.answer(core, BlockExecuted(block.height, block.block_hash))
+            self.done_in_thread(partial(self.answer, core, BlockExecuted(block.height, block.block_hash)))
 
     def store(self, certified: Certified) -> None:
         self.maybe_crash()
         block = self.ledger.worker.store(certified.height, certified.certificate)
         if block is not None:
-            self.stored(block, certified.certificate)
+            self.durable([(block, certified.certificate)])
 
-    def stored(self, block: ExecutedBlock, certificate: bytes) -> None:
-        """A block is durable: the core hears of it, and ends with its epoch's last one (M8)."""
-        changed = self.ledger.stored(block)
-        self.cluster.on_stored(self, block, certificate)
-        if changed:
-            self.last_height = self.ledger.members.last_height_of(self.core.membership.epoch)
-            if self.last_height is not None:
-                self.post(LastHeightKnown(self.last_height))
-        self.post(BlockStored(Checkpoint(block.height, block.block_hash, certificate)))
-        if self.last_height is not None and block.height >= self.last_height:
-            self.enter_epoch()
+    def durable(self, blocks: Sequence[tuple[ExecutedBlock, bytes]], then: Callable[[], None] = lambda: None) -> None:
+        """Blocks are on the disk; once the loop has heard of them, something goes on."""
+        for block, certificate in blocks:
+            self.cluster.on_stored(self, block, certificate)
+        self.done_in_thread(partial(self.stored, blocks, then))
+
+    def done_in_thread(self, tell: Callable[[], None]) -> None:
+        """The loop hears of the ledger's work in the order in which it was done, maybe later."""
+        now_ms, late_ms = self.cluster.now_ms, self.cluster.faults.loop_late_ms
+        if late_ms:
+            self.heard_ms = max(self.heard_ms, now_ms + self.cluster.random.randint(0, late_ms))
+            self.later(self.heard_ms - now_ms, tell)
+        else:
+            tell()
+
+    def stored(self, blocks: Sequence[tuple[ExecutedBlock, bytes]], then: Callable[[], None]) -> None:
+        """The core hears of stored blocks, and ends with its epoch's last one (M8)."""
+        for block, certificate in blocks:
+            self.ledger.stored(block)
+            self.succession.stored(block, certificate)
+            if self.succession.ends_with(block.height):
+                self.enter_epoch()
+        self.wake()
+        then()
 
     def enter_epoch(self) -> None:
         """The next block is another epoch's."""
-        self.report(self.core.ready())
-        self.core = self.ledger.take_seat(at_start=False)
-        self.last_height = self.ledger.members.last_height_of(self.core.membership.epoch)
+        self.succession.enter_epoch()
         self.owed_since_ms = None
         self.view_entered()
 

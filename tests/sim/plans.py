@@ -126,7 +126,9 @@ def plan_of(seed: int) -> Plan:
         tells_one=dice.random() < 0.5,
         real_signatures=dice.random() < 0.05,
     )
-    return _in_peace(plan) if dice.random() < 0.05 else plan
+    if dice.random() < 0.05:
+        return _in_peace(plan)
+    return replace(plan, faults=replace(faults, loop_late_ms=dice.choice((0, 0, 0, 30, 300))))
 
 
 def _in_peace(plan: Plan) -> Plan:
@@ -218,6 +220,7 @@ _SIMPLER: dict[str, Callable[[Faults], Faults]] = {
     "crash": lambda faults: replace(faults, crash=0.0),
     "write": lambda faults: replace(faults, max_write_ms=Faults().max_write_ms),
     "store": lambda faults: replace(faults, store_ms=0),
+    "late": lambda faults: replace(faults, loop_late_ms=0),
     "torn": lambda faults: replace(faults, torn=False),
 }
 

@@ -34,7 +34,7 @@ EXPECTED = (
         "replicas without a vote at the end",
     ),
     *("silences", "runs with slow disks", "views that proposed again", "views that chose between batches"),
-    *("results: REPEATED", "results: UNKNOWN_KEY", "results: VERSION_CONFLICT"),
+    *("runs with late loops", "results: REPEATED", "results: UNKNOWN_KEY", "results: VERSION_CONFLICT"),
     *("changes: add", "changes: remove", "changes: rekey"),
     *(f"liars: {name}" for name in LIARS_BY_NAME),
 )

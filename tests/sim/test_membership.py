@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
+from consensus.events import LastHeightKnown
 from consensus.replica import Replica
 from ledger.block import ExecutedBlock
 from tests.sim.backups import StaleChanger, Twin
@@ -85,9 +88,9 @@ def test_a_replica_that_slept_through_two_epochs_finds_its_place(seed: int) -> N
 class HeldUp(Machine):
     """Its loop waits for a slow disk from the block that decides a change on, until the epoch is over in the ledger's thread."""
 
-    def stored(self, block: ExecutedBlock, certificate: bytes) -> None:
-        super().stored(block, certificate)
-        if self.last_height is not None and not self.writing:
+    def stored(self, blocks: Sequence[tuple[ExecutedBlock, bytes]], then: Callable[[], None]) -> None:
+        super().stored(blocks, then)
+        if any(isinstance(event, LastHeightKnown) for event in self.succession.events):
             self.writing = True
             self.later(2_000, self.go_on)
 

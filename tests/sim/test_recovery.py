@@ -85,7 +85,7 @@ def test_with_just_enough_of_the_lost_ones_no_confirmed_block_is_lost(n: int, se
 
 def test_with_all_of_the_lost_ones_at_once_a_confirmed_block_may_be_lost() -> None:
     """So it does matter how many come back."""
-    cluster, lost = lose_too_many(4, 10)
+    cluster, lost = lose_too_many(4, 281)
     cluster.run_for(1_000)
     bring_back(cluster, lost)
     with pytest.raises(AssertionError, match=r"DIVERGED|a confirmed block is lost"):

@@ -393,6 +393,48 @@ MUTANTS = (
         "return sender not in context.ready.faulty and context.membership.member(sender) is not None",
         "return sender not in context.ready.faulty",
     ),
+    # --- from epoch to epoch ---
+    Mutant(
+        "end-of-another-epoch",
+        "M8",
+        "node/succession.py",
+        """        if changed:
+            self._last_height = self._consortium.last_height_of(self.core.membership.epoch)
+""",
+        """        if changed:
+            self._last_height = self._consortium.last_height_of(self._consortium.in_force.epoch)
+""",
+    ),
+    Mutant(
+        "end-of-the-epoch-not-told",
+        "M8",
+        "node/succession.py",
+        "self.events.append(LastHeightKnown(self._last_height))",
+        "pass",
+    ),
+    Mutant(
+        "epoch-left-one-block-late",
+        "M8",
+        "node/succession.py",
+        "return self._last_height is not None and height >= self._last_height",
+        "return self._last_height is not None and height > self._last_height",
+    ),
+    Mutant(
+        "answers-for-the-core-before",
+        "M8",
+        "node/succession.py",
+        """        if core is not self.core:
+            return False
+""",
+        "",
+    ),
+    Mutant(
+        "blocks-for-the-core-before",
+        "M8",
+        "node/succession.py",
+        "if isinstance(event, FromPeer | PeerConnected)]",
+        "]",
+    ),
     # --- the ledger ---
     Mutant(
         "transactions-executed-twice",
