@@ -9,6 +9,8 @@ import pytest
 from consensus.events import LastHeightKnown
 from consensus.replica import Replica
 from ledger.block import ExecutedBlock
+from ledger.block_apply import check_block
+from ledger.crypto import Height
 from tests.sim.backups import StaleChanger, Twin
 from tests.sim.cluster import Cluster
 from tests.sim.faults import Faults
@@ -110,6 +112,47 @@ def test_an_epoch_may_end_before_the_core_hears_of_its_end(seed: int) -> None:
     wanted = requests(cluster, 30)
     submit_over(cluster, wanted, 5_000)
     cluster.run_until(lambda: governor.is_done and cluster.everywhere(wanted), 60_000)
+    finish(cluster)
+
+
+class Deaf(Machine):
+    """Its loop hears of nothing that the ledger's thread does, until it is told all at once."""
+
+    def boot(self) -> None:
+        self.untold: list[Callable[[], None]] = []
+        self.is_deaf = True
+        super().boot()
+
+    def done_in_thread(self, tell: Callable[[], None]) -> None:
+        if self.is_deaf:
+            self.untold.append(tell)
+        else:
+            super().done_in_thread(tell)
+
+    def listen(self) -> None:
+        self.is_deaf = False
+        for tell in self.untold:
+            tell()
+
+
+def test_epochs_may_end_in_the_ledgers_thread_before_the_loop_hears_of_the_change() -> None:
+    cluster = Cluster(0, 4, Faults(max_delay_ms=20), followers=[5], watermark_window=4, kinds={4: Deaf})
+    away, other = cluster.machine(4), cluster.machine(1)
+    away.up = False
+    governor = Governor(cluster, [Change(ADD, 5), Change(REKEY, 2)])
+    cluster.run_until(lambda: other.core.membership.epoch == 2, 60_000)
+    away.start()
+    genesis, store = cluster.consortium.genesis, away.ledger.store
+    for raw in other.serve(1, other.height):
+        membership = store.membership_at(Height(store.tip.height + 1))
+        away.durable(away.ledger.worker.apply([check_block(genesis, membership, raw)]))
+    assert away.core.membership.epoch == 0
+    assert isinstance(away, Deaf)
+    away.listen()
+    assert away.core.membership.epoch == 2
+    wanted = requests(cluster, 5)
+    submit_over(cluster, wanted, 1_000)
+    cluster.run_until(lambda: governor.is_done and cluster.everywhere(wanted), 30_000)
     finish(cluster)
 
 

@@ -419,22 +419,6 @@ MUTANTS = (
         "return self._last_height is not None and height >= self._last_height",
         "return self._last_height is not None and height > self._last_height",
     ),
-    Mutant(
-        "answers-for-the-core-before",
-        "M8",
-        "node/succession.py",
-        """        if core is not self.core:
-            return False
-""",
-        "",
-    ),
-    Mutant(
-        "blocks-for-the-core-before",
-        "M8",
-        "node/succession.py",
-        "if isinstance(event, FromPeer | PeerConnected)]",
-        "]",
-    ),
     # --- the ledger ---
     Mutant(
         "transactions-executed-twice",
