@@ -37,6 +37,7 @@ from node.off_loop import Parts
 from node.peer_book import PeerBook
 from node.peers import Peer, Peers
 from node.queries import Queries
+from node.rebuild import finish_interrupted
 from node.runtime import Runtime
 from node.seat import Seat
 from node.server import Services, build_server, listen, max_message_bytes, raise_file_limit
@@ -81,6 +82,7 @@ def open_node(config: NodeConfig) -> Opened:
     self_test()
     genesis = read_genesis(config.node.genesis)
     signers = _load_signers(config, genesis)
+    finish_interrupted(config.node.data)
     store = ChainStore.open(config.node.data, genesis)
     try:
         consortium = Consortium(store)

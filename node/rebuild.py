@@ -4,6 +4,8 @@ The new one grows beside the old one, which is put aside, never deleted, once th
 it was. What was signed is in the old database alone. If that can be read, its vote log is taken over, which is safe because the new database
 has at least the height of the old one: whatever the old log had trimmed is at or below it, where nothing is signed any more (C10).
 Otherwise nobody knows what its key has signed, and the new log says that the key has ended (C18): the node follows without a vote.
+
+Once whole it has a name of its own, so that a power failure between putting the old one aside and taking its place costs nothing.
 """
 
 from __future__ import annotations
@@ -70,7 +72,11 @@ def rebuild(config: NodeConfig, genesis: Genesis, on_progress: OnProgress) -> Re
         HuzhengError: REBUILD_INCOMPLETE; STORE_LOCKED if the node runs; other STORE_… of which the database is not the cause; TLS_….
     """
     data = config.node.data
-    growing = data.with_name(data.name + ".rebuilding")
+    finish_interrupted(data)
+    growing, whole = data.with_name(data.name + ".rebuilding"), _whole(data)
+    if whole.exists():
+        # The old one was not put aside, and the node may have signed more with it since.
+        whole.rename(growing)
     with ExitStack() as stack:
         old, reason = _open_old(data, genesis)
         if old is not None:
@@ -86,9 +92,9 @@ def rebuild(config: NodeConfig, genesis: Genesis, on_progress: OnProgress) -> Re
         votes, reason = _take_over_votes(old, new, ReplicaId(config.node.replica), reason)
         differs_from = None if old is None else _first_difference(old, new)
         tip = new.tip
+    _rename(growing, whole)
     aside = _put_aside(data) if data.exists() else None
-    growing.rename(data)
-    sync_directory(data.parent)
+    _rename(whole, data)
     return Rebuilt(tip.height, tip.block_hash, fetched, taken_over, aside, votes, reason, differs_from)
 
 
@@ -207,10 +213,25 @@ def _take_over_votes(
 # --- directories ---
 
 
+def finish_interrupted(data: Path) -> None:
+    """Puts a database in its place that is whole, with its votes, while the old one is aside already."""
+    if _whole(data).exists() and not data.exists():
+        _rename(_whole(data), data)
+
+
+def _whole(data: Path) -> Path:
+    return data.with_name(data.name + ".rebuilt")
+
+
+def _rename(old: Path, new: Path) -> None:
+    old.rename(new)
+    sync_directory(new.parent)
+
+
 def _put_aside(data: Path) -> Path:
     day = f"{datetime.now(UTC):%Y-%m-%d}"
     aside = next(path for path in _names(data, day) if not path.exists())
-    data.rename(aside)
+    _rename(data, aside)
     return aside
 
 

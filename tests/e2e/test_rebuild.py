@@ -101,6 +101,38 @@ def test_a_node_that_diverged_is_rebuilt_and_votes_as_before(network: LocalNetwo
     assert '"replica stopped voting"' not in node.log.read_text()[seen:]
 
 
+def test_a_rebuild_that_lost_power_before_its_last_step_is_finished_by_the_start(
+    network: LocalNetwork, workload: Workload
+) -> None:
+    node = network.nodes["tax"]
+    node.stop()
+    report = rebuild(node)
+    assert report["votes_kept"]
+    # The old one was put aside, and the new one did not come to its place.
+    node.data.rename(node.data.with_name("data.rebuilt"))
+    seen = len(node.log.read_text())
+    node.start()
+    node.wait_ready()
+    assert node.height() >= report["height"]
+    assert '"replica stopped voting"' not in node.log.read_text()[seen:]
+
+
+def test_a_rebuild_that_lost_power_before_the_old_one_was_put_aside_is_done_again(network: LocalNetwork) -> None:
+    node = network.nodes["tax"]
+    node.stop()
+    shutil.copytree(node.data, node.data.with_name("data.rebuilt"))
+    node.start()
+    node.wait_ready()
+    node.stop()
+    before = len(list(node.directory.glob("data.before-*")))
+    report = rebuild(node)
+    assert report["votes_kept"]
+    assert report["differs_from"] is None
+    assert len(list(node.directory.glob("data.*"))) == before + 1
+    node.start()
+    node.wait_ready()
+
+
 def test_a_damaged_database_is_rebuilt_and_votes_again_only_when_that_is_decided(
     network: LocalNetwork, workload: Workload
 ) -> None:
