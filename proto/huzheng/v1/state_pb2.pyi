@@ -118,3 +118,40 @@ class EpochState(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EpochState: _TypeAlias = EpochState  # noqa: Y015
+
+@_typing.final
+class StateProof(_message.Message):
+    """That a path has a digest in the state tree, or that it is not there (docs/protocol.md K4)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPTH_FIELD_NUMBER: _builtins.int
+    OCCUPIED_FIELD_NUMBER: _builtins.int
+    SIBLINGS_FIELD_NUMBER: _builtins.int
+    OTHER_PATH_FIELD_NUMBER: _builtins.int
+    OTHER_DIGEST_FIELD_NUMBER: _builtins.int
+    depth: _builtins.int
+    """How many levels below the root the subtree is in which the path ends."""
+    occupied: _builtins.bytes
+    """A bit for each of these levels, from the root on and from the most significant on: whether the sibling there has keys."""
+    siblings: _builtins.bytes
+    """The hashes of those siblings, from the root on, one after the other."""
+    other_path: _builtins.bytes
+    """The one key of that subtree, if it is another one."""
+    other_digest: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        depth: _builtins.int = ...,
+        occupied: _builtins.bytes = ...,
+        siblings: _builtins.bytes = ...,
+        other_path: _builtins.bytes = ...,
+        other_digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "occupied", b"occupied", "other_digest", b"other_digest", "other_path", b"other_path", "siblings", b"siblings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StateProof: _TypeAlias = StateProof  # noqa: Y015
