@@ -11,6 +11,7 @@ from ledger.crypto import Signer, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.membership_change import approve, check_approval, read_change
+from node.authority import sound_authority
 from node.private_file import read_file, replace_file, write_new_file
 
 
@@ -43,9 +44,10 @@ def add_approval(path: Path, genesis: Genesis, department: str, signer: Signer) 
     """Approves a change in the name of a department; the file has it from then on.
 
     Raises:
-        HuzhengError: as `read_changes`; FILE_ACCESS.
+        HuzhengError: as `read_changes`; TLS_FILE_INVALID for a department with a CA that no node would rely on; FILE_ACCESS.
     """
     operation = read_changes([path], genesis)
+    _check_authorities(path, read_change(operation.change, genesis))
     approvals = {approval.department: approval for approval in operation.approvals}
     approvals[department] = approve(operation.change, department, signer)
     approved = _joined(operation.change, approvals)
@@ -54,6 +56,14 @@ def add_approval(path: Path, genesis: Genesis, department: str, signer: Signer) 
     except OSError as error:
         raise HuzhengError(Code.FILE_ACCESS, f"{path}: {error.strerror}") from None
     return approved
+
+
+def _check_authorities(path: Path, change: pb.MembershipChange) -> None:
+    """Not a rule of the chain (M2), so that whoever approves has to see to it."""
+    for action in change.actions:
+        department = action.add_department
+        if action.HasField("add_department") and sound_authority(department.ca_certificate) is None:
+            raise HuzhengError(Code.TLS_FILE_INVALID, f"{path}: CA certificate of {department.id}")
 
 
 def _joined(change: bytes, approvals: Mapping[str, pb.Approval]) -> pb.ChangeMembership:

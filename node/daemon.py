@@ -210,14 +210,20 @@ class Daemon:
     async def _watch(self) -> None:
         """Keeps gRPC's standard health service in step with readiness, the links with node.toml, and an eye on the clock."""
         while True:
-            if self._book.reread():
-                log.info("peers read again")
-                self.peers.update(self._book.peers())
-            self._clock_watch.look(monotonic_ms())
-            serving = health_pb2.HealthCheckResponse.SERVING
-            waiting = health_pb2.HealthCheckResponse.NOT_SERVING
-            await self._health.set("", waiting if self.status.not_ready() else serving)
+            try:
+                await self._look_around()
+            except Exception as error:
+                log.error("internal error", exc_info=error)
             await asyncio.sleep(HEALTH_INTERVAL_S)
+
+    async def _look_around(self) -> None:
+        serving = health_pb2.HealthCheckResponse.SERVING
+        waiting = health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set("", waiting if self.status.not_ready() else serving)
+        self._clock_watch.look(monotonic_ms())
+        if self._book.reread():
+            log.info("peers read again")
+            self.peers.update(self._book.peers())
 
     def _build_server(self) -> grpc.aio.Server:
         genesis, limits = self._opened.genesis, self._opened.config.limits
@@ -233,7 +239,15 @@ class Daemon:
         return {self._opened.config.node.department: self._own_authority, **self._opened.consortium.authorities}
 
     def _on_membership(self) -> None:
-        """A block changed who belongs to the consortium or who is to vote: who may call, and whom to call."""
+        """A block changed who belongs to the consortium or who is to vote."""
+        try:
+            self._meet_members()
+        except Exception as error:
+            # What somebody put on the chain must not end this replica's voting.
+            log.error("membership not taken over", exc_info=error)
+
+    def _meet_members(self) -> None:
+        """Who may call, and whom to call."""
         self._authorities = self._known_authorities()
         self._callers.replace(self._authorities)
         self._roots.replace(self._authorities.values())

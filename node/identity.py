@@ -18,10 +18,10 @@ from threading import Lock
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
+from node.authority import sound_authority
 
 CACHED_CALLERS = 4096
 _URI = re.compile(r"urn:huzheng:([a-z][a-z0-9-]{1,31}):([a-z]+):([a-z0-9][a-z0-9._-]{0,63})")
@@ -94,7 +94,7 @@ class CallerDirectory:
 
     def replace(self, ca_certificates: Mapping[str, bytes]) -> None:
         """The departments from now on. A CA that can't be read lets nobody in: a department may have joined with one."""
-        read = {department: _authority(der) for department, der in sorted(ca_certificates.items())}
+        read = {department: sound_authority(der) for department, der in sorted(ca_certificates.items())}
         with self._lock:
             self._authorities = {department: ca for department, ca in read.items() if ca is not None}
             self._known.clear()
@@ -137,7 +137,7 @@ class CallerDirectory:
     def _verify(self, pem: bytes) -> tuple[Caller, float]:
         try:
             leaf = x509.load_pem_x509_certificate(pem)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             raise HuzhengError(Code.CALLER_UNKNOWN, "the client certificate cannot be read") from None
         issuers = [department for department, ca in self._authorities.items() if is_issued_by(leaf, ca)]
         if not issuers:
@@ -148,18 +148,12 @@ class CallerDirectory:
         return caller, leaf.not_valid_after_utc.timestamp()
 
 
-def _authority(der: bytes) -> x509.Certificate | None:
-    try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError:
-        return None
-
-
 def is_issued_by(leaf: x509.Certificate, authority: x509.Certificate) -> bool:
     """Whether the authority's key signed the leaf itself. Says nothing of dates and uses."""
     try:
         leaf.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except Exception:
+        # Of many kinds: an algorithm that is not known, a key that is none, a signature that does not hold.
         return False
     return True
 
@@ -174,7 +168,7 @@ def caller_named_in(leaf: x509.Certificate) -> Caller:
     try:
         alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = alternative.get_values_for_type(x509.UniformResourceIdentifier)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         raise HuzhengError(Code.CALLER_NAME_INVALID, "no readable subject alternative name") from None
     match = _URI.fullmatch(uris[0]) if len(uris) == 1 else None
     if match is None:

@@ -17,12 +17,13 @@ from msgspec import Meta, Struct
 
 from ledger.crypto import ReplicaId, Suite, suite_named
 from ledger.errors import Code, HuzhengError
+from node.authority import check_authority
 from node.config import DepartmentId
 from node.identity import Caller, Role
 from node.keyfile import KeyKind, create_key_file
 from node.network_plan import DepartmentPlan, NetworkPlan
 from node.network_texts import AUTHORITY_README
-from node.pki import LEAF_DAYS, Authority, check_authority, issue, new_authority
+from node.pki import LEAF_DAYS, Authority, issue, new_authority
 from node.private_file import read_file, write_new_file
 
 PublicKeyHex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]

@@ -31,6 +31,8 @@ _TAG_EPOCH = 0x10
 """The one number that may follow them: a greeting's epoch."""
 _TAGS_LARGE = b"\x0a\x12\x3a"
 """Proposals, envelopes (of which consensus limits the body by its kind) and batches found: one large text of bytes in each."""
+_EMPTY = (b"", bytes((_TAG_FORWARDED, 0)))
+"""No kind at all, and no transactions: they cost work and say nothing. A greeting or status may well be empty."""
 _MAX_VARINT_BYTES = 5
 _MAX_NUMBER_BYTES = 10
 
@@ -57,6 +59,8 @@ def read_block(raw: bytes) -> bytes:
 
 
 def _read_message(raw: bytes) -> replica_service_pb2.PeerMessage:
+    if raw in _EMPTY:
+        raise HuzhengError(Code.INVALID_REQUEST, "an empty message")
     if raw and raw[0] in _MAX_PARTS:
         for _ in _parts(_only_field(raw), _MAX_PARTS[raw[0]]):
             pass

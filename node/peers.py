@@ -203,18 +203,20 @@ class Link:
         started_ms = monotonic_ms()
         self._admission.opened(started_ms)
         # Several may come at once, and each waits for the one before.
-        while self._stream is not None:
+        while self._stream is not None and not self._stream.done():
             self._stream.cancel()
             await asyncio.wait([self._stream])
+        if self._ended:
+            # While it waited.
+            raise HuzhengError(Code.NOT_READY, "no link to this peer any more")
         self._fault = None
         task = self._stream = asyncio.ensure_future(self._carry(incoming, write))
         try:
             # Not `await task`: when the stream is ended from here the call has to return, not to look cancelled.
             await asyncio.wait([task])
         finally:
+            # The next stream waits for its end.
             task.cancel()
-            if self._stream is task:
-                self._stream = None
             self._admission.closed(monotonic_ms() - started_ms)
         fault = self._fault
         if not task.cancelled():
@@ -245,11 +247,12 @@ class Link:
             raise
         finally:
             self.connected = False
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             log.info("peer lost", peer=self.peer.replica)
             self._handler.on_peer_lost(self.peer.replica)
+            for task in tasks:
+                task.cancel()
+            # Last: where a fault has ended this task, it raises.
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read_all(self, incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]]) -> None:
         async for group in incoming:

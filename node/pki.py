@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -108,31 +107,6 @@ def read_authority(department: str, certificate_pem: bytes, key_pem: bytes, pass
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise HuzhengError(Code.TLS_KEY_MISMATCH, f"CA of {department}")
     return Authority(department, certificate, key)
-
-
-def check_authority(pem: bytes, what: str, now: datetime) -> x509.Certificate:
-    """A CA certificate that a genesis may hold: self-signed, allowed to issue, valid now, with a key gRPC can use.
-
-    `what` names its origin in errors.
-
-    Raises:
-        HuzhengError: TLS_FILE_INVALID.
-    """
-    try:
-        certificate = x509.load_pem_x509_certificate(pem)
-        certificate.verify_directly_issued_by(certificate)
-        extensions = certificate.extensions
-        is_ca = extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        may_sign = extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension):
-        raise HuzhengError(Code.TLS_FILE_INVALID, f"{what}: not a self-signed CA certificate") from None
-    if not (is_ca and may_sign):
-        raise HuzhengError(Code.TLS_FILE_INVALID, f"{what}: the certificate may not issue others")
-    if not isinstance(certificate.public_key(), ec.EllipticCurvePublicKey):
-        raise HuzhengError(Code.TLS_FILE_INVALID, f"{what}: the CA's key is not an ECDSA key")
-    if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
-        raise HuzhengError(Code.TLS_FILE_INVALID, f"{what}: the CA certificate is not valid today")
-    return certificate
 
 
 def issue(authority: Authority, holder: Caller, now: datetime, days: int = LEAF_DAYS) -> Leaf:

@@ -73,10 +73,7 @@ def rebuild(config: NodeConfig, genesis: Genesis, on_progress: OnProgress) -> Re
     """
     data = config.node.data
     finish_interrupted(data)
-    growing, whole = data.with_name(data.name + ".rebuilding"), _whole(data)
-    if whole.exists():
-        # The old one was not put aside, and the node may have signed more with it since.
-        whole.rename(growing)
+    growing, whole = _growing(data), _whole(data)
     with ExitStack() as stack:
         old, reason = _open_old(data, genesis)
         if old is not None:
@@ -214,9 +211,18 @@ def _take_over_votes(
 
 
 def finish_interrupted(data: Path) -> None:
-    """Puts a database in its place that is whole, with its votes, while the old one is aside already."""
-    if _whole(data).exists() and not data.exists():
-        _rename(_whole(data), data)
+    """Puts a database in its place that is whole, with its votes, while the old one is aside already.
+
+    While the old one is not aside, the node may sign more with it: then the new one has to be made whole again. To be called
+    before anything is signed, so that a copy of a vote log that is not the newest never takes the place of one.
+    """
+    if not _whole(data).exists():
+        return
+    _rename(_whole(data), _growing(data) if data.exists() else data)
+
+
+def _growing(data: Path) -> Path:
+    return data.with_name(data.name + ".rebuilding")
 
 
 def _whole(data: Path) -> Path:

@@ -120,8 +120,8 @@ class Runtime:
             if self.core.membership.member(peer) is not None:
                 self._clock.heard(peer, message.clock.clock_ms)
         elif which == "forwarded":
-            if isinstance(self.core, Follower):
-                # It has nobody to propose to.
+            if isinstance(self.core, Follower) or self.core.membership.member(peer) is None:
+                # Who has no vote takes no transactions in (M9), and has none to hand on.
                 return
             room = self._admitting.setdefault(peer, asyncio.Semaphore(FORWARDS_AT_ONCE))
             await room.acquire()

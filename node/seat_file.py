@@ -21,10 +21,10 @@ from ledger.crypto import Signer
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.membership_change import build_seat, check_seat
+from node.authority import check_authority
 from node.config import DepartmentId
 from node.member import Member, PublicKeyHex
 from node.network_plan import DepartmentPlan, Name
-from node.pki import check_authority
 from node.private_file import read_file, write_new_file
 
 

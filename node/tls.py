@@ -11,12 +11,14 @@ from threading import Lock
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from ledger.errors import Code, HuzhengError
+from node.authority import check_authority, sound_authority
 from node.config import TlsSection
 from node.identity import Caller, caller_named_in, is_issued_by
-from node.pki import check_authority, server_name
+from node.pki import server_name
 from node.private_file import read_file, read_private_file
 
 WARN_BEFORE = timedelta(days=30)
@@ -142,8 +144,9 @@ class ClientRoots:
         self.replace(ca_certificates)
 
     def replace(self, ca_certificates: Iterable[bytes]) -> None:
-        """For connections from now on. What can't be read lets nobody in."""
-        self.pem = b"".join(filter(None, map(_readable_pem, ca_certificates)))
+        """For connections from now on. One that is not sound lets nobody in."""
+        sound = filter(None, map(sound_authority, ca_certificates))
+        self.pem = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in sound)
 
 
 def server_credentials(files: TlsFiles, roots: ClientRoots) -> grpc.ServerCredentials:
@@ -209,24 +212,17 @@ def own_authority(tls: TlsSection, department: str, known: Mapping[str, bytes]) 
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
-def _readable_pem(der: bytes) -> bytes | None:
-    try:
-        return _pem(der)
-    except ValueError:
-        return None
-
-
 def _parse_certificate(path: Path, pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise HuzhengError(Code.TLS_FILE_INVALID, f"{path}: not a certificate in PEM") from None
 
 
 def _public_key_of(path: Path, pem: bytes) -> object:
     try:
         return serialization.load_pem_private_key(pem, None).public_key()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise HuzhengError(Code.TLS_FILE_INVALID, f"{path}: not an unencrypted private key in PEM") from None
 
 

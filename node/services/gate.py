@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -107,11 +108,10 @@ class Gate(_Interceptor):
             if self._in_hand[share] >= self._max_calls:
                 raise HuzhengError(Code.OVERLOADED, "too many calls of the department at once")
             self._in_hand[share] += 1
+            # Not when it is answered: a caller who does not read the answer keeps the call open.
+            context.add_done_callback(partial(self._leave, share))  # type: ignore[arg-type]  # the stubs name its argument
             _caller.set(caller)
-            try:
-                yield share
-            finally:
-                self._in_hand[share] -= 1
+            yield share
         except HuzhengError as error:
             outcome = str(error.code)
             await abort(context, error)
@@ -128,6 +128,10 @@ class Gate(_Interceptor):
             self._metrics.calls_in_hand.dec()
             self._metrics.calls.labels(method, outcome).inc()
             self._metrics.call_seconds.labels(method).observe((monotonic_ms() - started_ms) / 1000)
+
+    def _leave(self, share: _Share, _context: Context) -> None:
+        """The call is over, its answer sent or given up."""
+        self._in_hand[share] -= 1
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         decode = handler.request_deserializer or bytes

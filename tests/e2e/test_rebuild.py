@@ -123,6 +123,8 @@ def test_a_rebuild_that_lost_power_before_the_old_one_was_put_aside_is_done_agai
     shutil.copytree(node.data, node.data.with_name("data.rebuilt"))
     node.start()
     node.wait_ready()
+    # What the node signs from now on is not in that copy: it must never take the place of a vote log.
+    assert not node.data.with_name("data.rebuilt").exists()
     node.stop()
     before = len(list(node.directory.glob("data.before-*")))
     report = rebuild(node)

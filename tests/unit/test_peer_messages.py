@@ -72,7 +72,16 @@ def test_what_correct_replicas_send_is_read() -> None:
     ]
     assert read_group(group(*messages)) == messages
     assert read_group(b"") == []
-    assert len(read_group(b"\x0a\x00" * MAX_GROUP_MESSAGES)) == MAX_GROUP_MESSAGES
+    small = replica_service_pb2.PeerMessage(clock=replica_service_pb2.PeerClock())
+    assert len(read_group(group(*[small] * MAX_GROUP_MESSAGES))) == MAX_GROUP_MESSAGES
+    bare = replica_service_pb2.PeerMessage(greeting=consensus_pb2.Greeting())
+    assert read_group(group(bare)) == [bare]
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x22\x00"], ids=["of no kind", "without transactions"])
+def test_an_empty_message_is_refused(raw: bytes) -> None:
+    with pytest.raises(HuzhengError, match="an empty message"):
+        read_group(field(0x0A, raw))
 
 
 def test_a_message_of_a_later_version_is_read_as_none() -> None:

@@ -72,6 +72,34 @@ def test_of_many_streams_at_once_one_stays(monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("turns", range(5))
+def test_a_stream_that_waits_for_the_one_before_does_not_outlive_the_link(turns: int) -> None:
+    async def scenario() -> None:
+        listener = Listener()
+        link = new_link(listener)
+        first = asyncio.ensure_future(link.run(silent(), swallow))
+        await asyncio.sleep(0.01)
+        second = asyncio.ensure_future(link.run(silent(), swallow))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        link.end()
+        async with asyncio.timeout(5):
+            await asyncio.gather(first, second, return_exceptions=True)
+        assert listener.up == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_peer_whose_message_can_not_be_read_is_lost() -> None:
+    async def scenario() -> None:
+        listener = Listener()
+        with pytest.raises(HuzhengError, match="hostile"):
+            await new_link(listener).run(faulty(), swallow)
+        assert (listener.streams, listener.up) == (1, 0)
+
+    asyncio.run(scenario())
+
+
 def test_a_peer_that_connects_again_and_again_has_to_wait() -> None:
     async def scenario() -> None:
         listener = Listener()

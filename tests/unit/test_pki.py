@@ -15,9 +15,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ledger.errors import Code, HuzhengError
 from node import identity
+from node.authority import sound_authority
 from node.identity import Caller, CallerDirectory, Role
 from node.pki import Authority, Leaf, issue, leaf_builder, new_authority, read_authority, server_name
-from node.tls import TlsFiles, load_material
+from node.tls import ClientRoots, TlsFiles, load_material
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLANNING = new_authority("planning", "规划和自然资源委员会", NOW)
@@ -199,6 +200,29 @@ def test_an_unreadable_ca_lets_nobody_in_and_shuts_nobody_else_out() -> None:
     pem = issue(TAX, CLERK, NOW).certificate_pem
     directory = CallerDirectory({**AUTHORITIES, "joined": b"no certificate"}, NOW.timestamp)
     assert directory.identify_certificate(pem) == CLERK
+
+
+def changed(der: bytes, old: str, new: str) -> bytes:
+    assert bytes.fromhex(old) in der
+    return der.replace(bytes.fromhex(old), bytes.fromhex(new), 1)
+
+
+UNSOUND = {
+    "of another version": changed(TAX.certificate_der, "a003020102", "a003020101"),
+    "on a curve that nobody knows": changed(TAX.certificate_der, "06082a8648ce3d030107", "06082a8648ce3d03017f"),
+    "with an extension not in DER": changed(TAX.certificate_der, "30060101ff", "30060101fe"),
+    "cut short": TAX.certificate_der[:-1],
+    "no certificate": b"CA",
+}
+
+
+@pytest.mark.parametrize("der", UNSOUND.values(), ids=UNSOUND)
+def test_a_ca_that_is_not_sound_spoils_nothing_for_others(der: bytes) -> None:
+    assert sound_authority(TAX.certificate_der) is not None
+    assert sound_authority(der) is None
+    directory = CallerDirectory({"court": der, **AUTHORITIES}, NOW.timestamp)
+    assert directory.identify_certificate(issue(TAX, CLERK, NOW).certificate_pem) == CLERK
+    assert ClientRoots([der, *AUTHORITIES.values()]).pem == ClientRoots(AUTHORITIES.values()).pem
 
 
 def test_departments_come_and_change_while_the_node_runs() -> None:
