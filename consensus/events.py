@@ -71,6 +71,8 @@ class BatchChecked:
 
     sequence: Seq
     batch_digest: bytes
+    proposer: ReplicaId
+    """Whose proposal was judged: a view's primary may propose the bytes that another's proposed in the view before."""
     verdict: BatchVerdict
 
 

@@ -110,7 +110,10 @@ class Ordering:
     def on_batch_checked(self, event: BatchChecked) -> None:
         """The ledger's verdict on a batch (C5)."""
         slot = self._context.window.get(event.sequence)
-        if slot is None or slot.pre_prepare is None or slot.pre_prepare.batch_digest != event.batch_digest:
+        if slot is None or slot.pre_prepare is None:
+            return
+        judged = (event.batch_digest, event.proposer)
+        if (slot.pre_prepare.batch_digest, slot.pre_prepare.replica) != judged:
             return
         if slot.proposal is not Proposal.CHECKING:
             return

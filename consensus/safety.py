@@ -124,8 +124,19 @@ class SafetyRules:
             return content.height <= self._stored or content.height in self._seals
         if not isinstance(content, Vote) or content.sequence <= self._stored:
             return True
+        if content.kind == PRE_PREPARE and self._proposed_again(content):
+            return True
         votes = self._commits if content.kind == COMMIT else self._accepted
         return (content.sequence, content.view) in votes
+
+    def _proposed_again(self, pre_prepare: Vote) -> bool:
+        """Whether it may have been signed in a NEW-VIEW of this replica: it enters the log with that, and by itself only when its slot opens.
+
+        That of a view before is no longer there; what came to the log since shows that nothing of that view was lost.
+        """
+        if self._new_view is not None and self._new_view.view == pre_prepare.view:
+            return pre_prepare.envelope in self._new_view.pre_prepares
+        return pre_prepare.view < self._view
 
     # --- votes ---
 

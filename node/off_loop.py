@@ -101,7 +101,7 @@ class OffLoop:
         else:
             verdict = self._judge_fresh(batch, check.proposer)
             self._checked[check.sequence] = batch
-        self._answer(core, BatchChecked(check.sequence, check.batch_digest, verdict))
+        self._answer(core, BatchChecked(check.sequence, check.batch_digest, check.proposer, verdict))
 
     def _judge_fresh(self, batch: WellFormedBatch, proposer: ReplicaId) -> BatchVerdict:
         """T5."""

@@ -202,8 +202,11 @@ class OneReplica:
         envelope = vote_of(by, PRE_PREPARE, sequence, name, view).envelope
         return self.feed(ProposalReceived(ReplicaId(sender or by), envelope, batch_of(name)))
 
-    def checked(self, name: str, sequence: int = 1, verdict: BatchVerdict = BatchVerdict.VALID) -> Lines:
-        return self.feed(BatchChecked(Seq(sequence), digest_of(name), verdict))
+    def checked(
+        self, name: str, sequence: int = 1, verdict: BatchVerdict = BatchVerdict.VALID, by: int | None = None
+    ) -> Lines:
+        proposer = self.core.primary if by is None else ReplicaId(by)
+        return self.feed(BatchChecked(Seq(sequence), digest_of(name), proposer, verdict))
 
     def early(self, name: str, sequence: int = 1) -> Lines:
         return self.checked(name, sequence, BatchVerdict.EARLY)

@@ -340,7 +340,7 @@ class Machine:
     def check(self, check: CheckBatch, core: Core) -> None:
         verdict = self.ledger.judge(check)
         self.cluster.counts[f"proposals {verdict.name.lower()}"] += 1
-        self.answer(core, BatchChecked(check.sequence, check.batch_digest, verdict))
+        self.answer(core, BatchChecked(check.sequence, check.batch_digest, check.proposer, verdict))
 
     def execute(self, decided: Decided, core: Core) -> None:
         block = self.ledger.execute(decided)

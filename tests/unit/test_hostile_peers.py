@@ -115,7 +115,7 @@ def test_a_flood_of_statuses_gets_few_answers() -> None:
     for sequence in range(1, 5):
         pre_prepare = vote(PRIMARY, PRE_PREPARE, sequence, digest_of(BATCH)).envelope
         replica.step(ProposalReceived(PRIMARY, pre_prepare, BATCH), 1)
-        replica.step(BatchChecked(Seq(sequence), digest_of(BATCH), BatchVerdict.VALID), 1)
+        replica.step(BatchChecked(Seq(sequence), digest_of(BATCH), replica.primary, BatchVerdict.VALID), 1)
     replica.ready()
     asks = consensus_pb2.ReplicaStatus(stored_height=0)
     for now_ms in range(5_000, 6_000):

@@ -21,6 +21,7 @@ from ledger.receipt import verify_receipt
 from ledger.rules import RULES, Rules
 from ledger.store import ChainStore, Place, RecordPlace
 from ledger.transaction import check_batch, check_transaction
+from node.change_file import add_approval, write_change
 from node.receipts import record_receipt, transaction_receipt
 from tests.builders import Chain, Consortium
 from tests.memberships import (
@@ -454,3 +455,15 @@ def test_software_without_the_version_agrees_up_to_the_last_block_before_and_sto
         new.consortium.genesis, old.state, old.tip, check_batch(b"", new.consortium.genesis, lambda _: None)
     )
     assert upgraded.block_hash == new.tip.block_hash
+
+
+def test_nobody_approves_a_department_whose_ca_no_node_would_rely_on(tmp_path: Path) -> None:
+    """The chain does not judge it (M2)."""
+    consortium = changeable()
+    file = tmp_path / "change"
+    write_change(file, build_change(consortium.genesis, 0, consortium.now_ms, [add_department(consortium)]))
+    before = file.read_bytes()
+    with pytest.raises(HuzhengError, match="CA certificate of water") as refused:
+        add_approval(file, consortium.genesis, "tax", consortium.signer("tax admin"))
+    assert refused.value.code is Code.TLS_FILE_INVALID
+    assert file.read_bytes() == before

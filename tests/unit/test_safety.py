@@ -200,6 +200,22 @@ def test_only_the_primary_of_a_view_that_it_asked_for_founds_it_and_once() -> No
     assert refuses(lambda: other.found(View(2), [], []), other)
 
 
+def test_what_a_new_view_proposed_again_is_known_before_its_slot_opens_and_after_a_restart() -> None:
+    """A greeting may show it to a primary that is not so far yet (C18)."""
+    safety = rules()
+    leave(safety, 1)
+    safety.found(View(1), [], [(Seq(9), digest_of("A"))])
+    log = dict(safety.take_unsaved())
+    leave(safety, 2)
+    later = log | dict(safety.take_unsaved())
+    for knowing in (rules(log=sorted(log.items())), rules(log=sorted(later.items()))):
+        assert knowing.knows(vote_of(OWN, PRE_PREPARE, 9, "A", 1))
+        assert not knowing.knows(vote_of(OWN, PREPARE, 9, "A", 0))
+        assert not knowing.knows(vote_of(OWN, PRE_PREPARE, 9, "A", 5))
+    assert not rules(log=sorted(log.items())).knows(vote_of(OWN, PRE_PREPARE, 9, "B", 1))
+    assert not rules().knows(vote_of(OWN, PRE_PREPARE, 9, "A", 1))
+
+
 def test_one_seal_a_height_whatever_the_view() -> None:
     safety = rules()
     first = seal(safety, "X")

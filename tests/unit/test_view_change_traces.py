@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from huzheng.v1 import consensus_pb2
 
-from consensus.events import BatchReceived, GreetingReceived, StatusReceived, WorkWaiting
+from consensus.events import BatchReceived, BatchVerdict, GreetingReceived, StatusReceived, WorkWaiting
 from consensus.suspicion import BASE_TIMEOUT_MS
 from consensus.votes import COMMIT, PRE_PREPARE, PREPARE, Checkpoint, Vote
 from ledger.crypto import Height, ReplicaId
@@ -259,6 +259,18 @@ def test_two_view_changes_of_one_replica_for_one_view_are_evidence() -> None:
     replica = OneReplica()
     wants(replica, 3, 2)
     assert wants(replica, 3, 2, certificate(1, "A"))[0] == "evidence VIEW-CHANGE 2 and VIEW-CHANGE 2 by 3"
+
+
+def test_a_verdict_on_a_proposal_says_nothing_of_the_same_bytes_in_the_next_view() -> None:
+    """They name the proposer of the view before, so that they are no sound proposal of this one (T5)."""
+    replica = OneReplica()
+    assert replica.proposal("A") == ["check 1 A"]
+    for by in (3, 4):
+        wants(replica, by, 2)
+    replica.envelope(3, new_view_of(3, 2, [change_of(by, 2) for by in (1, 3, 4)]))
+    assert replica.proposal("A", by=3, view=2) == ["check 1 A"]
+    assert replica.checked("A", by=1) == []
+    assert replica.checked("A", by=3, verdict=BatchVerdict.INVALID)[0] == "proposal invalid"
 
 
 def test_a_started_replica_votes_only_when_enough_have_greeted_it() -> None:
