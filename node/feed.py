@@ -7,6 +7,7 @@ nobody and no queue grows.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from ledger.crypto.types import Height
@@ -17,10 +18,10 @@ class BlockFeed:
     """Belongs to one event loop."""
 
     def __init__(self, height: Height, max_watchers: int) -> None:
-        """`height`: of the newest stored block."""
+        """`height`: of the newest stored block. `max_watchers`: of all departments; each may have a quarter of them."""
         self._height = height
-        self._max_watchers = max_watchers
-        self._watchers = 0
+        self._max_of_one = max(1, max_watchers // 4)
+        self._watchers: Counter[str] = Counter()
         self._news = asyncio.Event()
 
     @property
@@ -31,7 +32,7 @@ class BlockFeed:
     @property
     def watchers(self) -> int:
         """How many are watching."""
-        return self._watchers
+        return self._watchers.total()
 
     def publish(self, height: Height) -> None:
         """A block at this height, and all below, are stored."""
@@ -41,15 +42,15 @@ class BlockFeed:
             self._news.set()
             self._news = asyncio.Event()
 
-    async def heights(self, from_height: int) -> AsyncIterator[Height]:
+    async def heights(self, department: str, from_height: int) -> AsyncIterator[Height]:
         """Every height from this one on (0: the next new one), in order, as soon as its block is stored. Never ends.
 
         Raises:
-            HuzhengError: OVERLOADED if too many are watching.
+            HuzhengError: OVERLOADED if too many of the department are watching.
         """
-        if self._watchers >= self._max_watchers:
-            raise HuzhengError(Code.OVERLOADED, "too many are watching")
-        self._watchers += 1
+        if self._watchers[department] >= self._max_of_one:
+            raise HuzhengError(Code.OVERLOADED, "too many of the department are watching")
+        self._watchers[department] += 1
         try:
             following = from_height or self._height + 1
             while True:
@@ -58,4 +59,4 @@ class BlockFeed:
                 yield Height(following)
                 following += 1
         finally:
-            self._watchers -= 1
+            self._watchers[department] -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -136,14 +137,15 @@ class TomlFile:
 
     def require_file(self, key: str, path: Path) -> None:
         """Notes if the file is not there."""
-        if not path.is_file():
+        if not _holds(path.is_file):
             self.problem(key, f"no such file: {path}")
 
     def require_directory_possible(self, key: str, path: Path) -> None:
         """Notes if the directory is not there and can't be made either."""
-        if path.exists() and not path.is_dir():
+        exists = _holds(path.exists)
+        if exists and not _holds(path.is_dir):
             self.problem(key, f"not a directory: {path}")
-        elif not path.exists() and not path.parent.is_dir():
+        elif not exists and not _holds(path.parent.is_dir):
             self.problem(key, f"no such directory: {path.parent}")
 
     def problem(self, key: str, text: str) -> None:
@@ -201,3 +203,11 @@ def _text(value: object) -> str:
 def _did_you_mean(name: str, known: list[str]) -> str:
     close = get_close_matches(name, known, 1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """No answer is a no: a directory above it may be shut, or the name too long."""
+    try:
+        return question()
+    except OSError:
+        return False

@@ -36,7 +36,7 @@ class OneReplica:
         self.store = ChainStore.open(path, self.genesis)
         self.mempool = Mempool(max_transactions, 1 << 30)
         self.metrics = Metrics()
-        self.feed = BlockFeed(self.store.tip.height, max_watchers=4)
+        self.feed = BlockFeed(self.store.tip.height, max_watchers=16)
         self.workers = ThreadPoolExecutor(2)
         self.offered: list[WellFormedTransaction] = []
         self.intake = Intake(

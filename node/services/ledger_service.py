@@ -114,7 +114,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         self, request: pb.WatchBlocksRequest, context: Context
     ) -> AsyncIterator[pb.WatchBlocksResponse]:
         """Blocks from a height on, then each new one."""
-        async for height in self._feed.heights(request.from_height):
+        async for height in self._feed.heights(current_caller().department, request.from_height):
             yield await self._read(self._queries.watched_block, height)
 
     async def WatchRecords(
@@ -124,7 +124,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         resource = request.resource
         if resource:
             self._queries.require_resource(resource)
-        async for height in self._feed.heights(request.from_height):
+        async for height in self._feed.heights(current_caller().department, request.from_height):
             for message in await self._read(lambda at: self._queries.watched_records(at, resource), height):
                 yield message
 

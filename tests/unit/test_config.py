@@ -113,6 +113,7 @@ def test_every_mistake_is_named_at_once(place: Path) -> None:
         ('"data"', '"no/where"', "node.data: no such directory"),
         ('"genesis.bin"', "7", "node.genesis"),
         ('"consensus.key"', '"lost.key"', "node.consensus_key: no such file"),
+        ('"consensus.key"', f'"{"k" * 300}.key"', "node.consensus_key: no such file"),
         ("7101", "0", "node.listen"),
         ("7101", "65536", "node.listen"),
         ("7101", "٧١٠١", "node.listen"),

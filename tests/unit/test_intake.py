@@ -553,7 +553,7 @@ def test_stored_blocks_are_announced(tmp_path: Path) -> None:
         seen: list[int] = []
 
         async def watch() -> None:
-            async for height in node.feed.heights(1):
+            async for height in node.feed.heights("tax", 1):
                 seen.append(height)
 
         node.seal(one(1))
@@ -570,15 +570,16 @@ def test_stored_blocks_are_announced(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
-def test_watchers_are_bounded(tmp_path: Path) -> None:
+def test_watchers_are_bounded_for_each_department(tmp_path: Path) -> None:
     async def scenario(node: OneReplica) -> None:
         node.seal(one(1))
-        watching = [node.feed.heights(1) for _ in range(5)]
+        watching = [node.feed.heights("tax", 1) for _ in range(5)]
         for feed in watching[:4]:
             assert await anext(feed) == 1
         with pytest.raises(HuzhengError, match="OVERLOADED"):
             await anext(watching[4])
+        assert await anext(node.feed.heights("police", 1)) == 1
         await watching[0].aclose()  # type: ignore[attr-defined]
-        assert await anext(node.feed.heights(1)) == 1
+        assert await anext(node.feed.heights("tax", 1)) == 1
 
     play(tmp_path, scenario)
