@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from ledger.genesis import Genesis
 from ledger.receipt import verify_receipt
 from scripts.local.members import Members
-from scripts.local.network import LocalNetwork, run_huzheng, wait_until
+from scripts.local.network import LocalNetwork, Node, run_huzheng, wait_until
 from scripts.local.soak import Tally, check, client, settle
 from scripts.local.workload import Workload
 from tests.e2e.test_network import submit
@@ -80,6 +83,30 @@ def test_the_members_grow_from_four_to_seven_to_ten_and_shrink_to_seven_under_lo
     check(network, tally)
 
 
+@contextmanager
+def undecided(network: LocalNetwork, workload: Workload, voter: Node) -> Iterator[None]:
+    """Inside, one has voted for something that too few are there to decide: what it signed matters, however many blocks it fetches."""
+    silent = [network.nodes["tax"], network.nodes["housing"]]
+    for node in silent:
+        node.pause()
+    written = vote_log_writes(voter)
+    with ThreadPoolExecutor(1) as client:
+        client.submit(submit, workload, "planning", workload.transaction("planning"))
+        try:
+            wait_until(lambda: vote_log_writes(voter) > written, 10, "its vote is written")
+            # It answers once more, and so has sent what it had to.
+            voter.metrics()
+            yield
+        finally:
+            for node in silent:
+                node.resume()
+
+
+def vote_log_writes(node: Node) -> float:
+    name = 'huzheng_consensus_events_total{event="vote_log_writes"} '
+    return next((float(line.split()[1]) for line in node.metrics().splitlines() if line.startswith(name)), 0.0)
+
+
 def test_a_replica_that_lost_its_votes_comes_back_with_a_fresh_key(tmp_path: Path) -> None:
     network = LocalNetwork.create(tmp_path / "n")
     workload = Workload(network)
@@ -87,11 +114,12 @@ def test_a_replica_that_lost_its_votes_comes_back_with_a_fresh_key(tmp_path: Pat
         for _ in range(3):
             submit(workload, "tax", workload.transaction("tax"))
         lost = network.nodes["police"]
-        lost.kill()
-        lost.data.rename(lost.directory / "data.old")
-        (lost.directory / "data.HIGHWATER").unlink(missing_ok=True)
-        lost.start()
-        wait_until(lambda: "VOTE_LOG_LOST" in lost.log.read_text(), 30, "the loss is found out")
+        with undecided(network, workload, lost):
+            lost.kill()
+            lost.data.rename(lost.directory / "data.old")
+            (lost.directory / "data.HIGHWATER").unlink(missing_ok=True)
+            lost.start()
+            wait_until(lambda: "VOTE_LOG_LOST" in lost.log.read_text(), 30, "the loss is found out")
         members = Members(network, FOUNDERS, largest=4)
         members.replace_key("police")
         lost.wait_ready()
