@@ -13,6 +13,7 @@ from consensus.votes import COMMIT, PRE_PREPARE, PREPARE
 from ledger.crypto import ReplicaId
 from ledger.store import layout
 from node.seat import Core
+from tests.sim.checks import logged_view
 from tests.sim.cluster import Cluster
 from tests.sim.judge import ballot_of
 from tests.sim.machine import Machine
@@ -62,11 +63,17 @@ class Amnesiac(Machine):
         super().step(event)
 
     def has_forgotten(self, envelope: consensus_pb2.Envelope) -> bool:
-        """Whether this is a vote of its own, above its last block, that is not on its disk."""
+        """Whether this is a vote of its own, above its last block, that is not on its disk.
+
+        What it proposed again is there in its NEW-VIEW, until it leaves that view and enters another.
+        """
         is_own = envelope.replica == self.id and envelope.kind in (PRE_PREPARE, PREPARE, COMMIT)
         if not is_own or ballot_of(envelope).sequence <= self.height or envelope.signature not in self.said:
             return False
-        return not any(envelope.signature in value for value in self.disk.values(layout.VOTE))
+        votes, vote = self.disk.values(layout.VOTE), consensus_pb2.Vote.FromString(envelope.body)
+        if envelope.kind == PRE_PREPARE and vote.view < logged_view(votes, vote.epoch):
+            return False
+        return not any(envelope.signature in value for value in votes)
 
     def transmit(self, send: Send) -> None:
         payload = send.payload

@@ -28,6 +28,8 @@ _DOMAINS = {
     consensus_pb2.MESSAGE_KIND_NEW_VIEW: Domain.SIGN_NEW_VIEW,
 }
 
+_OF_VIEWS = (consensus_pb2.MESSAGE_KIND_VIEW_CHANGE, consensus_pb2.MESSAGE_KIND_NEW_VIEW)
+
 
 class Checks:
     """Everything that must hold of the correct replicas, from the first to the last life of each."""
@@ -92,13 +94,13 @@ class Checks:
         """What carries a signature of this replica is on its disk before it leaves, unless its block is there already."""
         if envelope.replica != machine.id:
             return
-        _, view, number = _place(envelope)
+        epoch, view, number = _place(envelope)
         votes = machine.disk.values(layout.VOTE)
         if any(envelope.signature in value for value in votes):
             return
         settled = 0 < number <= machine.height
-        # Left again already: nothing more is ever signed for that view.
-        left = envelope.kind == consensus_pb2.MESSAGE_KIND_VIEW_CHANGE and view < _logged_view(votes)
+        # Left again already: nothing more is ever signed for that view, and the log holds what there is of the newest one only.
+        left = envelope.kind in _OF_VIEWS and view < logged_view(votes, epoch)
         assert settled or left, f"replica {machine.id} sends a message of kind {envelope.kind} that is not on its disk"
 
     # --- what a correct replica finds ---
@@ -139,10 +141,10 @@ class Checks:
                 assert place > height or stored is not None, f"replica {machine.id} lost what it acknowledged"
 
 
-def _logged_view(votes: list[bytes]) -> int:
-    """The view that the log on disk binds its replica to."""
+def logged_view(votes: list[bytes], epoch: int) -> int:
+    """The view of an epoch that the log on disk binds its replica to."""
     entries = map(consensus_pb2.VoteLogEntry.FromString, votes)
-    return max((entry.view.view for entry in entries), default=0)
+    return max((entry.view.view for entry in entries if entry.view.epoch == epoch), default=0)
 
 
 def _place(envelope: consensus_pb2.Envelope) -> tuple[int, int, int]:

@@ -19,7 +19,8 @@ from tests.sim.shrinking import shrink
 ROOT = Path(__file__).resolve().parents[2]
 # 4596: in one turn a backup was given a proposal to judge, left its view, and founded the next one.
 # 9390: the power failed when a block was durable and nobody had heard of it, and the next one was stored there first.
-SEEDS_THAT_FAILED = (4596, 9390)
+# 7419: the checks expected more of a log than the newest view, of which alone it holds the NEW-VIEW.
+SEEDS_THAT_FAILED = (4596, 7419, 9390)
 
 
 @pytest.mark.parametrize("seed", [*range(30), *SEEDS_THAT_FAILED])
