@@ -40,6 +40,8 @@ class ExecutedBlock:
     codes: tuple[transaction_pb2.ResultCode.ValueType, ...]
     changes: Mapping[bytes, bytes | None]
     """State keys set (a value) or removed (None), in ascending order of keys."""
+    leaves: Mapping[bytes, bytes | None]
+    """What it changes in the state tree: digests by path, None where one is removed."""
     history_nodes: tuple[Node, ...]
     """History tree nodes that this block's own hash completes."""
     tip: Tip

@@ -12,7 +12,7 @@ from ledger.crypto import Domain, Height, Membership, strict, verify_certificate
 from ledger.errors import Code, HuzhengError
 from ledger.execution import batch_of_block, execute
 from ledger.genesis import Genesis
-from ledger.state import StateReader
+from ledger.state import LedgerState
 from ledger.store import ChainStore
 from ledger.transaction import Known, WellFormedTransaction, check_transaction
 
@@ -100,7 +100,7 @@ def check_block(genesis: Genesis, membership: Membership, raw: bytes, known: Kno
 
 def execute_again(
     genesis: Genesis,
-    state: StateReader,
+    state: LedgerState,
     parent: Tip,
     block: ProvenBlock,
     transactions: tuple[WellFormedTransaction, ...],

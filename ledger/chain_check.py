@@ -96,6 +96,8 @@ def _rebuild(store: ChainStore, scratch: ChainStore, genesis: Genesis, progress:
             raw = store.block(Height(height))
             block = prove_block(genesis, scratch.membership_at(Height(height)), raw)
             apply_block(scratch, genesis, block, None)
+            if scratch.is_tree_flush_due:
+                scratch.flush_tree()
         except HuzhengError as error:
             if error.code in (Code.STORE_DISK_FULL, Code.STORE_WRITE_FAILED):
                 raise
@@ -133,10 +135,10 @@ def _fault(detail: str) -> HuzhengError:
 
 
 def _entries_of(store: ChainStore) -> Iterator[Entry]:
-    """All entries but those of the vote log, which do not follow from the blocks."""
+    """All entries that follow from the blocks."""
     try:
         for key, value in store.entries():
-            if key[:1] != layout.VOTE and key != layout.VOTE_WRITES_KEY:
+            if not layout.is_own(key):
                 yield key, value
     except HuzhengError as error:
         raise _fault(f"reading on fails: {error.detail}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -11,7 +11,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
 from ledger.block import ExecutedBlock, Tip
-from ledger.crypto import Domain, Height, ReplicaId, Suite, strict
+from ledger.crypto import Domain, Height, ReplicaId, strict
 from ledger.epochs import epoch_at, newest_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import DEPARTMENT_ROLES, PROTOCOL_VERSION, Genesis
@@ -19,28 +19,35 @@ from ledger.membership_execution import change_membership, is_known_key
 from ledger.outcome import Outcome, Refused
 from ledger.rules import Rules
 from ledger.state import (
+    POOL_KEY,
     SEEN_PREFIX,
+    LedgerState,
     Overlay,
     RegisteredKey,
     StateReader,
     admin_keys_key,
     catalogue_key,
-    head_key,
-    read_head,
+    head_in,
+    heads_key,
+    put_head,
+    read_heads,
     read_key,
     seen_key,
+    settle,
     signing_key_key,
 )
+from ledger.state.leaves import Settled
+from ledger.state.proof import tree_root
 from ledger.transaction import INCONCLUSIVE, RecordInTransaction, WellFormedBatch, WellFormedTransaction
 
 NO_HASH = bytes(32)
 
 
-def execute(genesis: Genesis, state: StateReader, parent: Tip, batch: WellFormedBatch) -> ExecutedBlock:
+def execute(genesis: Genesis, state: LedgerState, parent: Tip, batch: WellFormedBatch) -> ExecutedBlock:
     """The block that a batch makes on top of its parent, whose state is `state`.
 
     Raises:
-        HuzhengError: PROTOCOL_UNKNOWN.
+        HuzhengError: PROTOCOL_UNKNOWN; STORE_CORRUPT if the state's tree is damaged.
     """
     height = Height(parent.height + 1)
     terms = epoch_at(genesis, state, height)
@@ -57,7 +64,7 @@ def execute(genesis: Genesis, state: StateReader, parent: Tip, batch: WellFormed
         for transaction, outcome in zip(batch.transactions, outcomes, strict=True)
     )
     suite = genesis.suite
-    changes = dict(sorted(overlay.changes.items()))
+    settled = settle(suite, state.get(POOL_KEY), overlay.changes)
     header = block_pb2.BlockHeader(
         chain_id=genesis.chain_id,
         height=height,
@@ -69,16 +76,16 @@ def execute(genesis: Genesis, state: StateReader, parent: Tip, batch: WellFormed
         transaction_count=len(batch.transactions),
         transactions_root=merkle.root(suite, [transaction.id for transaction in batch.transactions]),
         results_root=merkle.root(suite, [suite.digest(Domain.RESULT, result) for result in results]),
-        state_root=_state_root(suite, parent.state_root, changes),
+        state_root=state.root_after(height, settled.leaves),
         history_root=parent.history.root(),
     )
-    return _finish(genesis, header, parent, batch.transactions, results, outcomes, changes)
+    return _finish(genesis, header, parent, batch.transactions, results, outcomes, settled)
 
 
 def genesis_block(genesis: Genesis) -> ExecutedBlock:
     """Block 0, which follows from the genesis alone and has no certificate (X6, X7)."""
     suite = genesis.suite
-    changes: Mapping[bytes, bytes | None] = dict(sorted(_initial_state(genesis).items()))
+    settled = settle(suite, None, _initial_state(genesis))
     empty = merkle.root(suite, [])
     header = block_pb2.BlockHeader(
         chain_id=genesis.chain_id,
@@ -87,11 +94,11 @@ def genesis_block(genesis: Genesis) -> ExecutedBlock:
         protocol_version=PROTOCOL_VERSION,
         transactions_root=empty,
         results_root=empty,
-        state_root=_state_root(suite, NO_HASH, changes),
+        state_root=tree_root(suite, settled.leaves),
         history_root=empty,
     )
     before = Tip(Height(-1), NO_HASH, b"", 0, NO_HASH, merkle.Frontier(suite))
-    return _finish(genesis, header, before, (), (), [], changes)
+    return _finish(genesis, header, before, (), (), [], settled)
 
 
 def rules_for(genesis: Genesis, version: int, from_height: int) -> Rules:
@@ -121,7 +128,7 @@ def _finish(
     transactions: tuple[WellFormedTransaction, ...],
     results: tuple[bytes, ...],
     outcomes: Sequence[Outcome],
-    changes: Mapping[bytes, bytes | None],
+    settled: Settled,
 ) -> ExecutedBlock:
     raw = strict.write(header)
     block_hash = genesis.suite.digest(Domain.BLOCK, raw)
@@ -136,19 +143,11 @@ def _finish(
         transactions=transactions,
         results=results,
         codes=tuple(outcome.code for outcome in outcomes),
-        changes=changes,
+        changes=settled.changes,
+        leaves=settled.leaves,
         history_nodes=nodes,
         tip=Tip(height, block_hash, raw, header.time_ms, header.state_root, history),
     )
-
-
-def _state_root(suite: Suite, before: bytes, changes: Mapping[bytes, bytes | None]) -> bytes:
-    """X6; `changes` in ascending order of keys."""
-    parts = [before]
-    for key, value in changes.items():
-        parts += (len(key).to_bytes(4, "big"), key)
-        parts += (b"\0",) if value is None else (b"\1", len(value).to_bytes(4, "big"), value)
-    return suite.digest(Domain.STATE, b"".join(parts))
 
 
 def _initial_state(genesis: Genesis) -> dict[bytes, bytes | None]:
@@ -280,11 +279,13 @@ def _apply_record(genesis: Genesis, state: Overlay, department: str, item: Recor
         code = resource.check_payload(item.payload)
         if code != pb.RESULT_CODE_ACCEPTED:
             raise Refused(code, index)
-    head = read_head(state, name, subject)
+    slot = genesis.slots[name]
+    heads = read_heads(state, slot, subject)
+    head = head_in(heads, slot.number)
     newest, newest_id = (0, b"") if head is None else (head.version, head.record_id)
     if version != newest + 1 or record.replaces != newest_id:
         raise Refused(pb.RESULT_CODE_VERSION_CONFLICT, index)
     if not asserts and (head is None or head.action != pb.RECORD_ACTION_ASSERT):
         raise Refused(pb.RESULT_CODE_NOTHING_TO_REVOKE, index)
-    new = state_pb2.Head(version=version, record_id=item.id, action=record.action)
-    state.set(head_key(name, subject), strict.write(new))
+    put_head(heads, slot, state_pb2.Head(version=version, record_id=item.id, action=record.action))
+    state.set(heads_key(slot, subject), strict.write(heads))

@@ -15,9 +15,10 @@ from ledger.crypto import SIMULATION, Domain, Epoch, Member, Membership, Replica
 from ledger.errors import Code, HuzhengError
 from ledger.fields.codes import is_social_credit_code
 from ledger.fields.values import is_plain_text
+from ledger.registers import Slot, assign_slots
 from ledger.rules import RULES, Rules
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_GENESIS_BYTES = 4 * 1024 * 1024
 MAX_REPLICAS = 256
 MAX_NAME_BYTES = 512
@@ -88,6 +89,8 @@ class Genesis:
     membership: Membership
     """Epoch 0."""
     catalogue: Mapping[str, CompiledResource]
+    slots: Mapping[str, Slot]
+    """Where the heads of each resource of the catalogue are in the state."""
     rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
     """The versions of the protocol that can be executed."""
 
@@ -126,6 +129,7 @@ class Genesis:
             MappingProxyType(departments),
             membership,
             MappingProxyType(catalogue),
+            assign_slots(catalogue),
         )
 
 

@@ -24,5 +24,5 @@ class Rules:
     """Why it refuses a transaction that all other rules accept; ACCEPTED if it does not."""
 
 
-RULES: Mapping[int, Rules] = MappingProxyType({1: Rules(1)})
+RULES: Mapping[int, Rules] = MappingProxyType({2: Rules(2)})
 """By version. A node that needs another stops before the first block it is in force for."""

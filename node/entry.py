@@ -74,7 +74,7 @@ def judge(genesis: Genesis, state: StateReader, transaction: WellFormedTransacti
     outcome = precheck(genesis, state, transaction, now_ms)
     if outcome.code == pb.RESULT_CODE_UNKNOWN_KEY:
         return Judgement(None, knows_signer(state, transaction))
-    if outcome.accepted or not _is_certain(state, transaction, outcome):
+    if outcome.accepted or not _is_certain(genesis, state, transaction, outcome):
         return Judgement(None, True)
     return Judgement(HuzhengError(refusal(outcome.code), _where(transaction, outcome)), True)
 
@@ -92,15 +92,15 @@ def _where(transaction: WellFormedTransaction, outcome: Outcome) -> str:
     return f"{part} {outcome.index}"
 
 
-def _is_certain(state: StateReader, transaction: WellFormedTransaction, outcome: Outcome) -> bool:
+def _is_certain(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, outcome: Outcome) -> bool:
     if outcome.code in _FINAL_REFUSALS:
         return True
-    return outcome.code in _VERSION_REFUSALS and _is_outdated(state, transaction.records[outcome.index])
+    return outcome.code in _VERSION_REFUSALS and _is_outdated(genesis, state, transaction.records[outcome.index])
 
 
-def _is_outdated(state: StateReader, item: RecordInTransaction) -> bool:
+def _is_outdated(genesis: Genesis, state: StateReader, item: RecordInTransaction) -> bool:
     record = item.record
-    head = read_head(state, record.resource, record.subject)
+    head = read_head(state, genesis.slots[record.resource], record.subject)
     if head is None or record.version > head.version + 1:
         return False
     if record.version <= head.version or record.replaces != head.record_id:

@@ -70,6 +70,7 @@ class OffLoop:
         self._genesis = parts.genesis
         self._clock = parts.clock
         self._workers = parts.workers
+        self._store = parts.store
         self._known = parts.mempool.verified
         self._answer = answer
         self._on_stored = on_stored
@@ -80,6 +81,7 @@ class OffLoop:
         )
         self._fetch_turn = asyncio.Lock()
         self._turns = itertools.count()
+        self._is_flushing = False
         self._checked: dict[int, WellFormedBatch] = {}
 
     def shutdown(self) -> None:
@@ -126,6 +128,7 @@ class OffLoop:
         block = await loop.run_in_executor(self._thread, self._ledger.store, certified.height, certified.certificate)
         if block is not None:
             self._tell_stored(block, certified.certificate)
+        await self._flush_tree()
 
     async def fetch(self, request: FetchBlocks, core: Core, peers: Peers) -> None:
         """Blocks that peers have and this replica lacks."""
@@ -144,6 +147,17 @@ class OffLoop:
         loop = asyncio.get_running_loop()
         for applied in await loop.run_in_executor(self._thread, self._ledger.apply, fetched):
             self._tell_stored(*applied)
+        await self._flush_tree()
+
+    async def _flush_tree(self) -> None:
+        """Now and then, while the ledger's work goes on: it takes as long as the disk does."""
+        if self._is_flushing or not self._store.is_tree_flush_due:
+            return
+        self._is_flushing = True
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._workers, self._store.flush_tree)
+        finally:
+            self._is_flushing = False
 
     def _tell_stored(self, block: ExecutedBlock, certificate: bytes) -> None:
         for sequence in [sequence for sequence in self._checked if sequence <= block.height]:

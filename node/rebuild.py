@@ -114,7 +114,10 @@ def _fetch(config: NodeConfig, genesis: Genesis, store: ChainStore, on_progress:
     worker = LedgerWorker(genesis, store, lambda _: None)
 
     async def apply(blocks: Sequence[CheckedBlock]) -> None:
-        await asyncio.get_running_loop().run_in_executor(ledger, worker.apply, blocks)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(ledger, worker.apply, blocks)
+        if store.is_tree_flush_due:
+            await loop.run_in_executor(ledger, store.flush_tree)
         on_progress(store.tip.height)
 
     async def fetch_all(workers: ThreadPoolExecutor) -> None:

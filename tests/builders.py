@@ -11,11 +11,24 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.block import ExecutedBlock, Tip
 from ledger.building import BuiltRecord, build_record, build_transaction
-from ledger.crypto import SIMULATION, Membership, ReplicaId, Signer, Suite, build_certificate, seal_message, strict
+from ledger.crypto import (
+    SIMULATION,
+    Height,
+    Membership,
+    ReplicaId,
+    Signer,
+    Suite,
+    build_certificate,
+    seal_message,
+    strict,
+)
 from ledger.crypto.domains import Domain
 from ledger.execution import execute, genesis_block
 from ledger.genesis import Genesis, Parameters, build_genesis
 from ledger.rules import RULES, Rules
+from ledger.state import Leaves
+from ledger.state.records import MemoryRecords
+from ledger.state.tree import RECORD_SIZES, StateTree
 from ledger.transaction import WellFormedBatch, check_batch, encode_batch
 from node.catalogue_file import default_catalogue
 
@@ -152,14 +165,25 @@ class Consortium:
 
 
 class MemoryState(dict[bytes, bytes]):
-    """A stored state, in memory."""
+    """A stored state with its tree, in memory."""
+
+    def __init__(self, entries: Mapping[bytes, bytes] | None = None, suite: Suite = SIMULATION) -> None:
+        super().__init__(entries or {})
+        files = {name: MemoryRecords(size) for name, size in RECORD_SIZES.items()}
+        self.tree = StateTree(suite, files, Height(-1), kept_blocks=1_000)
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
         """As `StateReader.scan`."""
         return iter(sorted((key, value) for key, value in self.items() if start <= key < stop))
 
+    def root_after(self, height: Height, leaves: Leaves) -> bytes:
+        """As `LedgerState.root_after`."""
+        return self.tree.execute(height, leaves)
+
     def apply(self, block: ExecutedBlock) -> None:
         """Takes a block's changes in."""
+        self.tree.execute(block.height, block.leaves)
+        self.tree.store(block.height, self.tree.changes(block.height))
         for key, value in block.changes.items():
             if value is None:
                 self.pop(key, None)
@@ -172,7 +196,7 @@ class Chain:
 
     def __init__(self, consortium: Consortium) -> None:
         self.consortium = consortium
-        self.state = MemoryState()
+        self.state = MemoryState(suite=consortium.suite)
         self.blocks = [genesis_block(consortium.genesis)]
         self.state.apply(self.blocks[0])
 

@@ -22,7 +22,7 @@ SEEN_PREFIX = b"i"
 
 
 class StateReader(Protocol):
-    """What execution reads."""
+    """The state as it is read."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
@@ -33,9 +33,15 @@ class StateReader(Protocol):
         ...
 
 
-def head_key(resource: str, subject: str) -> bytes:
-    """Where the newest version about a subject is kept, as a `Head`."""
-    return b"h" + resource.encode() + b"\0" + subject.encode()
+class LedgerState(StateReader, Protocol):
+    """What blocks are executed on: the state, and the tree over it."""
+
+    def root_after(self, height: Height, leaves: Mapping[bytes, bytes | None]) -> bytes:
+        """The tree's root after the next block, given what it changes there. Nothing that can be read changes.
+
+        Raises HuzhengError(STORE_CORRUPT) if the tree is damaged.
+        """
+        ...
 
 
 def signing_key_key(public_key: bytes) -> bytes:
@@ -56,12 +62,6 @@ def catalogue_key(resource: str) -> bytes:
 def admin_keys_key(department: str) -> bytes:
     """Where the number of a department's active admin keys is kept, in 4 bytes."""
     return b"n" + department.encode()
-
-
-def read_head(state: StateReader, resource: str, subject: str) -> state_pb2.Head | None:
-    """The newest version about a subject, or None."""
-    raw = state.get(head_key(resource, subject))
-    return None if raw is None else strict.read(state_pb2.Head, raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Overlay:
 class PendingState:
     """The stored state with the changes of blocks that are executed but not yet stored. Look-ups are O(1)."""
 
-    def __init__(self, base: StateReader) -> None:
+    def __init__(self, base: LedgerState) -> None:
         self._base = base
         self._blocks: deque[ExecutedBlock] = deque()
         self._changes: dict[bytes, tuple[Height, bytes | None]] = {}
@@ -135,6 +135,10 @@ class PendingState:
         """As `StateReader.scan`."""
         changes = {key: value for key, (_, value) in self._changes.items() if start <= key < stop}
         return _merged(self._base.scan(start, stop), changes, start, stop)
+
+    def root_after(self, height: Height, leaves: Mapping[bytes, bytes | None]) -> bytes:
+        """As `LedgerState.root_after`."""
+        return self._base.root_after(height, leaves)
 
     def push(self, block: ExecutedBlock) -> None:
         """Puts an executed block's changes on top."""

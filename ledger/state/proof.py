@@ -5,6 +5,7 @@ Needs no node, no network, no database.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from huzheng.v1 import state_pb2
@@ -29,6 +30,23 @@ def bit(path: bytes, depth: int) -> int:
 def leaf_hash(suite: Suite, path: bytes, digest: bytes) -> bytes:
     """The hash of a subtree with one key."""
     return suite.plain_hash(LEAF + path + digest)
+
+
+def tree_root(suite: Suite, leaves: Mapping[bytes, bytes | None]) -> bytes:
+    """The root of a tree that has these paths with these digests (K2, K3), made from nothing: for small ones."""
+    return _subtree(suite, [(path, digest) for path, digest in leaves.items() if digest is not None], 0)
+
+
+def _subtree(suite: Suite, items: Sequence[tuple[bytes, bytes]], depth: int) -> bytes:
+    if not items:
+        return EMPTY
+    if len(items) == 1 and depth >= TOP_LEVELS:
+        return leaf_hash(suite, *items[0])
+    sides: tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]] = ([], [])
+    for item in items:
+        sides[bit(item[0], depth)].append(item)
+    left, right = (_subtree(suite, side, depth + 1) for side in sides)
+    return suite.plain_hash(NODE + left + right)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,101 +1,115 @@
-"""Files of records of one size, read and written in place through a memory map.
+"""Records of one size, as each of the newest blocks left them, over a file that has those of the last stored block.
 
-What blocks change stays in memory until they are stored. Which pages of a file are in memory is the system's affair.
+Only one thread changes them. Others may read any height that is kept meanwhile: what was there before a change is noted before it is made,
+and looked for after the newest was read.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-from collections import deque
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-from ledger.errors import Code, HuzhengError
+from ledger.crypto.types import Height
 
-GROWTH_BYTES = 1024 * 1024
 _INDEX_BYTES = 8
 _FIRST = 1
 """Record 0 says which indexes are free."""
 
 
-class RecordFile:
-    """A file that grows as it is written. What was never written reads as zeros."""
+class RecordStorage(Protocol):
+    """Where stored records are. What was never written reads as zeros."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        """`size`: bytes of a record. Raises HuzhengError(STORE_WRITE_FAILED)."""
-        self.size = size
-        try:
-            self._file = path.open("r+b" if path.exists() else "w+b")
-            self._length = path.stat().st_size
-            if not self._length:
-                self._length = GROWTH_BYTES
-                os.posix_fallocate(self._file.fileno(), 0, self._length)
-            self._map = mmap.mmap(self._file.fileno(), self._length)
-        except OSError as error:
-            raise HuzhengError(Code.STORE_WRITE_FAILED, f"{path.name}: {error.strerror}") from error
+    @property
+    def size(self) -> int:
+        """Bytes of a record."""
+        ...
 
     def read(self, index: int) -> bytes:
         """One record."""
-        start = index * self.size
-        end = start + self.size
-        return self._map[start:end] if end <= self._length else bytes(self.size)
+        ...
+
+    def used(self) -> Iterable[int]:
+        """The indexes of all records that may not be zeros."""
+        ...
+
+    def reserve(self, records: Mapping[int, bytes]) -> None:
+        """Makes sure that there is room for writing these. Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED)."""
+        ...
 
     def write(self, records: Mapping[int, bytes]) -> None:
-        """Some records. Raises HuzhengError(STORE_WRITE_FAILED) if the disk is full."""
-        if not records:
-            return
-        size = self.size
-        self._reserve((max(records) + 1) * size)
-        target = self._map
-        for index, raw in records.items():
-            start = index * size
-            target[start : start + size] = raw
+        """Some records. Raises as `reserve`."""
+        ...
 
     def flush(self) -> None:
-        """All that was written is on disk when this returns. Raises HuzhengError(STORE_WRITE_FAILED)."""
-        try:
-            self._map.flush()
-        except OSError as error:
-            raise HuzhengError(Code.STORE_WRITE_FAILED, f"{error.strerror}") from error
+        """All that was written before is on disk when this returns. Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED)."""
+        ...
 
     def close(self) -> None:
         """Without flushing."""
-        self._map.close()
-        self._file.close()
+        ...
 
-    def _reserve(self, length: int) -> None:
-        if length <= self._length:
-            return
-        # In proportion, so that a growing file is not mapped anew again and again.
-        length = max(length, self._length + max(GROWTH_BYTES, self._length // 4))
-        try:
-            # Not a hole: a full disk must be found out now, and not by a signal when the page is written.
-            os.posix_fallocate(self._file.fileno(), self._length, length - self._length)
-            self._map.resize(length)
-        except OSError as error:
-            raise HuzhengError(Code.STORE_WRITE_FAILED, f"{error.strerror}") from error
-        self._length = length
+
+class MemoryRecords:
+    """Storage that is gone with the process."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._zeros = bytes(size)
+        self._records: dict[int, bytes] = {}
+
+    def read(self, index: int) -> bytes:
+        """One record."""
+        return self._records.get(index, self._zeros)
+
+    def used(self) -> Iterable[int]:
+        """Of all that were written."""
+        return self._records.keys()
+
+    def reserve(self, records: Mapping[int, bytes]) -> None:
+        """Nothing to do."""
+
+    def write(self, records: Mapping[int, bytes]) -> None:
+        """Some records."""
+        self._records.update(records)
+
+    def flush(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
 class Records:
-    """Records as the newest executed block leaves them, over those of the last stored block in the file."""
+    """See the module. Blocks are numbered by their height."""
 
-    def __init__(self, file: RecordFile) -> None:
-        self._file = file
+    def __init__(self, storage: RecordStorage) -> None:
+        self.storage = storage
         self._newest: dict[int, bytes] = {}
         """What blocks that are not stored have changed."""
-        self._block: dict[int, bytes] = {}
-        self._blocks: deque[dict[int, bytes]] = deque()
+        self._undos: dict[Height, dict[int, bytes]] = {}
+        """What each block changed, as it was before; ascending."""
+        self._undo: dict[int, bytes] = {}
+        """Of the block that is being executed."""
 
     def get(self, index: int) -> bytes:
-        """A record; zeros if it was never set."""
+        """A record as the newest block leaves it."""
         raw = self._newest.get(index)
-        return self._file.read(index) if raw is None else raw
+        return self.storage.read(index) if raw is None else raw
+
+    def at(self, index: int, height: Height) -> bytes:
+        """A record as a block that is kept left it. From any thread."""
+        raw = self.get(index)
+        for later in tuple(self._undos):
+            undo = self._undos.get(later)
+            if later > height and undo is not None and index in undo:
+                return undo[index]
+        return raw
 
     def set(self, index: int, raw: bytes) -> None:
         """Changes a record in the block that is being executed."""
-        self._newest[index] = self._block[index] = raw
+        if index not in self._undo:
+            self._undo[index] = self.get(index)
+        self._newest[index] = raw
 
     def add(self, raw: bytes) -> int:
         """Sets a record that is not in use; its index, from 1 on."""
@@ -111,7 +125,7 @@ class Records:
     def free(self, index: int) -> None:
         """A record is no longer in use."""
         unused, free = self._allocation()
-        self.set(index, free.to_bytes(_INDEX_BYTES, "big").ljust(self._file.size, b"\0"))
+        self.set(index, free.to_bytes(_INDEX_BYTES, "big").ljust(self.storage.size, b"\0"))
         self._allocate(unused, index)
 
     def _allocation(self) -> tuple[int, int]:
@@ -122,21 +136,42 @@ class Records:
 
     def _allocate(self, unused: int, free: int) -> None:
         raw = unused.to_bytes(_INDEX_BYTES, "big") + free.to_bytes(_INDEX_BYTES, "big")
-        self.set(0, raw.ljust(self._file.size, b"\0"))
+        self.set(0, raw.ljust(self.storage.size, b"\0"))
 
     # --- blocks ---
 
-    def end_block(self) -> Mapping[int, bytes]:
-        """The records that a block changed, as it left them."""
-        block, self._block = self._block, {}
-        self._blocks.append(block)
-        return block
+    def begin(self, height: Height) -> None:
+        """What is set from now on belongs to this block, the next one."""
+        self._undo = self._undos[height] = {}
 
-    def store_block(self) -> None:
-        """Writes the oldest block's records to the file. Raises HuzhengError(STORE_WRITE_FAILED)."""
-        block = self._blocks[0]
-        self._file.write(block)
-        self._blocks.popleft()
-        for index, raw in block.items():
-            if self._newest[index] is raw:
+    def revert(self, height: Height, stored: Height) -> None:
+        """Takes the newest block back, which is not stored. `stored`: the last one that is."""
+        undo = self._undos[height]
+        for index, before in undo.items():
+            if any(index in self._undos[earlier] for earlier in self._undos if stored < earlier < height):
+                self._newest[index] = before
+            else:
                 del self._newest[index]
+        del self._undos[height]
+
+    def after(self, height: Height) -> dict[int, bytes]:
+        """The records that a block changed, as it left them."""
+        later = [undo for other, undo in self._undos.items() if other > height]
+        if not later:
+            return {index: self.get(index) for index in self._undos[height]}
+        return {index: self.at(index, height) for index in self._undos[height]}
+
+    def store(self, records: Mapping[int, bytes]) -> None:
+        """Writes what the oldest block that is not stored left. Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED)."""
+        self.storage.write(records)
+        for index, raw in records.items():
+            if self._newest.get(index) is raw:
+                del self._newest[index]
+
+    def changed_by(self, height: Height) -> int:
+        """How many records are kept of what a block changed."""
+        return len(self._undos.get(height, ()))
+
+    def forget(self, height: Height) -> None:
+        """What was before a stored block is not asked for any more."""
+        self._undos.pop(height, None)

@@ -1,99 +1,188 @@
 """The state tree: a binary sparse Merkle tree over paths and digests (docs/protocol.md section 11, ADR 14).
 
-The levels from the root down to the 65,536 slots are an array in memory, made again from the slots when the tree is opened;
-the tries below the slots are in files.
+The levels from the root down to the 65,536 slots are in memory, made again from the slots when the tree is opened; the tries below the
+slots are in record files. What was before each of the newest blocks is kept for a while, so that proofs can be made for them too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 
-from ledger.crypto import HASH_BYTES, Suite
+from ledger.crypto import HASH_BYTES, Height, Suite
+from ledger.errors import Code, HuzhengError
+from ledger.state.leaves import Leaves
 from ledger.state.proof import EMPTY, NODE, TOP_LEVELS, Walk, bit
-from ledger.state.records import RecordFile, Records
-from ledger.state.trie import LEAF_BYTES, NODE_BYTES, POINTER_BYTES, Item, Tries
+from ledger.state.records import MemoryRecords, Records, RecordStorage
+from ledger.state.trie import LEAF_BYTES, NODE_BYTES, POINTER_BYTES, Item, Node, Tries, is_leaf
 
 SLOTS = 1 << TOP_LEVELS
 SLOT_BYTES = HASH_BYTES + POINTER_BYTES
 """The hash of what is below, then where it is."""
+RECORD_SIZES: Mapping[str, int] = {"slots": SLOT_BYTES, "nodes": NODE_BYTES, "leaves": LEAF_BYTES}
+"""Of each file, bytes of a record."""
+MAX_KEPT = 200_000
+"""Records and hashes that are kept of older blocks, which take some 40 MB."""
 _SLOT_PREFIX = TOP_LEVELS // 8
+_NO_CHILDREN = EMPTY + EMPTY
+
+Changed = Mapping[str, Mapping[int, bytes]]
+"""Records by file and index."""
 
 
 class StateTree:
-    """Executed blocks change it one after the other; stored ones are written to its files in the same order."""
+    """Blocks are executed one after the other, and stored in the same order. Only one thread does so; any may read."""
 
-    def __init__(self, suite: Suite, directory: Path) -> None:
-        """Opens the files in a directory, or makes them. Raises HuzhengError(STORE_WRITE_FAILED)."""
+    def __init__(self, suite: Suite, storages: Mapping[str, RecordStorage], stored: Height, kept_blocks: int) -> None:
+        """`storages`: one for each of RECORD_SIZES, as the block `stored` left it.
+
+        `kept_blocks`: how many of the blocks before the last stored one can be asked about.
+        """
         self._hash = suite.plain_hash
-        self._files = {
-            "slots": RecordFile(directory / "slots", SLOT_BYTES),
-            "nodes": RecordFile(directory / "nodes", NODE_BYTES),
-            "leaves": RecordFile(directory / "leaves", LEAF_BYTES),
-        }
-        self._records = {name: Records(file) for name, file in self._files.items()}
-        self._slots = self._records["slots"]
-        self._tries = Tries(suite, self._records["nodes"], self._records["leaves"])
-        self._top = self._make_top()
+        self._kept_blocks = kept_blocks
+        self._files = {name: Records(storages[name]) for name in RECORD_SIZES}
+        self._slots = self._files["slots"]
+        self._tries = Tries(suite, self._files["nodes"], self._files["leaves"])
+        self._top = Records(MemoryRecords(HASH_BYTES))
+        """By position: the root is at 1, the children of i at 2 i and 2 i + 1, the slots from SLOTS on."""
+        self.executed = self.stored = self.oldest = stored
+        self._kept = 0
+        self._make_top()
 
     def close(self) -> None:
         """Closes the files."""
-        for file in self._files.values():
-            file.close()
+        for records in self._files.values():
+            records.storage.close()
 
-    @property
-    def root(self) -> bytes:
-        """After the last executed block."""
-        return self._top[1]
+    def root(self, height: Height) -> bytes:
+        """After a block. Raises HuzhengError(NOT_FOUND) if it is not kept."""
+        self._require_kept(height)
+        return self._top.at(1, height)
 
-    def update(self, changes: Mapping[bytes, bytes | None]) -> bytes:
-        """Sets paths to digests, or removes them (None), as one block does; the root after it."""
-        changed: list[int] = []
-        for prefix, items in groupby(sorted(changes.items()), lambda item: item[0][:_SLOT_PREFIX]):
-            changed.append(SLOTS + self._update_slot(int.from_bytes(prefix, "big"), list(items)))
-        self._update_top(changed)
-        for records in self._records.values():
-            records.end_block()
-        return self.root
+    # --- blocks ---
 
-    def store_block(self) -> None:
-        """The oldest executed block that is not stored yet is stored now. Raises HuzhengError(STORE_WRITE_FAILED)."""
-        for records in self._records.values():
-            records.store_block()
+    def execute(self, height: Height, leaves: Leaves) -> bytes:
+        """Sets paths to digests, or removes them (None), as the next block does; the root after it.
 
-    def walk(self, path: bytes) -> Walk:
-        """The way to a path, after the last executed block."""
+        Blocks from this height on that were executed before, and are not stored, are taken back.
+
+        Raises:
+            HuzhengError: STORE_CORRUPT if the tree is damaged where it was read. The block is not executed then.
+        """
+        if not self.stored < height <= self.executed + 1:
+            raise ValueError(f"block {height} after block {self.executed}, stored {self.stored}")
+        while self.executed >= height:
+            self._revert()
+        for records in self._all():
+            records.begin(height)
+        self.executed = height
+        try:
+            changed = [self._update_slot(slot, items) for slot, items in _by_slot(leaves)]
+            self._update_top(changed)
+        except BaseException:
+            self._revert()
+            raise
+        return self._top.get(1)
+
+    def changes(self, height: Height) -> Changed:
+        """The records that a block changed, as it left them. There is room for them in the files when this returns.
+
+        Raises:
+            HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED.
+        """
+        changed = {name: records.after(height) for name, records in self._files.items()}
+        for name, records in self._files.items():
+            records.storage.reserve(changed[name])
+        return changed
+
+    def store(self, height: Height, changed: Changed) -> None:
+        """The oldest executed block that is not stored yet is stored now. `changed`: its `changes`.
+
+        Raises:
+            HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED.
+        """
+        if height != self.stored + 1 or height > self.executed:
+            raise ValueError(f"block {height} stored after block {self.stored}, executed {self.executed}")
+        for name, records in self._files.items():
+            records.store(changed[name])
+        self._top.store(self._top.after(height))
+        self.stored = height
+        self._kept += self._size(height)
+        while self.oldest < height and (height - self.oldest > self._kept_blocks or self._kept > MAX_KEPT):
+            self.oldest = Height(self.oldest + 1)
+            self._kept -= self._size(self.oldest)
+            for records in self._all():
+                records.forget(self.oldest)
+
+    def flush(self) -> Height:
+        """The last block that is stored now is on disk, with all before it, when this returns. From any thread.
+
+        Raises:
+            HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED.
+        """
+        height = self.stored
+        for records in self._files.values():
+            records.storage.flush()
+        return height
+
+    def _revert(self) -> None:
+        for records in self._all():
+            records.revert(self.executed, self.stored)
+        self.executed = Height(self.executed - 1)
+
+    def _all(self) -> Sequence[Records]:
+        return (*self._files.values(), self._top)
+
+    def _size(self, height: Height) -> int:
+        return sum(records.changed_by(height) for records in self._all())
+
+    # --- proofs ---
+
+    def walk(self, path: bytes, height: Height) -> Walk:
+        """The way to a path in the tree after a block. From any thread.
+
+        If the block ceases to be kept meanwhile, or the files are damaged, what comes out does not lead to its root.
+
+        Raises:
+            HuzhengError: NOT_FOUND if the block is not kept.
+        """
+        self._require_kept(height)
         siblings: list[bytes] = []
         number = 1
         while number < SLOTS:
-            if self._top[number] == EMPTY:
+            if self._top.at(number, height) == EMPTY:
                 return Walk(tuple(siblings), None)
             number = 2 * number + bit(path, len(siblings))
-            siblings.append(self._top[number ^ 1])
-        pointer = int.from_bytes(self._slots.get(number - SLOTS)[HASH_BYTES:], "big")
-        while pointer and not pointer & 1:
-            node = self._tries.node(pointer)
+            siblings.append(self._top.at(number ^ 1, height))
+        pointer = int.from_bytes(self._slots.at(number - SLOTS, height)[HASH_BYTES:], "big")
+        while pointer and not is_leaf(pointer) and len(siblings) < 8 * HASH_BYTES:
+            node = Node.decode(self._files["nodes"].at(pointer >> 1, height))
             (pointer, _), (_, sibling) = (
                 (node.right, node.left) if bit(path, len(siblings)) else (node.left, node.right)
             )
             siblings.append(sibling)
         if not pointer:
             return Walk(tuple(siblings), None)
-        raw = self._tries.leaf(pointer)
+        raw = self._files["leaves"].at(pointer >> 1, height)
         return Walk(tuple(siblings), (raw[:HASH_BYTES], raw[HASH_BYTES:]))
+
+    def _require_kept(self, height: Height) -> None:
+        if not self.oldest <= height <= self.executed:
+            raise HuzhengError(Code.NOT_FOUND, f"the state at block {height}; kept are {self.oldest} to {self.stored}")
+
+    # --- within ---
 
     def _update_slot(self, slot: int, items: Sequence[Item]) -> int:
         raw = self._slots.get(slot)
         before, pointer = raw[:HASH_BYTES], int.from_bytes(raw[HASH_BYTES:], "big")
         pointer, after = self._tries.put(pointer, before, items, TOP_LEVELS)
         self._slots.set(slot, after + pointer.to_bytes(POINTER_BYTES, "big"))
-        self._top[SLOTS + slot] = after
-        return slot
+        self._top.set(SLOTS + slot, after)
+        return SLOTS + slot
 
     def _update_top(self, changed: list[int]) -> None:
-        """`changed`: array positions of one level, ascending."""
-        top, hash_ = self._top, self._hash
+        """`changed`: positions of one level, ascending."""
+        get, set_, hash_ = self._top.get, self._top.set, self._hash
         for _ in range(TOP_LEVELS):
             parents: list[int] = []
             last = 0
@@ -103,21 +192,25 @@ class StateTree:
                     continue
                 last = parent
                 parents.append(parent)
-                children = top[2 * parent] + top[2 * parent + 1]
-                top[parent] = EMPTY if children == _NO_CHILDREN else hash_(NODE + children)
+                children = get(2 * parent) + get(2 * parent + 1)
+                set_(parent, EMPTY if children == _NO_CHILDREN else hash_(NODE + children))
             changed = parents
 
-    def _make_top(self) -> list[bytes]:
-        top = [EMPTY] * (2 * SLOTS)
-        used = []
-        for slot in range(SLOTS):
-            raw = self._slots.get(slot)[:HASH_BYTES]
-            if raw != EMPTY:
-                top[SLOTS + slot] = raw
-                used.append(SLOTS + slot)
-        self._top = top
-        self._update_top(used)
-        return top
+    def _make_top(self) -> None:
+        storage = self._slots.storage
+        hashes = {SLOTS + slot: storage.read(slot)[:HASH_BYTES] for slot in storage.used() if slot < SLOTS}
+        used = {number: hashes[number] for number in sorted(hashes) if hashes[number] != EMPTY}
+        self._top.storage.write(used)
+        self._top.begin(self.stored)
+        self._update_top(list(used))
+        self._top.store(self._top.after(self.stored))
+        self._top.forget(self.stored)
 
 
-_NO_CHILDREN = EMPTY + EMPTY
+def _by_slot(leaves: Leaves) -> list[tuple[int, list[Item]]]:
+    slots = groupby(sorted(leaves.items()), lambda item: item[0][:_SLOT_PREFIX])
+    return [(int.from_bytes(prefix, "big"), list(items)) for prefix, items in slots]
+
+
+OpenStorage = Callable[[str, int], RecordStorage]
+"""Opens one of RECORD_SIZES, given its name and the bytes of a record."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.crypto import Suite
+from ledger.errors import Code, HuzhengError
 from ledger.state.proof import EMPTY, LEAF, NODE
 from ledger.state.records import Records
 
@@ -43,20 +44,12 @@ class Node:
 
 
 class Tries:
-    """All of them. A pointer is twice the index of a record, and one more if that is a leaf's."""
+    """All of them. What is read is checked against its hash. A pointer is twice the index of a record, and one more if that is a leaf's."""
 
     def __init__(self, suite: Suite, nodes: Records, leaves: Records) -> None:
         self._hash = suite.plain_hash
         self._nodes = nodes
         self._leaves = leaves
-
-    def node(self, pointer: int) -> Node:
-        """What is at a pointer that is no leaf's."""
-        return Node.decode(self._nodes.get(pointer >> 1))
-
-    def leaf(self, pointer: int) -> bytes:
-        """Path and digest."""
-        return self._leaves.get(pointer >> 1)
 
     def put(self, pointer: int, before: bytes, items: Sequence[Item], depth: int) -> Found:
         """The subtree with some keys set or removed, given where it was and its hash. `items`: ascending, each path once, at least one."""
@@ -64,7 +57,7 @@ class Tries:
             return self._put_one(pointer, before, items, depth)
         if pointer & 1 or not pointer:
             return self._put_at_end(pointer, before, items, depth)
-        raw = self._nodes.get(pointer >> 1)
+        raw = self._read_node(pointer, before)
         left, left_hash = int.from_bytes(raw[64:72], "big"), raw[:32]
         right, right_hash = int.from_bytes(raw[72:80], "big"), raw[32:64]
         middle = _middle(items, depth)
@@ -76,10 +69,10 @@ class Tries:
 
     def _put_one(self, pointer: int, before: bytes, items: Sequence[Item], depth: int) -> Found:
         """As `put`, for one: nearly all there is to do, and so without recursion."""
-        path, get = items[0][0], self._nodes.get
+        path, read = items[0][0], self._read_node
         way: list[tuple[int, bytes, int]] = []
         while pointer and not pointer & 1:
-            raw = get(pointer >> 1)
+            raw = read(pointer, before)
             right = path[depth >> 3] & (0x80 >> (depth & 7))
             way.append((pointer, raw, right))
             if right:
@@ -96,6 +89,12 @@ class Tries:
                 other = int.from_bytes(raw[72:80], "big")
                 pointer, after = self._set_node(above, pointer, other, after + raw[32:64])
         return pointer, after
+
+    def _read_node(self, pointer: int, expected: bytes) -> bytes:
+        raw = self._nodes.get(pointer >> 1)
+        if self._hash(NODE + raw[:64]) != expected:
+            raise _damaged("node", pointer >> 1)
+        return raw
 
     def _set_node(self, pointer: int, left: int, right: int, hashes: bytes) -> Found:
         """What is left of a node whose children are these."""
@@ -114,6 +113,8 @@ class Tries:
             return self._make([item for item in items if item[1] is not None], depth)
         index = pointer >> 1
         raw = self._leaves.get(index)
+        if self._hash(LEAF + raw) != before:
+            raise _damaged("leaf", index)
         path, digest = items[0]
         if len(items) == 1 and digest is not None and raw.startswith(path):
             raw = path + digest
@@ -141,6 +142,10 @@ class Tries:
         hashes = left_hash + right_hash
         index = self._nodes.add(hashes + left.to_bytes(8, "big") + right.to_bytes(8, "big"))
         return index << 1, self._hash(NODE + hashes)
+
+
+def _damaged(what: str, index: int) -> HuzhengError:
+    return HuzhengError(Code.STORE_CORRUPT, f"state tree, {what} {index}")
 
 
 def _middle(items: Sequence[Item], depth: int) -> int:

@@ -7,16 +7,32 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ledger.block import ExecutedBlock, Tip, read_header
+from ledger.crypto import Height
 from ledger.errors import HuzhengError
 from ledger.genesis import Genesis
-from ledger.state import SEEN_PREFIX
+from ledger.state import SEEN_PREFIX, Leaves
 from ledger.store.engine import Batch, Engine, Entry
 from ledger.store.high_water import HighWater
 from ledger.store.opening import OpenedStore, create_scratch, open_store
-from ledger.store.reader import ChainReader
+from ledger.store.reader import ChainReader, StoredState
+from ledger.store.state_tree import StoredTree
 from ledger.store.verified import VerifiedCache
 from ledger.store.votes import VoteLog
 from ledger.store.writing import put_block
+
+
+class ExecutableState(StoredState):
+    """The state after the last stored block, with its tree: a `ledger.state.LedgerState`."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self, engine: Engine, tree: StoredTree) -> None:
+        super().__init__(engine)
+        self._tree = tree
+
+    def root_after(self, height: Height, leaves: Leaves) -> bytes:
+        """As `LedgerState.root_after`. In the thread that appends blocks."""
+        return self._tree.root_after(height, leaves)
 
 
 class ChainStore(ChainReader):
@@ -31,6 +47,8 @@ class ChainStore(ChainReader):
         super().__init__(genesis, opened.engine, opened.tip, opened.counts, VerifiedCache())
         self.path = path
         self._engine: Engine = opened.engine
+        self._tree = opened.tree
+        self.state: ExecutableState = ExecutableState(opened.engine, opened.tree)
         self._high_water: HighWater | None = opened.high_water
         self._votes = VoteLog(opened.engine)
         self._failure: HuzhengError | None = None
@@ -67,10 +85,13 @@ class ChainStore(ChainReader):
         placed: set[bytes] = set()
         for block, certificate in certified:
             _check_follows(tip, block)
+            self._put_tree(batch, block)
             counts = put_block(batch, self._reader, counts, block, certificate, placed)
             tip = block.tip
         self._votes.trim(batch, tip.height)
         self._write(batch)
+        for block, _ in certified:
+            self._write_tree(block.height)
         self._counts = counts
         self._tip = tip
         for block, _ in certified:
@@ -104,6 +125,19 @@ class ChainStore(ChainReader):
         with self._engine.snapshot() as snapshot:
             yield ChainReader(self._genesis, snapshot, tip, counts, self._cache)
 
+    @property
+    def is_tree_flush_due(self) -> bool:
+        """Whether `flush_tree` should be called."""
+        return self._tree.is_flush_due
+
+    def flush_tree(self) -> None:
+        """Brings the state tree's files to the disk, so that a start after a crash is quick (S11). From any thread, one at a time.
+
+        Raises:
+            HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED.
+        """
+        self._tree.flush()
+
     def entries(self) -> Iterator[Entry]:
         """The whole database, key by key in ascending order."""
         return self._engine.scan(b"", fill_cache=False)
@@ -111,6 +145,7 @@ class ChainStore(ChainReader):
     def close(self) -> None:
         """Unlocks the database. No other thread may be using it."""
         self._engine.close()
+        self._tree.close()
         if self._high_water is not None:
             self._high_water.close()
             self._high_water = None
@@ -122,6 +157,20 @@ class ChainStore(ChainReader):
     def _write(self, batch: Batch) -> None:
         try:
             batch.write()
+        except HuzhengError as error:
+            self._failure = error
+            raise
+
+    def _put_tree(self, batch: Batch, block: ExecutedBlock) -> None:
+        try:
+            self._tree.put(batch, block)
+        except HuzhengError as error:
+            self._failure = error
+            raise
+
+    def _write_tree(self, height: Height) -> None:
+        try:
+            self._tree.stored(height)
         except HuzhengError as error:
             self._failure = error
             raise

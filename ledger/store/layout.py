@@ -12,13 +12,14 @@ from typing import Final
 
 from ledger.crypto.types import HASH_BYTES, Height
 
-STORE_VERSION: Final = 1
+STORE_VERSION: Final = 2
 """Changes with every change of this layout that an older program can't read."""
 
 FORMAT_KEY: Final = b"!format"
 CHAIN_KEY: Final = b"!chain"
 GENESIS_KEY: Final = b"!genesis"
 TIP_KEY: Final = b"!tip"
+TREE_KEY: Final = b"!tree"
 VOTE_WRITES_KEY: Final = b"!votes"
 
 BLOCK: Final = b"b"
@@ -29,6 +30,7 @@ RESULTS: Final = b"o"
 STATE: Final = b"s"
 TRANSACTION: Final = b"t"
 TRANSACTION_ID: Final = b"x"
+TREE_CHANGES: Final = b"y"
 VERSION: Final = b"v"
 VOTE: Final = b"w"
 
@@ -42,6 +44,7 @@ KINDS: Final = {
     STATE: "state entry",
     TRANSACTION: "transaction",
     TRANSACTION_ID: "transaction index",
+    TREE_CHANGES: "changes of the state tree",
     VERSION: "version index",
     VOTE: "vote log entry",
 }
@@ -107,6 +110,16 @@ def record_key(record_id: bytes) -> bytes:
     return RECORD + record_id
 
 
+def subjects_prefix(resource: str, prefix: str) -> bytes:
+    """What the keys of versions about all subjects with this prefix start with."""
+    return b"%s%s\x00%s" % (VERSION, resource.encode(), prefix.encode())
+
+
+def subject_in(version_key: bytes) -> str:
+    """The subject that a version's key is about."""
+    return version_key.split(b"\x00", 2)[1].decode()
+
+
 def version_prefix(resource: str, subject: str) -> bytes:
     """What all keys of one subject's versions start with."""
     return b"%s%s\x00%s\x00" % (VERSION, resource.encode(), subject.encode())
@@ -117,9 +130,19 @@ def version_key(resource: str, subject: str, version: int) -> bytes:
     return version_prefix(resource, subject) + _HEIGHT.pack(version)
 
 
+def tree_changes_key(height: int) -> bytes:
+    """S11: value is a StoredTreeChanges."""
+    return TREE_CHANGES + _HEIGHT.pack(height)
+
+
 def history_node_key(level: int, index: int) -> bytes:
     """S3: value is the hash of a complete node of the tree over the block hashes."""
     return HISTORY_NODE + _NODE.pack(level, index)
+
+
+def is_own(key: bytes) -> bool:
+    """Whether an entry concerns this node alone, and does not follow from the blocks: votes, and how far the state tree's files are."""
+    return key[:1] in (VOTE, TREE_CHANGES) or key in (VOTE_WRITES_KEY, TREE_KEY)
 
 
 def encode_height(height: int) -> bytes:
@@ -160,7 +183,7 @@ def after_prefix(prefix: bytes) -> bytes:
 def height_in(key: bytes, value: bytes) -> int | None:
     """The height that an entry belongs to, where its key or value tells; for error messages."""
     kind = key[:1]
-    if kind in (BLOCK, RESULTS, TRANSACTION) and len(key) >= 9:
+    if kind in (BLOCK, RESULTS, TRANSACTION, TREE_CHANGES) and len(key) >= 9:
         return int.from_bytes(key[1:9], "big")
     if kind in (BLOCK_HASH, TRANSACTION_ID, RECORD, VERSION) and len(value) >= 8:
         return int.from_bytes(value[:8], "big")

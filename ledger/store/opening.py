@@ -22,12 +22,13 @@ from ledger.store import layout
 from ledger.store.engine import Engine
 from ledger.store.high_water import FILE_NAME, HighWater
 from ledger.store.reader import StoredState
+from ledger.store.state_tree import DIRECTORY, StoredTree, files_in, open_tree, remove_files
 from ledger.store.writing import put_block
 
 _CREATING: Final = "CREATING"
 """A file that is there while a database is being made: what lies beside it holds nothing yet."""
 _IGNORED: Final = frozenset({"lost+found"})
-_OUR_FILE: Final = re.compile(rf"{FILE_NAME}|LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
+_OUR_FILE: Final = re.compile(rf"{FILE_NAME}|{DIRECTORY}|LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class OpenedStore:
     high_water: HighWater | None
     tip: Tip
     counts: store_pb2.StoredTip
+    tree: StoredTree
 
 
 def open_store(path: Path, genesis: Genesis, *, create: bool) -> OpenedStore:
@@ -56,7 +58,12 @@ def create_scratch(path: Path, genesis: Genesis) -> OpenedStore:
     engine = Engine.open(path, create=True, sync=False)
     create_in(engine, genesis)
     tip, counts = read_tip(engine, genesis)
-    return OpenedStore(engine, None, tip, counts)
+    return OpenedStore(engine, None, tip, counts, _open_tree(path, engine, genesis, tip))
+
+
+def _open_tree(path: Path, engine: Engine, genesis: Genesis, tip: Tip) -> StoredTree:
+    directory = path / DIRECTORY
+    return open_tree(engine, genesis.suite, tip, files_in(directory), lambda: remove_files(directory))
 
 
 def _must_create(path: Path, create: bool) -> bool:
@@ -78,6 +85,7 @@ def _create(path: Path, genesis: Genesis) -> None:
     marker = path / _CREATING
     if marker.exists():
         Engine.destroy(path)
+        remove_files(path / DIRECTORY)
     marker.touch(mode=0o600)
     _sync_directory(path)
     engine = Engine.open(path, create=True)
@@ -115,13 +123,14 @@ def _open(path: Path, genesis: Genesis) -> OpenedStore:
         high_water = HighWater(path)
         try:
             _check_high_water(high_water, engine, tip)
+            tree = _open_tree(path, engine, genesis, tip)
         except BaseException:
             high_water.close()
             raise
     except BaseException:
         engine.close()
         raise
-    return OpenedStore(engine, high_water, tip, counts)
+    return OpenedStore(engine, high_water, tip, counts, tree)
 
 
 def _check_meta(engine: Engine, genesis: Genesis) -> None:

@@ -20,7 +20,7 @@ from ledger.epochs import EpochTerms, departments, epoch_at, epoch_numbered, las
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Department, Genesis
 from ledger.receipt import build_epoch_proof
-from ledger.state import SEEN_PREFIX, head_key, read_head
+from ledger.state import SEEN_PREFIX, read_head
 from ledger.store import layout
 from ledger.store.engine import Reader
 from ledger.store.layout import Place, RecordPlace
@@ -291,10 +291,7 @@ class ChainReader:
 
     def current(self, resource: str, subject: str) -> RecordPlace | None:
         """Where the newest record about a subject is, be it asserting or revoking; None if there never was one."""
-        try:
-            head = read_head(self.state, resource, subject)
-        except HuzhengError:
-            raise HuzhengError(Code.STORE_CORRUPT, "a head is not in strict form") from None
+        head = self._head(resource, subject)
         return None if head is None else self._place_of_head(head)
 
     def version(self, resource: str, subject: str, version: int) -> RecordPlace | None:
@@ -315,20 +312,25 @@ class ChainReader:
     def list_current(self, resource: str, prefix: str = "", after: str = "", limit: int = 100) -> CurrentPage:
         """The records in force in a resource, by subject: at most `limit`.
 
-        Only of subjects that start with `prefix` and come after `after`. Looks at no more than `limit` + 1000 subjects,
+        Only of subjects that start with `prefix` and come after `after`. Looks at no more than `limit` + 1000 versions,
         so a page can be short and still have a next one.
         """
-        first, stop = head_key(resource, prefix), layout.after_prefix(head_key(resource, prefix))
-        start = max(first, head_key(resource, after) + b"\x00") if after else first
         places: list[RecordPlace] = []
-        for looked_at, (key, value) in enumerate(self.state.scan(start, stop), start=1):
-            head = _parse(state_pb2.Head, value, "head")
-            if not head.version:
-                raise _corrupt("head")
-            if head.action == transaction_pb2.RECORD_ACTION_ASSERT:
-                places.append(self._place_of_head(head))
+        start = max(
+            layout.subjects_prefix(resource, prefix), layout.after_prefix(layout.version_prefix(resource, after))
+        )
+        stop = layout.after_prefix(layout.subjects_prefix(resource, prefix))
+        previous = ""
+        for looked_at, (key, _) in enumerate(self._reader.scan(start, stop)):
+            subject = layout.subject_in(key)
+            if subject == previous:
+                continue
             if len(places) >= limit or looked_at >= limit + 1000:
-                return CurrentPage(tuple(places), key[len(head_key(resource, "")) :].decode())
+                return CurrentPage(tuple(places), previous)
+            previous = subject
+            head = self._head(resource, subject)
+            if head is not None and head.action == transaction_pb2.RECORD_ACTION_ASSERT:
+                places.append(self._place_of_head(head))
         return CurrentPage(tuple(places), None)
 
     # --- within ---
@@ -364,6 +366,15 @@ class ChainReader:
         # A repeated transaction: the index has the place of its first result.
         if transaction_id not in self.verified_block(place.height).transaction_ids[place.index : place.index + 1]:
             raise _corrupt("transaction", place.height)
+
+    def _head(self, resource: str, subject: str) -> state_pb2.Head | None:
+        slot = self._genesis.slots.get(resource)
+        if slot is None:
+            return None
+        try:
+            return read_head(self.state, slot, subject)
+        except HuzhengError:
+            raise HuzhengError(Code.STORE_CORRUPT, "heads are not in strict form") from None
 
     def _place_of_head(self, head: state_pb2.Head) -> RecordPlace:
         place = self.record_place(head.record_id)

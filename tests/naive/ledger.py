@@ -6,12 +6,14 @@ For the suite `ed25519-sha256` where it hashes. Slow, and apart from the code un
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from huzheng.v1 import genesis_pb2
+from huzheng.v1 import genesis_pb2, state_pb2
 from huzheng.v1 import transaction_pb2 as pb
+
+from tests.naive import state_tree
 
 Result = tuple[str, int]
 """A result's code without its prefix, and its index."""
@@ -23,14 +25,70 @@ def tagged_hash(kind: str, content: bytes) -> bytes:
     return sha256(bytes([len(tag)]) + tag + content).digest()
 
 
-def state_root(before: bytes, changes: Mapping[bytes, bytes | None]) -> bytes:
+def pool_after(pool: bytes, changes: Mapping[bytes, bytes | None]) -> bytes:
+    """K7."""
+    seen = sorted(key for key in changes if key[:1] == b"i")
+    if not seen:
+        return pool
+    return tagged_hash("state", pool + b"".join((b"\x00" if changes[key] is None else b"\x01") + key for key in seen))
+
+
+def seed(pool: bytes, key: bytes) -> bytes:
+    """K6."""
+    return tagged_hash("state-seed", pool + key)[:16]
+
+
+def blind(seed: bytes, slot: int) -> bytes:
+    """K6."""
+    pair = tagged_hash("state-blind", seed + bytes([slot // 2]))
+    return pair[16:] if slot % 2 else pair[:16]
+
+
+def heads_digest(heads: state_pb2.Heads) -> bytes:
+    """K6."""
+    held = {item.slot: item.head for item in heads.heads}
+    slots = []
+    for slot in range(heads.width):
+        content = blind(heads.seed, slot) + held.get(slot, b"")
+        slots.append(sha256((b"\x05" if slot in held else b"\x04") + content).digest())
+    groups = [sha256(b"\x06" + b"".join(slots[start : start + 4])).digest() for start in range(0, len(slots), 4)]
+    return tagged_hash("state-heads", b"".join(groups))
+
+
+def heads_place(resource: str, subject: str, resources: Iterable[str]) -> tuple[bytes, int, int]:
+    """X1: the state key of a head, its slot, and how many slots there are. `resources`: the names of all."""
+    register = resource.split(".")[0]
+    names = sorted(name for name in resources if name.split(".")[0] == register)
+    page, slot = divmod(names.index(resource), 16)
+    there = len(names[16 * page : 16 * page + 16])
+    key = b"h" + register.encode() + b"\x00" + subject.encode() + b"\x00" + bytes([page])
+    return key, slot, (there + 3) // 4 * 4
+
+
+def settle(pool: bytes, changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
+    """What a block changed, with the pool and the seeds (K6, K7)."""
+    done = dict(changes)
+    after = pool_after(pool, changes)
+    if after != pool:
+        done[b"j"] = after
+    for key, value in changes.items():
+        if key[:1] == b"h" and value is not None:
+            heads = state_pb2.Heads.FromString(value)
+            heads.seed = seed(after, key)
+            done[key] = heads.SerializeToString(deterministic=True)
+    return done
+
+
+def leaf(key: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """K5: path and digest."""
+    is_heads = key[:1] == b"h"
+    digest = heads_digest(state_pb2.Heads.FromString(value)) if is_heads else tagged_hash("state-value", value)
+    return tagged_hash("state-key", key), digest
+
+
+def state_root(state: Mapping[bytes, bytes]) -> bytes:
     """X6."""
-    content = before
-    for key in sorted(changes):
-        value = changes[key]
-        content += len(key).to_bytes(4, "big") + key
-        content += b"\x00" if value is None else b"\x01" + len(value).to_bytes(4, "big") + value
-    return tagged_hash("state", content)
+    return state_tree.root(dict(leaf(key, value) for key, value in state.items() if key[:1] != b"i"))
 
 
 class Refused(Exception):

@@ -25,6 +25,10 @@ BATCH_FRAME_BYTES = 64
 MAX_PENDING = 1_000
 
 
+FLUSH_INTERVAL = 8
+"""Blocks between two times that the state tree is brought to the disk."""
+
+
 class Ledger:
     """From one start of its machine to the next crash."""
 
@@ -96,6 +100,8 @@ class Ledger:
 
     def stored(self, block: ExecutedBlock) -> None:
         """Takes note of a stored block."""
+        if block.height % FLUSH_INTERVAL == self.replica % FLUSH_INTERVAL:
+            self.store.flush_tree()
         for sequence in [sequence for sequence in self.checked if sequence <= block.height]:
             del self.checked[sequence]
         self.mempool.ordered([transaction.id for transaction in block.transactions])

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from ledger.genesis import Genesis
+from ledger.state.records import MemoryRecords
+from ledger.state.tree import RECORD_SIZES
 from ledger.store import ChainStore, layout, opening
 from ledger.store.engine import Engine
 from ledger.store.high_water import HighWater
+from ledger.store.state_tree import open_tree
 
 Change = tuple[bytes, bytes | None]
 """A key set (a value) or removed (None)."""
@@ -46,6 +49,8 @@ class Disk:
         self._old_notes: dict[int, int] = {}
         self._unsynced: list[list[Change]] = []
         """What undoes each write since the last synchronous one, oldest first."""
+        self.records = {name: SimulatedRecords(size, dice) for name, size in RECORD_SIZES.items()}
+        """The files of the state tree."""
         self._last_votes: tuple[list[Change], dict[int, int]] | None = None
         """What undoes the last write of votes."""
 
@@ -86,11 +91,17 @@ class Disk:
     def become(self, other: Disk) -> None:
         """A new disk, on which the chain of another's is put together anew, and no votes."""
         lost: list[Change] = [(key, None) for key in self.keys]
-        kept = [(key, value) for key, value in other.entries.items() if not key.startswith(_VOTES)]
+        kept = [(key, value) for key, value in other.entries.items() if not layout.is_own(key)]
         self._apply([*lost, *kept])
+        self.remove_records()
         self.notes.clear()
         self._old_notes.clear()
         self._unsynced.clear()
+
+    def remove_records(self) -> None:
+        """Somebody deletes the files of the state tree."""
+        for file in self.records.values():
+            file.clear()
 
     def under(self, prefix: bytes) -> dict[bytes, bytes]:
         """All entries whose keys start so."""
@@ -102,6 +113,8 @@ class Disk:
         for undone in reversed(self._unsynced[kept:]):
             self._apply(undone)
         self._unsynced.clear()
+        for file in self.records.values():
+            file.crash()
         if self.dice.random() < 0.5:
             self.notes = dict(self._old_notes)
         if self._last_votes is not None:
@@ -122,6 +135,38 @@ class Disk:
                 del self.keys[bisect_left(self.keys, key)]
         undone.reverse()
         return undone
+
+
+class SimulatedRecords(MemoryRecords):
+    """A record file. What was written since it was last flushed may be lost at a crash, record by record, or be there in part."""
+
+    def __init__(self, size: int, dice: random.Random) -> None:
+        super().__init__(size)
+        self._dice = dice
+        self._unflushed: dict[int, bytes] = {}
+        """What was there before."""
+
+    def write(self, records: Mapping[int, bytes]) -> None:
+        """Some records."""
+        for index in records:
+            self._unflushed.setdefault(index, self.read(index))
+        super().write(records)
+
+    def flush(self) -> None:
+        """A crash does not touch what was written before."""
+        self._unflushed.clear()
+
+    def crash(self) -> None:
+        """The power is gone."""
+        for index, before in self._unflushed.items():
+            written = self._dice.choice((0, self.size, self._dice.randint(0, self.size)))
+            super().write({index: self.read(index)[:written] + before[written:]})
+        self._unflushed.clear()
+
+    def clear(self) -> None:
+        """Somebody deletes the file."""
+        self._records.clear()
+        self._unflushed.clear()
 
 
 class _Reads:
@@ -216,4 +261,5 @@ def open_store(disk: Disk, genesis: Genesis) -> ChainStore:
     tip, counts = opening.read_tip(engine, genesis)
     high_water = _Notes(disk)
     opening._check_high_water(high_water, engine, tip)
-    return ChainStore(Path("simulated"), genesis, opening.OpenedStore(engine, high_water, tip, counts))
+    tree = open_tree(engine, genesis.suite, tip, lambda: disk.records, disk.remove_records)
+    return ChainStore(Path("simulated"), genesis, opening.OpenedStore(engine, high_water, tip, counts, tree))

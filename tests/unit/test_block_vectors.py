@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from huzheng.v1 import transaction_pb2 as pb
 
+from ledger.crypto import ED25519_SHA256
 from ledger.execution import execute, genesis_block
 from ledger.genesis import Genesis
 from ledger.transaction import check_batch
@@ -14,7 +15,7 @@ VECTORS = load("blocks.json")
 
 
 def test_the_chain_comes_out_to_the_byte() -> None:
-    genesis, state = Genesis.read(bytes.fromhex(VECTORS["genesis"])), MemoryState()
+    genesis, state = Genesis.read(bytes.fromhex(VECTORS["genesis"])), MemoryState(suite=ED25519_SHA256)
     block = genesis_block(genesis)
     state.apply(block)
     for case in VECTORS["blocks"]:

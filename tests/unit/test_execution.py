@@ -16,7 +16,7 @@ from ledger.building import BuiltRecord
 from ledger.crypto import ED25519_SHA256, Domain, ReplicaId, Signer
 from ledger.execution import batch_of_block, execute, precheck
 from ledger.genesis import Parameters
-from ledger.state import SEEN_PREFIX, admin_keys_key
+from ledger.state import POOL_KEY, SEEN_PREFIX, admin_keys_key
 from ledger.transaction import check_transaction
 from tests.builders import START_MS, Chain, Consortium
 from tests.chains import mixed_chain
@@ -164,7 +164,8 @@ def test_seen_ids_are_dropped_oldest_first_and_so_many_a_block() -> None:
     assert chain.add(time_ms=start_ms + 9_999).changes == {}
     for proposed_ms, dropped in ((10_000, 1), (30_000, 2), (30_000, 2), (30_000, 0)):
         block = chain.add(time_ms=start_ms + proposed_ms)
-        assert block.changes == dict.fromkeys(seen[:dropped])
+        assert {key: None for key in block.changes if key != POOL_KEY} == dict.fromkeys(seen[:dropped])
+        assert (POOL_KEY in block.changes) == bool(dropped)
         del seen[:dropped]
     chain.add(time_ms=start_ms + 40_000)
     assert seen_in(chain) == []
@@ -177,7 +178,7 @@ def test_the_null_batch_drops_what_is_left_over() -> None:
         chain.add(consortium.transaction([consortium.record(nonce)], nonce=nonce))
     chain.add(time_ms=consortium.now_ms + 60_000)
     assert len(seen_in(chain)) == 1
-    assert len(chain.add_null().changes) == 1
+    assert [key[:1] for key in chain.add_null().changes] == [SEEN_PREFIX, POOL_KEY]
     assert seen_in(chain) == []
 
 
@@ -215,7 +216,7 @@ def test_a_header_without_proposer_cannot_set_the_clock_forward(chain: Chain, co
 def test_the_latest_time_there_is_can_be_executed(chain: Chain, consortium: Consortium) -> None:
     assert one(chain, consortium.transaction([consortium.record()])) == ("ACCEPTED", 0)
     block = chain.add(time_ms=253_402_300_799_999)
-    assert list(block.changes.values()) == [None]
+    assert [value for key, value in block.changes.items() if key != POOL_KEY] == [None]
 
 
 def test_every_header_is_what_the_rules_say() -> None:
@@ -223,11 +224,12 @@ def test_every_header_is_what_the_rules_say() -> None:
     chain = mixed_chain(consortium)
     raw = consortium.genesis.raw
     empty, state, hashes = naive_merkle.root([]), dict[bytes, bytes](), list[bytes]()
-    root, time_ms, parent = bytes(32), START_MS, bytes(32)
+    time_ms, parent = START_MS, bytes(32)
     for height, block in enumerate(chain.blocks):
-        new_state = {key: value for key, value in (state | dict(block.changes)).items() if value is not None}
-        changed = {key: new_state.get(key) for key in state | new_state if state.get(key) != new_state.get(key)}
-        state, root = new_state, naive.state_root(root, changed)
+        pool = state.get(b"j", bytes(32))
+        given = {key: value for key, value in block.changes.items() if key != b"j"}
+        assert naive.settle(pool, given) == block.changes
+        state = {key: value for key, value in (state | dict(block.changes)).items() if value is not None}
         proposer = {0: 0, 5: 0}.get(height, height)
         offset_ms = [0, 1_000, 1_000, 3_000, 61_000, 61_000][height]
         assert header_of(block) == block_pb2.BlockHeader(
@@ -237,13 +239,13 @@ def test_every_header_is_what_the_rules_say() -> None:
             epoch=0,
             proposer=proposer,
             time_ms=time_ms + offset_ms,
-            protocol_version=1,
+            protocol_version=2,
             transaction_count=len(block.transactions),
             transactions_root=naive_merkle.root(
                 [naive.tagged_hash("transaction", item.body_raw) for item in block.transactions]
             ),
             results_root=naive_merkle.root([naive.tagged_hash("result", result) for result in block.results]),
-            state_root=root,
+            state_root=naive.state_root(state),
             history_root=naive_merkle.root(hashes) if hashes else empty,
         )
         parent = naive.tagged_hash("block", block.header)

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.building import BuiltRecord
-from ledger.crypto import ReplicaId, Signer
+from ledger.crypto import ED25519_SHA256, ReplicaId, Signer
 from ledger.genesis import Parameters
 from ledger.state import SEEN_PREFIX
 from tests.builders import Chain, Consortium
-from tests.naive.ledger import Model, Result
+from tests.naive.ledger import Model, Result, heads_place, state_root
 
-CONSORTIUM = Consortium(parameters=Parameters(max_batch_transactions=2, max_lifetime_ms=10_000))
+CONSORTIUM = Consortium(ED25519_SHA256, parameters=Parameters(max_batch_transactions=2, max_lifetime_ms=10_000))
 OPEN_SIGNERS = ("new 1", "new 2")
 DEPARTMENTS = ("planning", "tax")
 
@@ -113,10 +113,13 @@ class Run:
         assert {k[1:]: (v.department, v.role, v.revoked) for k, v in keys.items()} == {
             k: (v.department, v.role, v.revoked) for k, v in model.keys.items()
         }
-        heads = {k: state_pb2.Head.FromString(v) for k, v in state.items() if k[:1] == b"h"}
-        assert {k: (v.version, v.record_id, v.action) for k, v in heads.items()} == {
-            b"h" + f"{resource}\0{subject}".encode(): head for (resource, subject), head in model.heads.items()
-        }
+        expected: dict[bytes, dict[int, tuple[int, bytes, int]]] = {}
+        for (resource, subject), head in model.heads.items():
+            key, slot, _ = heads_place(resource, subject, model.owners)
+            expected.setdefault(key, {})[slot] = head
+        found = {k: state_pb2.Heads.FromString(v) for k, v in state.items() if k[:1] == b"h"}
+        assert {k: {item.slot: _head(item.head) for item in v.heads} for k, v in found.items()} == expected
+        assert state_root(state) == self.chain.tip.state_root
         for department in DEPARTMENTS:
             admins = [k for k in model.keys.values() if (k.department, k.role, k.revoked) == (department, 2, False)]
             assert state[b"n" + department.encode()] == len(admins).to_bytes(4, "big")
@@ -124,6 +127,11 @@ class Run:
         seen = {key[9:]: int.from_bytes(key[1:9], "big") for key in state if key[:1] == SEEN_PREFIX}
         alive = {identifier: expiry for identifier, expiry in model.seen.items() if expiry > model.time_ms}
         assert alive.items() <= seen.items() <= model.seen.items()
+
+
+def _head(raw: bytes) -> tuple[int, bytes, int]:
+    head = state_pb2.Head.FromString(raw)
+    return head.version, head.record_id, head.action
 
 
 def _body(raw: bytes) -> pb.TransactionBody:

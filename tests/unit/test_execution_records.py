@@ -6,7 +6,7 @@ import pytest
 from huzheng.v1 import state_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.state import read_head, seen_key
+from ledger.state import POOL_KEY, read_head, seen_key
 from tests.builders import OBJECTION, Chain, Consortium, objection_fields, unit_code
 from tests.outcomes import one, payload, results
 
@@ -118,7 +118,7 @@ def test_versions_may_follow_one_another_in_one_transaction(chain: Chain, consor
         "ACCEPTED",
         0,
     )
-    head = read_head(chain.state, OBJECTION, unit_code(1))
+    head = read_head(chain.state, consortium.genesis.slots[OBJECTION], unit_code(1))
     assert head == state_pb2.Head(version=4, record_id=fourth.id, action=pb.RECORD_ACTION_ASSERT)
 
 
@@ -127,9 +127,9 @@ def test_a_transaction_takes_effect_whole_or_not_at_all(chain: Chain, consortium
     raw = consortium.transaction([first, consortium.record(3), conflicting])
     block = chain.add(raw, consortium.transaction([first], nonce=1))
     assert results(block) == [("VERSION_CONFLICT", 2), ("ACCEPTED", 0)]
-    assert read_head(chain.state, OBJECTION, unit_code(3)) is None
+    assert read_head(chain.state, consortium.genesis.slots[OBJECTION], unit_code(3)) is None
     seen = {seen_key(item.expires_ms, item.id): b"" for item in block.transactions}
-    assert {key: value for key, value in block.changes.items() if key[:1] != b"h"} == seen
+    assert {key: value for key, value in block.changes.items() if key[:1] not in (b"h", POOL_KEY)} == seen
 
 
 def test_transactions_see_the_effects_of_those_before_them(chain: Chain, consortium: Consortium) -> None:

@@ -12,19 +12,22 @@ from hypothesis import strategies as st
 
 from ledger.block import ExecutedBlock
 from ledger.errors import Code, HuzhengError
+from ledger.registers import Slot
 from ledger.state import (
     Overlay,
     PendingState,
     RegisteredKey,
     admin_keys_key,
     catalogue_key,
-    head_key,
+    heads_key,
     read_head,
     read_key,
     seen_key,
     signing_key_key,
 )
 from tests.builders import MemoryState
+
+SLOT = Slot("a", page=1, number=2, width=4)
 
 KEYS = st.binary(min_size=1, max_size=2)
 CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=2), max_size=8)
@@ -108,7 +111,7 @@ def test_blocks_are_stored_in_their_order() -> None:
 
 
 def test_keys_of_the_state_are_what_the_rule_says() -> None:
-    assert head_key("a.b", "主题") == b"ha.b\0" + "主题".encode()
+    assert heads_key(SLOT, "主题") == b"ha\0" + "主题".encode() + b"\0\1"
     assert signing_key_key(b"\1" * 32) == b"k" + b"\1" * 32
     assert seen_key(258, b"\2" * 32) == b"i\0\0\0\0\0\0\1\2" + b"\2" * 32
     assert catalogue_key("a.b") == b"ca.b"
@@ -121,12 +124,12 @@ def test_a_registered_key_reads_as_it_was_written() -> None:
             key = RegisteredKey("tax", role, revoked)
             assert read_key(MemoryState({signing_key_key(b"k"): key.encode()}), b"k") == key
     assert read_key(MemoryState(), b"k") is None
-    assert read_head(MemoryState(), "a.b", "c") is None
+    assert read_head(MemoryState(), SLOT, "c") is None
 
 
 def test_an_entry_that_cannot_be_read_is_an_error_and_never_no_entry() -> None:
-    state = MemoryState({head_key("a.b", "c"): b"\xff", signing_key_key(b"k"): b"\xff"})
-    for read in (lambda: read_head(state, "a.b", "c"), lambda: read_key(state, b"k")):
+    state = MemoryState({heads_key(SLOT, "c"): b"\xff", signing_key_key(b"k"): b"\xff"})
+    for read in (lambda: read_head(state, SLOT, "c"), lambda: read_key(state, b"k")):
         with pytest.raises(HuzhengError) as caught:
             read()
         assert caught.value.code == Code.NOT_STRICT

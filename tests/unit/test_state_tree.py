@@ -13,10 +13,11 @@ from huzheng.v1 import state_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.crypto import ED25519_SHA256
+from ledger.crypto import ED25519_SHA256, Height
 from ledger.errors import Code, HuzhengError
-from ledger.state.proof import EMPTY, root_from_proof
-from ledger.state.tree import StateTree
+from ledger.state.proof import EMPTY, root_from_proof, tree_root
+from ledger.state.record_file import RecordFile
+from ledger.state.tree import RECORD_SIZES, StateTree
 from tests.naive import state_tree as naive
 from tests.vectors import load
 
@@ -28,9 +29,26 @@ def digest(number: int) -> bytes:
     return sha256(b"digest %d" % number).digest()
 
 
+def open_tree(directory: Path, stored: int = 0, kept_blocks: int = 8) -> StateTree:
+    """The tree in a directory."""
+    files = {name: RecordFile(directory / name, size) for name, size in RECORD_SIZES.items()}
+    return StateTree(SUITE, files, Height(stored), kept_blocks)
+
+
+def execute(tree: StateTree, leaves: dict[bytes, bytes | None]) -> bytes:
+    """The root after one more block."""
+    return tree.execute(Height(tree.executed + 1), leaves)
+
+
+def store(tree: StateTree) -> None:
+    """The next block."""
+    height = Height(tree.stored + 1)
+    tree.store(height, tree.changes(height))
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[StateTree]:
-    made = StateTree(SUITE, tmp_path)
+    made = open_tree(tmp_path)
     yield made
     made.close()
 
@@ -38,7 +56,7 @@ def tree(tmp_path: Path) -> Iterator[StateTree]:
 @pytest.mark.parametrize("case", VECTORS["trees"], ids=lambda case: case["name"])
 def test_root_vectors(case: dict[str, Any], tree: StateTree) -> None:
     keys = {bytes.fromhex(path): bytes.fromhex(digest) for path, digest in case["keys"].items()}
-    assert tree.update(keys).hex() == case["root"]
+    assert execute(tree, {**keys}).hex() == tree_root(SUITE, keys).hex() == case["root"]
 
 
 @pytest.mark.parametrize("case", VECTORS["proofs"], ids=lambda case: case["name"])
@@ -70,34 +88,56 @@ BATCHES = st.lists(st.dictionaries(paths(), st.one_of(st.none(), st.integers(0, 
 
 
 @settings(max_examples=150, deadline=None)
-@given(batches=BATCHES, asked=st.lists(paths(), max_size=6), pending=st.integers(0, 4))
+@given(
+    batches=BATCHES,
+    asked=st.lists(paths(), max_size=6),
+    pending=st.integers(0, 4),
+    again=st.sets(st.integers(0, 8)),
+    kept=st.integers(0, 4),
+)
 def test_a_tree_is_what_the_keys_are_whatever_was_there_before(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[dict[bytes, int | None]], asked: list[bytes], pending: int
+    tmp_path_factory: pytest.TempPathFactory,
+    batches: list[dict[bytes, int | None]],
+    asked: list[bytes],
+    pending: int,
+    again: set[int],
+    kept: int,
 ) -> None:
-    tree = StateTree(SUITE, tmp_path_factory.mktemp("tree"))
-    model: dict[bytes, bytes] = {}
+    """Blocks are executed ahead of those that are stored, some of them twice, and older ones asked about."""
+    tree = open_tree(tmp_path_factory.mktemp("tree"), kept_blocks=kept)
+    models: list[dict[bytes, bytes]] = [{}]
     for number, batch in enumerate(batches):
         changes = {path: None if value is None else digest(value) for path, value in batch.items()}
-        for path, value in changes.items():
-            model.pop(path, None)
-            if value is not None:
-                model[path] = value
-        assert tree.update(changes) == naive.root(model)
-        if number >= pending:
-            tree.store_block()
-    for path in {*asked, *model}:
-        check_proof(tree, path, model)
+        models.append({path: value for path, value in (models[-1] | changes).items() if value is not None})
+        if number in again:
+            execute(tree, {path: digest(99) for path in asked})
+            assert tree.execute(tree.executed, changes) == naive.root(models[-1])
+        else:
+            assert execute(tree, changes) == naive.root(models[-1])
+        if tree.executed - tree.stored > pending:
+            store(tree)
+    assert tree.oldest == max(0, tree.stored - kept)
+    for height in range(tree.oldest, tree.executed + 1):
+        assert tree.root(Height(height)) == naive.root(models[height])
+        for path in {*asked, *models[height]}:
+            check_proof(tree, path, models[height], height)
+    if tree.oldest:
+        with pytest.raises(HuzhengError) as caught:
+            tree.walk(bytes(32), Height(tree.oldest - 1))
+        assert caught.value.code == Code.NOT_FOUND
     tree.close()
 
 
-def check_proof(tree: StateTree, path: bytes, model: dict[bytes, bytes]) -> None:
+def check_proof(tree: StateTree, path: bytes, model: dict[bytes, bytes], number: int | None = None) -> None:
     """It proves what is so, and nothing else."""
-    raw = tree.walk(path).to_proof(path).SerializeToString()
+    height = tree.executed if number is None else Height(number)
+    root = tree.root(height)
+    raw = tree.walk(path, height).to_proof(path).SerializeToString()
     proof = state_pb2.StateProof.FromString(raw)
-    assert root_from_proof(SUITE, path, model.get(path), proof) == tree.root
+    assert root_from_proof(SUITE, path, model.get(path), proof) == root
     for wrong in {None, digest(51), *model.values()} - {model.get(path)}:
         try:
-            assert root_from_proof(SUITE, path, wrong, proof) != tree.root
+            assert root_from_proof(SUITE, path, wrong, proof) != root
         except HuzhengError as error:
             assert error.code == Code.BAD_PROOF
 
@@ -105,13 +145,13 @@ def check_proof(tree: StateTree, path: bytes, model: dict[bytes, bytes]) -> None
 def test_a_tree_is_the_same_when_it_is_opened_again(tmp_path: Path) -> None:
     dice = random.Random(7)
     model = {dice.randbytes(32): dice.randbytes(32) for _ in range(3_000)}
-    tree = StateTree(SUITE, tmp_path)
-    root = tree.update(model)
-    tree.store_block()
-    tree.update({dice.randbytes(32): dice.randbytes(32)})
+    tree = open_tree(tmp_path)
+    root = execute(tree, {**model})
+    store(tree)
+    execute(tree, {dice.randbytes(32): dice.randbytes(32)})
     tree.close()
-    again = StateTree(SUITE, tmp_path)
-    assert again.root == root == naive.root(model)
+    again = open_tree(tmp_path, stored=1)
+    assert again.root(Height(1)) == root == naive.root(model) == tree_root(SUITE, model)
     for path in list(model)[:50]:
         check_proof(again, path, {path: model[path]})
     again.close()
@@ -122,14 +162,51 @@ def test_what_was_removed_makes_room_for_what_comes(tmp_path: Path, tree: StateT
     batch = {dice.randbytes(2) + bytes(3) + dice.randbytes(27): dice.randbytes(32) for _ in range(20_000)}
     sizes = set()
     for _ in range(5):
-        tree.update(batch)
-        tree.store_block()
-        assert tree.update(dict.fromkeys(batch)) == EMPTY
-        tree.store_block()
+        execute(tree, {**batch})
+        store(tree)
+        assert execute(tree, dict.fromkeys(batch)) == EMPTY
+        store(tree)
         sizes.add(sum(file.stat().st_size for file in tmp_path.iterdir()))
     assert len(sizes) == 1
 
 
 def test_a_tree_of_which_nothing_is_stored_takes_what_is_not_there_as_removed(tree: StateTree) -> None:
-    assert tree.update({bytes(32): None}) == EMPTY
-    assert tree.walk(bytes(32)).to_proof(bytes(32)) == state_pb2.StateProof()
+    assert execute(tree, {bytes(32): None}) == EMPTY
+    assert tree.walk(bytes(32), tree.executed).to_proof(bytes(32)) == state_pb2.StateProof()
+
+
+@pytest.mark.parametrize("name", ["nodes", "leaves"])
+def test_a_flipped_bit_in_a_file_is_noticed_where_it_is_read(tmp_path: Path, name: str) -> None:
+    dice = random.Random(9)
+    prefix = b"\xab\xcd"
+    model = {prefix + dice.randbytes(30): dice.randbytes(32) for _ in range(40)}
+    tree = open_tree(tmp_path)
+    root = execute(tree, {**model})
+    store(tree)
+    tree.close()
+    size, file = RECORD_SIZES[name], tmp_path / name
+    noticed = 0
+    for index in range(1, 40):
+        raw = bytearray(file.read_bytes())
+        flipped = bytes(raw[: index * size + 7]) + bytes([raw[index * size + 7] ^ 1]) + bytes(raw[index * size + 8 :])
+        file.write_bytes(flipped)
+        tree = open_tree(tmp_path, stored=1)
+        with pytest.raises(HuzhengError) as caught:
+            tree.execute(Height(2), {path: digest(1) for path in model})
+        assert caught.value.code == Code.STORE_CORRUPT
+        assert (tree.executed, tree.root(Height(1))) == (1, root)
+        noticed += 1
+        tree.close()
+        file.write_bytes(bytes(raw))
+    assert noticed == 39
+
+
+def test_what_is_kept_of_older_blocks_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.state.tree.MAX_KEPT", 500)
+    tree, dice = open_tree(tmp_path, kept_blocks=1_000), random.Random(10)
+    for _ in range(30):
+        execute(tree, {dice.randbytes(32): dice.randbytes(32) for _ in range(10)})
+        store(tree)
+    assert 30 - 500 // 10 < tree.oldest < 30
+    assert sum(len(records._undos) for records in tree._all()) == 4 * (30 - tree.oldest)
+    tree.close()

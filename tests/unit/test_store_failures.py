@@ -195,7 +195,7 @@ def test_a_process_killed_at_any_moment_leaves_a_consistent_database(tmp_path: P
     assert store.tip.height > 8
 
 
-@pytest.mark.parametrize("max_file_bytes", [60_000, 100_001])
+@pytest.mark.parametrize("max_file_bytes", [2_700_000, 3_000_001])
 def test_a_write_that_fails_stores_nothing_and_ends_writing(tmp_path: Path, max_file_bytes: int) -> None:
     with writer(tmp_path / "db", max_file_bytes=max_file_bytes) as process:
         if process.stdout is None:
@@ -215,7 +215,7 @@ def test_a_write_that_fails_stores_nothing_and_ends_writing(tmp_path: Path, max_
 def test_a_full_disk_stops_writing_and_space_makes_it_go_on(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", disk], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], capture_output=True).returncode:
         pytest.skip("cannot mount")
     try:
         with writer(disk / "db") as process:
@@ -228,7 +228,7 @@ def test_a_full_disk_stops_writing_and_space_makes_it_go_on(tmp_path: Path) -> N
         with pytest.raises(HuzhengError) as raised:
             ChainStore.open(disk / "db", consortium.genesis)
         assert raised.value.code is Code.STORE_DISK_FULL
-        subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
         store = ChainStore.open(disk / "db", consortium.genesis)
         assert store.tip.height == height > 0
         verify_chain(store, consortium.genesis)

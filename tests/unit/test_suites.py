@@ -28,6 +28,7 @@ def test_domains_are_those_of_the_protocol() -> None:
     assert all(domain[0] == len(domain) - 1 for domain in Domain)
     assert kinds == {
         *("genesis", "record", "payload", "transaction", "result", "block", "batch", "state"),
+        *("state-key", "state-value", "state-heads", "state-seed", "state-blind"),
         *("sign-transaction", "sign-pre-prepare", "sign-prepare", "sign-commit", "sign-seal"),
         *("sign-view-change", "sign-new-view", "sign-membership", "sign-possession"),
     }

@@ -11,7 +11,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.crypto import Domain
 from tests.naive import merkle
-from tests.naive.ledger import state_root, tagged_hash
+from tests.naive.ledger import heads_place, settle, state_root, tagged_hash
 from tests.vectors import example
 from tests.vectors.example import LEVY, NOW_MS, Built, add_key, revoke_key, revoking, signer, transaction, write
 
@@ -156,10 +156,10 @@ def chain() -> list[Block]:
         chain_id=example.CHAIN_ID,
         parent_hash=bytes(32),
         time_ms=genesis.time_ms,
-        protocol_version=1,
+        protocol_version=2,
         transactions_root=empty,
         results_root=empty,
-        state_root=state_root(bytes(32), dict(state)),
+        state_root=state_root(state),
         history_root=empty,
     )
     blocks = [Block("genesis", b"", [], write(first), [], dict(state))]
@@ -185,11 +185,11 @@ def _next(blocks: list[Block], state: dict[bytes, bytes], block: Block, proposer
             epoch=0,
             proposer=proposer,
             time_ms=time_ms,
-            protocol_version=1,
+            protocol_version=2,
             transaction_count=len(block.ended),
             transactions_root=merkle.root(block.ids),
             results_root=merkle.root([tagged_hash("result", result) for result in block.results]),
-            state_root=state_root(parent.state_root, block.changes),
+            state_root=state_root(state),
             history_root=merkle.root([earlier.hash for earlier in blocks]),
         )
     )
@@ -216,6 +216,7 @@ def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int) -> dic
             changes |= _effects(state | {k: v for k, v in changes.items() if v is not None}, raw, body)
         if code not in ("LIFETIME_TOO_LONG", "EXPIRED", "REPEATED"):
             changes[b"i" + body.expires_ms.to_bytes(8, "big") + example.transaction_id(raw)] = b""
+    changes = settle(state.get(b"j", bytes(32)), changes)
     for key, value in changes.items():
         if value is None:
             del state[key]
@@ -226,10 +227,15 @@ def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int) -> dic
 
 def _effects(state: Mapping[bytes, bytes], raw: bytes, body: pb.TransactionBody) -> dict[bytes, bytes]:
     effects: dict[bytes, bytes] = {}
+    names = [resource.name for resource in example.resources()]
     for raw_record in pb.Transaction.FromString(raw).records:
         record = pb.Record.FromString(raw_record)
         head = state_pb2.Head(version=record.version, record_id=tagged_hash("record", raw_record), action=record.action)
-        effects[b"h" + f"{record.resource}\0{record.subject}".encode()] = write(head)
+        place, slot, width = heads_place(record.resource, record.subject, names)
+        before = state_pb2.Heads.FromString(effects.get(place, state.get(place, b"")))
+        held = {item.slot: item.head for item in before.heads} | {slot: write(head)}
+        heads = [state_pb2.HeldHead(slot=slot, head=held[slot]) for slot in sorted(held)]
+        effects[place] = write(state_pb2.Heads(width=width, seed=before.seed, heads=heads))
     tally_key = b"n" + body.department.encode()
     admins = int.from_bytes(state[tally_key], "big")
     for operation in body.operations:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16huzheng/v1/store.proto\x12\nhuzheng.v1\"2\n\x0bStoredBlock\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\" \n\rStoredResults\x12\x0f\n\x07results\x18\x01 \x03(\x0c\"`\n\tStoredTip\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x12\n\nblock_hash\x18\x02 \x01(\x0c\x12\x19\n\x11transaction_count\x18\x03 \x01(\x04\x12\x14\n\x0crecord_count\x18\x04 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16huzheng/v1/store.proto\x12\nhuzheng.v1\"2\n\x0bStoredBlock\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\" \n\rStoredResults\x12\x0f\n\x07results\x18\x01 \x03(\x0c\"`\n\tStoredTip\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x12\n\nblock_hash\x18\x02 \x01(\x0c\x12\x19\n\x11transaction_count\x18\x03 \x01(\x04\x12\x14\n\x0crecord_count\x18\x04 \x01(\x04\"A\n\x11StoredTreeChanges\x12\r\n\x05slots\x18\x01 \x01(\x0c\x12\r\n\x05nodes\x18\x02 \x01(\x0c\x12\x0e\n\x06leaves\x18\x03 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,4 +37,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STOREDRESULTS']._serialized_end=122
   _globals['_STOREDTIP']._serialized_start=124
   _globals['_STOREDTIP']._serialized_end=220
+  _globals['_STOREDTREECHANGES']._serialized_start=222
+  _globals['_STOREDTREECHANGES']._serialized_end=287
 # @@protoc_insertion_point(module_scope)

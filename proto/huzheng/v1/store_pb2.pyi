@@ -99,3 +99,30 @@ class StoredTip(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StoredTip: _TypeAlias = StoredTip  # noqa: Y015
+
+@_typing.final
+class StoredTreeChanges(_message.Message):
+    """What a block changed in the files of the state tree. Each is records, one after the other: an index of 8 bytes, then the record's bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOTS_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    LEAVES_FIELD_NUMBER: _builtins.int
+    slots: _builtins.bytes
+    nodes: _builtins.bytes
+    leaves: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        slots: _builtins.bytes = ...,
+        nodes: _builtins.bytes = ...,
+        leaves: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaves", b"leaves", "nodes", b"nodes", "slots", b"slots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredTreeChanges: _TypeAlias = StoredTreeChanges  # noqa: Y015

@@ -33,7 +33,8 @@ def _set(owner: object, **fields: object) -> None:
 def _about_the_whole() -> dict[str, tuple[str, _Corrupt]]:
     return {
         "protocol version unset": ("BAD_GENESIS", lambda g: g.ClearField("protocol_version")),
-        "protocol version of the future": ("BAD_GENESIS", lambda g: _set(g, protocol_version=2)),
+        "protocol version of the past": ("BAD_GENESIS", lambda g: _set(g, protocol_version=1)),
+        "protocol version of the future": ("BAD_GENESIS", lambda g: _set(g, protocol_version=3)),
         "suite unset": ("SUITE_UNKNOWN", lambda g: g.ClearField("suite")),
         "suite unknown": ("SUITE_UNKNOWN", lambda g: _set(g, suite="sm2-sm3")),
         "suite of simulations": ("SUITE_REFUSED", lambda g: _set(g, suite=SIMULATION.name)),
@@ -190,10 +191,10 @@ def _sound(name: str, message: genesis_pb2.Genesis) -> dict[str, object]:
             chain_id=tagged_hash("genesis", raw),
             parent_hash=bytes(32),
             time_ms=message.time_ms,
-            protocol_version=1,
+            protocol_version=2,
             transactions_root=merkle.root([]),
             results_root=merkle.root([]),
-            state_root=state_root(bytes(32), {**changes}),
+            state_root=state_root(changes),
             history_root=merkle.root([]),
         )
     )

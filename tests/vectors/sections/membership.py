@@ -77,7 +77,7 @@ def _sealed(height: int, epoch: int, raw: bytes, replicas: Sequence[int], code: 
             epoch=epoch,
             proposer=1,
             time_ms=example.NOW_MS,
-            protocol_version=1,
+            protocol_version=2,
             transaction_count=1,
             transactions_root=merkle.root([identifier]),
             results_root=merkle.root([tagged_hash("result", result)]),
