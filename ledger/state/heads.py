@@ -23,8 +23,13 @@ _GROUP = b"\x06"
 
 
 def heads_key(slot: Slot, subject: str) -> bytes:
+    """Where the heads of a resource's page about a subject are kept, as `Heads`."""
+    return page_key(slot.register, subject, slot.page)
+
+
+def page_key(register: str, subject: str, page: int) -> bytes:
     """Where the heads of a page of a register about a subject are kept, as `Heads`."""
-    return b"%s%s\0%s\0%c" % (HEADS_PREFIX, slot.register.encode(), subject.encode(), slot.page)
+    return b"%s%s\0%s\0%c" % (HEADS_PREFIX, register.encode(), subject.encode(), page)
 
 
 def read_heads(state: StateReader, slot: Slot, subject: str) -> state_pb2.Heads:

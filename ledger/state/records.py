@@ -161,11 +161,12 @@ class Records:
             return {index: self.get(index) for index in self._undos[height]}
         return {index: self.at(index, height) for index in self._undos[height]}
 
-    def store(self, records: Mapping[int, bytes]) -> None:
+    def store(self, height: Height, records: Mapping[int, bytes]) -> None:
         """Writes what the oldest block that is not stored left. Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED)."""
         self.storage.write(records)
-        for index, raw in records.items():
-            if self._newest.get(index) is raw:
+        later = [undo for other, undo in self._undos.items() if other > height]
+        for index in records:
+            if not any(index in undo for undo in later):
                 del self._newest[index]
 
     def changed_by(self, height: Height) -> int:

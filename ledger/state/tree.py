@@ -104,8 +104,8 @@ class StateTree:
         if height != self.stored + 1 or height > self.executed:
             raise ValueError(f"block {height} stored after block {self.stored}, executed {self.executed}")
         for name, records in self._files.items():
-            records.store(changed[name])
-        self._top.store(self._top.after(height))
+            records.store(height, changed[name])
+        self._top.store(height, self._top.after(height))
         self.stored = height
         self._kept += self._size(height)
         while self.oldest < height and (height - self.oldest > self._kept_blocks or self._kept > MAX_KEPT):
@@ -203,7 +203,7 @@ class StateTree:
         self._top.storage.write(used)
         self._top.begin(self.stored)
         self._update_top(list(used))
-        self._top.store(self._top.after(self.stored))
+        self._top.store(self.stored, self._top.after(self.stored))
         self._top.forget(self.stored)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from huzheng.v1 import state_pb2, store_pb2
+
 from ledger.block import ExecutedBlock, Tip, read_header
-from ledger.crypto import Height
-from ledger.errors import HuzhengError
+from ledger.crypto import Height, strict
+from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.state import SEEN_PREFIX, Leaves
+from ledger.statement import Question, Source, build_statement
+from ledger.store import layout
 from ledger.store.engine import Batch, Engine, Entry
 from ledger.store.high_water import HighWater
 from ledger.store.opening import OpenedStore, create_scratch, open_store
@@ -137,6 +141,27 @@ class ChainStore(ChainReader):
             HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED.
         """
         self._tree.flush()
+
+    def statement(self, questions: Iterable[Question]) -> bytes:
+        """What is the newest about subjects, and what there is not, as of the last block. From any thread.
+
+        Raises:
+            HuzhengError: NOT_FOUND before block 1; UNKNOWN_RESOURCE, TOO_LARGE, STORE_CORRUPT.
+        """
+        with self._engine.snapshot() as snapshot:
+            state = StoredState(snapshot)
+            height = Height(strict.read(store_pb2.StoredTip, snapshot.get(layout.TIP_KEY) or b"").height)
+            if not height:
+                raise HuzhengError(Code.NOT_FOUND, "no block is sealed yet")
+            stored = strict.read(store_pb2.StoredBlock, snapshot.get(layout.block_key(height)) or b"")
+
+            def heads(key: bytes) -> state_pb2.Heads | None:
+                raw = state.get(key)
+                return None if raw is None else strict.read(state_pb2.Heads, raw)
+
+            # A block is executed before it is stored, so the tree has what the snapshot has.
+            source = Source(stored.header, stored.certificate, heads, lambda path: self._tree.walk(path, height))
+            return build_statement(self._genesis, source, questions)
 
     def entries(self) -> Iterator[Entry]:
         """The whole database, key by key in ascending order."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from huzheng.v1 import state_pb2
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger.crypto import ED25519_SHA256, Height
@@ -94,6 +94,14 @@ BATCHES = st.lists(st.dictionaries(paths(), st.one_of(st.none(), st.integers(0, 
     pending=st.integers(0, 4),
     again=st.sets(st.integers(0, 8)),
     kept=st.integers(0, 4),
+)
+@example(batches=[{}, {bytes(32): 0}, {}, {}, {bytes(32): None}, {}, {}], asked=[], pending=4, again=set(), kept=0)
+@example(
+    batches=[{bytes(32): None}, {bytes(32): 0}, {}, {}, {bytes(32): None}, {}, {}],
+    asked=[],
+    pending=4,
+    again=set(),
+    kept=0,
 )
 def test_a_tree_is_what_the_keys_are_whatever_was_there_before(
     tmp_path_factory: pytest.TempPathFactory,
