@@ -105,27 +105,29 @@ class Records:
                 return undo[index]
         return raw
 
-    def set(self, index: int, raw: bytes) -> None:
-        """Changes a record in the block that is being executed."""
+    def set(self, index: int, raw: bytes, before: bytes) -> None:
+        """Changes a record in the block that is being executed. `before`: what `get` says."""
         if index not in self._undo:
-            self._undo[index] = self.get(index)
+            self._undo[index] = before
         self._newest[index] = raw
 
     def add(self, raw: bytes) -> int:
         """Sets a record that is not in use; its index, from 1 on."""
         unused, free = self._allocation()
         if free:
-            index, free = free, int.from_bytes(self.get(free)[:_INDEX_BYTES], "big")
+            index, before = free, self.get(free)
+            free = int.from_bytes(before[:_INDEX_BYTES], "big")
         else:
-            index, unused = unused, unused + 1
+            index, before = unused, self.get(unused)
+            unused += 1
         self._allocate(unused, free)
-        self.set(index, raw)
+        self.set(index, raw, before)
         return index
 
     def free(self, index: int) -> None:
         """A record is no longer in use."""
         unused, free = self._allocation()
-        self.set(index, free.to_bytes(_INDEX_BYTES, "big").ljust(self.storage.size, b"\0"))
+        self.set(index, free.to_bytes(_INDEX_BYTES, "big").ljust(self.storage.size, b"\0"), self.get(index))
         self._allocate(unused, index)
 
     def _allocation(self) -> tuple[int, int]:
@@ -136,7 +138,7 @@ class Records:
 
     def _allocate(self, unused: int, free: int) -> None:
         raw = unused.to_bytes(_INDEX_BYTES, "big") + free.to_bytes(_INDEX_BYTES, "big")
-        self.set(0, raw.ljust(self.storage.size, b"\0"))
+        self.set(0, raw.ljust(self.storage.size, b"\0"), self.get(0))
 
     # --- blocks ---
 
@@ -164,9 +166,13 @@ class Records:
     def store(self, height: Height, records: Mapping[int, bytes]) -> None:
         """Writes what the oldest block that is not stored left. Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED)."""
         self.storage.write(records)
-        later = [undo for other, undo in self._undos.items() if other > height]
+        later: set[int] = set().union(*(undo for other, undo in self._undos.items() if other > height))
+        if not later:
+            # All that is not stored is of this block.
+            self._newest.clear()
+            return
         for index in records:
-            if not any(index in undo for undo in later):
+            if index not in later:
                 del self._newest[index]
 
     def changed_by(self, height: Height) -> int:

@@ -12,11 +12,11 @@ from itertools import groupby
 from ledger.crypto import HASH_BYTES, Height, Suite
 from ledger.errors import Code, HuzhengError
 from ledger.state.leaves import Leaves
-from ledger.state.proof import EMPTY, NODE, TOP_LEVELS, Walk, bit
-from ledger.state.records import MemoryRecords, Records, RecordStorage
+from ledger.state.proof import EMPTY, TOP_LEVELS, Walk, bit
+from ledger.state.records import Records, RecordStorage
+from ledger.state.top import SLOTS, Top
 from ledger.state.trie import LEAF_BYTES, NODE_BYTES, POINTER_BYTES, Item, Node, Tries, is_leaf
 
-SLOTS = 1 << TOP_LEVELS
 SLOT_BYTES = HASH_BYTES + POINTER_BYTES
 """The hash of what is below, then where it is."""
 RECORD_SIZES: Mapping[str, int] = {"slots": SLOT_BYTES, "nodes": NODE_BYTES, "leaves": LEAF_BYTES}
@@ -24,7 +24,6 @@ RECORD_SIZES: Mapping[str, int] = {"slots": SLOT_BYTES, "nodes": NODE_BYTES, "le
 MAX_KEPT = 200_000
 """Records and hashes that are kept of older blocks, which take some 40 MB."""
 _SLOT_PREFIX = TOP_LEVELS // 8
-_NO_CHILDREN = EMPTY + EMPTY
 
 Changed = Mapping[str, Mapping[int, bytes]]
 """Records by file and index."""
@@ -38,16 +37,13 @@ class StateTree:
 
         `kept_blocks`: how many of the blocks before the last stored one can be asked about.
         """
-        self._hash = suite.plain_hash
         self._kept_blocks = kept_blocks
         self._files = {name: Records(storages[name]) for name in RECORD_SIZES}
         self._slots = self._files["slots"]
         self._tries = Tries(suite, self._files["nodes"], self._files["leaves"])
-        self._top = Records(MemoryRecords(HASH_BYTES))
-        """By position: the root is at 1, the children of i at 2 i and 2 i + 1, the slots from SLOTS on."""
+        self._top = Top(suite, self._used_slots())
         self.executed = self.stored = self.oldest = stored
         self._kept = 0
-        self._make_top()
 
     def close(self) -> None:
         """Closes the files."""
@@ -73,16 +69,17 @@ class StateTree:
             raise ValueError(f"block {height} after block {self.executed}, stored {self.stored}")
         while self.executed >= height:
             self._revert()
-        for records in self._all():
+        for records in self._files.values():
             records.begin(height)
-        self.executed = height
         try:
-            changed = [self._update_slot(slot, items) for slot, items in _by_slot(leaves)]
-            self._update_top(changed)
+            changed = {slot: self._update_slot(slot, items) for slot, items in _by_slot(leaves)}
         except BaseException:
-            self._revert()
+            for records in self._files.values():
+                records.revert(height, self.stored)
             raise
-        return self._top.get(1)
+        self._top.execute(height, changed)
+        self.executed = height
+        return self._top.root
 
     def changes(self, height: Height) -> Changed:
         """The records that a block changed, as it left them. There is room for them in the files when this returns.
@@ -105,14 +102,13 @@ class StateTree:
             raise ValueError(f"block {height} stored after block {self.stored}, executed {self.executed}")
         for name, records in self._files.items():
             records.store(height, changed[name])
-        self._top.store(height, self._top.after(height))
         self.stored = height
         self._kept += self._size(height)
         while self.oldest < height and (height - self.oldest > self._kept_blocks or self._kept > MAX_KEPT):
             self.oldest = Height(self.oldest + 1)
             self._kept -= self._size(self.oldest)
-            for records in self._all():
-                records.forget(self.oldest)
+            for part in self._parts():
+                part.forget(self.oldest)
 
     def flush(self) -> Height:
         """The last block that is stored now is on disk, with all before it, when this returns. From any thread.
@@ -126,15 +122,16 @@ class StateTree:
         return height
 
     def _revert(self) -> None:
-        for records in self._all():
+        self._top.revert(self.executed)
+        for records in self._files.values():
             records.revert(self.executed, self.stored)
         self.executed = Height(self.executed - 1)
 
-    def _all(self) -> Sequence[Records]:
-        return (*self._files.values(), self._top)
-
     def _size(self, height: Height) -> int:
-        return sum(records.changed_by(height) for records in self._all())
+        return sum(part.changed_by(height) for part in self._parts())
+
+    def _parts(self) -> tuple[Records | Top, ...]:
+        return (*self._files.values(), self._top)
 
     # --- proofs ---
 
@@ -172,39 +169,18 @@ class StateTree:
 
     # --- within ---
 
-    def _update_slot(self, slot: int, items: Sequence[Item]) -> int:
+    def _update_slot(self, slot: int, items: Sequence[Item]) -> bytes:
+        """The hash of what is below it then."""
         raw = self._slots.get(slot)
         before, pointer = raw[:HASH_BYTES], int.from_bytes(raw[HASH_BYTES:], "big")
         pointer, after = self._tries.put(pointer, before, items, TOP_LEVELS)
-        self._slots.set(slot, after + pointer.to_bytes(POINTER_BYTES, "big"))
-        self._top.set(SLOTS + slot, after)
-        return SLOTS + slot
+        self._slots.set(slot, after + pointer.to_bytes(POINTER_BYTES, "big"), raw)
+        return after
 
-    def _update_top(self, changed: list[int]) -> None:
-        """`changed`: positions of one level, ascending."""
-        get, set_, hash_ = self._top.get, self._top.set, self._hash
-        for _ in range(TOP_LEVELS):
-            parents: list[int] = []
-            last = 0
-            for number in changed:
-                parent = number >> 1
-                if parent == last:
-                    continue
-                last = parent
-                parents.append(parent)
-                children = get(2 * parent) + get(2 * parent + 1)
-                set_(parent, EMPTY if children == _NO_CHILDREN else hash_(NODE + children))
-            changed = parents
-
-    def _make_top(self) -> None:
+    def _used_slots(self) -> dict[int, bytes]:
         storage = self._slots.storage
-        hashes = {SLOTS + slot: storage.read(slot)[:HASH_BYTES] for slot in storage.used() if slot < SLOTS}
-        used = {number: hashes[number] for number in sorted(hashes) if hashes[number] != EMPTY}
-        self._top.storage.write(used)
-        self._top.begin(self.stored)
-        self._update_top(list(used))
-        self._top.store(self.stored, self._top.after(self.stored))
-        self._top.forget(self.stored)
+        hashes = {slot: storage.read(slot)[:HASH_BYTES] for slot in storage.used() if slot < SLOTS}
+        return {slot: hash_ for slot, hash_ in hashes.items() if hash_ != EMPTY}
 
 
 def _by_slot(leaves: Leaves) -> list[tuple[int, list[Item]]]:

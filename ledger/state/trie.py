@@ -65,7 +65,7 @@ class Tries:
             left, left_hash = self.put(left, left_hash, items[:middle], depth + 1)
         if middle < len(items):
             right, right_hash = self.put(right, right_hash, items[middle:], depth + 1)
-        return self._set_node(pointer, left, right, left_hash + right_hash)
+        return self._set_node(pointer, left, right, left_hash + right_hash, raw)
 
     def _put_one(self, pointer: int, before: bytes, items: Sequence[Item], depth: int) -> Found:
         """As `put`, for one: nearly all there is to do, and so without recursion."""
@@ -84,10 +84,10 @@ class Tries:
         for above, raw, right in reversed(way):
             if right:
                 left = int.from_bytes(raw[64:72], "big")
-                pointer, after = self._set_node(above, left, pointer, raw[:32] + after)
+                pointer, after = self._set_node(above, left, pointer, raw[:32] + after, raw)
             else:
                 other = int.from_bytes(raw[72:80], "big")
-                pointer, after = self._set_node(above, pointer, other, after + raw[32:64])
+                pointer, after = self._set_node(above, pointer, other, after + raw[32:64], raw)
         return pointer, after
 
     def _read_node(self, pointer: int, expected: bytes) -> bytes:
@@ -96,7 +96,7 @@ class Tries:
             raise _damaged("node", pointer >> 1)
         return raw
 
-    def _set_node(self, pointer: int, left: int, right: int, hashes: bytes) -> Found:
+    def _set_node(self, pointer: int, left: int, right: int, hashes: bytes, before: bytes) -> Found:
         """What is left of a node whose children are these."""
         if not (left and right):
             only = left or right
@@ -104,7 +104,7 @@ class Tries:
                 # A subtree with one key is that key's leaf.
                 self._nodes.free(pointer >> 1)
                 return only, (hashes[:32] if left else hashes[32:])
-        self._nodes.set(pointer >> 1, hashes + left.to_bytes(8, "big") + right.to_bytes(8, "big"))
+        self._nodes.set(pointer >> 1, hashes + left.to_bytes(8, "big") + right.to_bytes(8, "big"), before)
         return pointer, self._hash(NODE + hashes)
 
     def _put_at_end(self, pointer: int, before: bytes, items: Sequence[Item], depth: int) -> Found:
@@ -117,9 +117,9 @@ class Tries:
             raise _damaged("leaf", index)
         path, digest = items[0]
         if len(items) == 1 and digest is not None and raw.startswith(path):
-            raw = path + digest
-            self._leaves.set(index, raw)
-            return pointer, self._hash(LEAF + raw)
+            new = path + digest
+            self._leaves.set(index, new, raw)
+            return pointer, self._hash(LEAF + new)
         keys = {raw[:32]: raw[32:], **dict(items)}
         kept = sorted((path, digest) for path, digest in keys.items() if digest is not None)
         if kept == [(raw[:32], raw[32:])]:
