@@ -35,7 +35,7 @@ MAX_STATEMENT_BYTES = 64 * 1024
 MAX_LEAVES = 32
 """Subjects, registers and pages of one statement."""
 
-ACTIONS = (pb.RECORD_ACTION_ASSERT, pb.RECORD_ACTION_REVOKE)
+_ACTIONS = (pb.RECORD_ACTION_ASSERT, pb.RECORD_ACTION_REVOKE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -277,6 +277,6 @@ def _answer(question: Question, raw: bytes | None) -> Answer:
     if raw is None:
         return Answer(question, 0, b"", is_in_force=False)
     head = strict.read(state_pb2.Head, raw)
-    if head.version < 1 or len(head.record_id) != HASH_BYTES or head.action not in ACTIONS:
+    if head.version < 1 or len(head.record_id) != HASH_BYTES or head.action not in _ACTIONS:
         raise HuzhengError(Code.BAD_PROOF, "a head that no block makes")
     return Answer(question, head.version, head.record_id, is_in_force=head.action == pb.RECORD_ACTION_ASSERT)

@@ -27,10 +27,10 @@ from ledger.execution import execute, genesis_block
 from ledger.genesis import Genesis, Parameters, build_genesis
 from ledger.rules import RULES, Rules
 from ledger.state import Leaves
-from ledger.state.records import MemoryRecords
 from ledger.state.tree import RECORD_SIZES, StateTree
 from ledger.transaction import WellFormedBatch, check_batch, encode_batch
 from node.catalogue_file import default_catalogue
+from tests.memory_records import MemoryRecords
 
 DEPARTMENTS = ("housing", "planning", "police", "tax")
 START_MS = 1_600_000_000_000

@@ -6,7 +6,7 @@ slots are in record files. What was before each of the newest blocks is kept for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from ledger.crypto import HASH_BYTES, Height, Suite
@@ -186,7 +186,3 @@ class StateTree:
 def _by_slot(leaves: Leaves) -> list[tuple[int, list[Item]]]:
     slots = groupby(sorted(leaves.items()), lambda item: item[0][:_SLOT_PREFIX])
     return [(int.from_bytes(prefix, "big"), list(items)) for prefix, items in slots]
-
-
-OpenStorage = Callable[[str, int], RecordStorage]
-"""Opens one of RECORD_SIZES, given its name and the bytes of a record."""

@@ -56,14 +56,14 @@ def remove_files(directory: Path) -> None:
 class StoredTree:
     """The tree of an open database."""
 
-    def __init__(self, engine: Engine, suite: Suite, tree: StateTree, marked: Height) -> None:
+    def __init__(self, engine: Engine, tree: StateTree, marked: Height, unflushed_bytes: int = 0) -> None:
+        """`unflushed_bytes`: of the changes after the block `marked`."""
         self._engine = engine
-        self._suite = suite
         self._tree = tree
         self._marked = marked
         """The last block that `!tree` says is on disk."""
         self._flushed = marked
-        self._unflushed_bytes = 0
+        self._unflushed_bytes = unflushed_bytes
         self._changed: dict[Height, Changed] = {}
 
     def close(self) -> None:
@@ -143,23 +143,26 @@ def open_tree(
     if mark is not None:
         files = open_files()
         try:
-            _write_again(engine, files)
+            unflushed_bytes = _write_again(engine, files)
             tree = StateTree(suite, files, tip.height, kept_blocks)
         except BaseException:
             _close(files)
             raise
         if tree.root(tip.height) == tip.state_root:
-            return StoredTree(engine, suite, tree, layout.decode_height(mark))
+            return StoredTree(engine, tree, layout.decode_height(mark), unflushed_bytes)
         tree.close()
     return _make_anew(engine, suite, tip, open_files, remove, kept_blocks)
 
 
-def _write_again(engine: Engine, files: Mapping[str, RecordStorage]) -> None:
-    """In their order, so that of each record the last one stays."""
+def _write_again(engine: Engine, files: Mapping[str, RecordStorage]) -> int:
+    """In their order, so that of each record the last one stays. How many bytes of changes there are."""
+    size = 0
     for _, raw in engine.scan(layout.TREE_CHANGES, layout.after_prefix(layout.TREE_CHANGES), fill_cache=False):
         changes = strict.read(store_pb2.StoredTreeChanges, raw)
         for name, storage in files.items():
             storage.write(dict(_split(getattr(changes, name), storage.size)))
+        size += len(raw)
+    return size
 
 
 def _make_anew(
@@ -169,7 +172,7 @@ def _make_anew(
     remove()
     files = open_files()
     try:
-        _fill(engine, suite, files, tip)
+        _fill(engine, suite, files)
         for storage in files.values():
             storage.flush()
         tree = StateTree(suite, files, tip.height, kept_blocks)
@@ -183,10 +186,10 @@ def _make_anew(
     for key, _ in engine.scan(layout.TREE_CHANGES, layout.after_prefix(layout.TREE_CHANGES), fill_cache=False):
         batch.delete(key)
     batch.write()
-    return StoredTree(engine, suite, tree, tip.height)
+    return StoredTree(engine, tree, tip.height)
 
 
-def _fill(engine: Engine, suite: Suite, files: Mapping[str, RecordStorage], tip: Tip) -> None:
+def _fill(engine: Engine, suite: Suite, files: Mapping[str, RecordStorage]) -> None:
     tree, height = StateTree(suite, files, Height(0), 0), Height(0)
     for leaves in _leaves(engine, suite):
         height = Height(height + 1)

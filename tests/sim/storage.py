@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from ledger.genesis import Genesis
-from ledger.state.records import MemoryRecords
 from ledger.state.tree import RECORD_SIZES
 from ledger.store import ChainStore, layout, opening
 from ledger.store.engine import Engine
 from ledger.store.high_water import HighWater
 from ledger.store.state_tree import open_tree
+from tests.memory_records import MemoryRecords
 
 Change = tuple[bytes, bytes | None]
 """A key set (a value) or removed (None)."""

@@ -16,13 +16,13 @@ from ledger.chain_check import Summary, rebuild_and_compare, verify_chain
 from ledger.crypto import ED25519_SHA256, Domain, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
-from ledger.state.records import MemoryRecords
 from ledger.state.tree import RECORD_SIZES, StateTree
 from ledger.store import ChainStore, Entry, layout
 from ledger.store.opening import OpenedStore, create_in, read_tip
 from ledger.store.state_tree import StoredTree, open_tree
 from tests.builders import Consortium
 from tests.chains import stored_chain, vote_entry
+from tests.memory_records import MemoryRecords
 
 REBUILT_FROM = (layout.BLOCK, layout.RESULTS, layout.TRANSACTION)
 """Kinds of entries that blocks are made from; the others are only compared."""
@@ -63,7 +63,7 @@ def memory_store(genesis: Genesis, entries: dict[bytes, bytes], like: ChainStore
     else:
         tip, counts = like.tip, like._counts
     files = {name: MemoryRecords(size) for name, size in RECORD_SIZES.items()}
-    tree = StoredTree(engine, genesis.suite, StateTree(genesis.suite, files, tip.height, 0), tip.height)
+    tree = StoredTree(engine, StateTree(genesis.suite, files, tip.height, 0), tip.height)
     if like is None:
         tree = open_tree(engine, genesis.suite, tip, lambda: files, lambda: None)
     return ChainStore(Path("memory"), genesis, OpenedStore(engine, None, tip, counts, tree))

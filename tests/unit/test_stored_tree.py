@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from huzheng.v1 import state_pb2
@@ -38,10 +39,17 @@ class Machine:
         """Until it comes up."""
         while True:
             try:
-                self.store = open_store(self.disk, self.consortium.genesis)
+                self.store = self.open()
                 return
             except PowerFailure:
                 self.disk.crash()
+
+    def open(self) -> ChainStore:
+        """Once the tree was there, nothing but the changes of the last blocks may be needed to have it again."""
+        if layout.TREE_KEY not in self.disk.entries:
+            return open_store(self.disk, self.consortium.genesis)
+        with patch("ledger.store.state_tree._make_anew", side_effect=AssertionError("the tree is made anew")):
+            return open_store(self.disk, self.consortium.genesis)
 
     def turn(self) -> None:
         """One block, whose changes some units have; perhaps the files are brought to the disk, or the power fails."""
@@ -173,6 +181,12 @@ def test_changes_are_kept_only_until_the_files_are_on_disk(tmp_path: Path) -> No
             store.flush_tree()
         kept = [key for key, _ in store.entries() if key[:1] == layout.TREE_CHANGES]
         assert len(kept) <= 10
+    block = chain.add(consortium.transaction([consortium.record(41)], nonce=41))
+    store.append(block, consortium.certificate(block))
+    unflushed = store._tree._unflushed_bytes
+    store.close()
+    store = ChainStore.open(tmp_path / "db", consortium.genesis)
+    assert store._tree._unflushed_bytes == unflushed > 0
     verify_chain(store, consortium.genesis)
     assert prove_block(consortium.genesis, store.membership_at(Height(1)), store.block(Height(1))).height == 1
     store.close()

@@ -60,6 +60,29 @@ def certificate(height: int, block_hash: bytes, replicas: tuple[int, ...] = (1, 
     )
 
 
+def corrupt_certificates(block: Block, after: Block) -> dict[str, bytes]:
+    """What is no certificate of a block, by what is wrong with it. `after`: the next block."""
+    sound = block_pb2.Certificate.FromString(certificate(block.height, block.hash))
+    message = example.CHAIN_ID + write(block_pb2.Seal(height=block.height, block_hash=block.hash))
+    commit, by_another = (block_pb2.Certificate.FromString(write(sound)) for _ in range(2))
+    commit.seals[2].signature = signer("replica 3").sign(Domain.SIGN_COMMIT, message)
+    by_another.seals[1].signature = signer("replica 3").sign(Domain.SIGN_SEAL, message)
+    return {
+        "unset": b"",
+        "with a seal too few": certificate(block.height, block.hash, (1, 2)),
+        "with a seal too many": certificate(block.height, block.hash, (1, 2, 3, 5)),
+        "with a seal twice": certificate(block.height, block.hash, (1, 2, 2)),
+        "out of order": certificate(block.height, block.hash, (1, 3, 2)),
+        "with a seal of no member": certificate(block.height, block.hash, (1, 2, 4)),
+        "with a seal by another member's key": write(by_another),
+        "with a seal in the domain of commits": write(commit),
+        "of the next block": certificate(after.height, after.hash),
+        "of another height": certificate(block.height + 1, block.hash),
+        "of another block at the height": certificate(block.height, example.OTHER),
+        "with an unknown field": write(sound) + b"\x10\x01",
+    }
+
+
 def _nonce(number: int) -> bytes:
     return number.to_bytes(16, "big")
 

@@ -8,12 +8,20 @@ from typing import Any
 from huzheng.v1 import block_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.crypto import Domain
 from tests.naive import merkle
 from tests.naive.ledger import tagged_hash
 from tests.vectors import example
-from tests.vectors.example import OTHER, Built, body, signed, signer, write
-from tests.vectors.example_chain import CORRECTED, FIRST, REVOKING, SUM, Block, certificate, chain
+from tests.vectors.example import OTHER, Built, body, signed, write
+from tests.vectors.example_chain import (
+    CORRECTED,
+    FIRST,
+    REVOKING,
+    SUM,
+    Block,
+    certificate,
+    chain,
+    corrupt_certificates,
+)
 
 _Cases = dict[str, tuple[str, bytes]]
 _DEED_VALUES = {"KIND": "sale", "AREA": "88.80", "DAY": "2020-02-29"}
@@ -190,26 +198,7 @@ def _about_form_and_header() -> _Cases:
 def _about_the_certificate() -> _Cases:
     block, after = chain()[1], chain()[2]
     good = _receipt(block, 0, 0)
-    sound = block_pb2.Certificate.FromString(good.certificate)
-    commit = block_pb2.Certificate.FromString(good.certificate)
-    message = example.CHAIN_ID + write(block_pb2.Seal(height=block.height, block_hash=block.hash))
-    commit.seals[2].signature = signer("replica 3").sign(Domain.SIGN_COMMIT, message)
-    by_another = block_pb2.Certificate.FromString(good.certificate)
-    by_another.seals[1].signature = signer("replica 3").sign(Domain.SIGN_SEAL, message)
-    certificates = {
-        "unset": b"",
-        "with a seal too few": certificate(block.height, block.hash, (1, 2)),
-        "with a seal too many": certificate(block.height, block.hash, (1, 2, 3, 5)),
-        "with a seal twice": certificate(block.height, block.hash, (1, 2, 2)),
-        "out of order": certificate(block.height, block.hash, (1, 3, 2)),
-        "with a seal of no member": certificate(block.height, block.hash, (1, 2, 4)),
-        "with a seal by another member's key": write(by_another),
-        "with a seal in the domain of commits": write(commit),
-        "of the next block": certificate(after.height, after.hash),
-        "of another height": certificate(block.height + 1, block.hash),
-        "of another block at the height": certificate(block.height, OTHER),
-        "with an unknown field": write(sound) + b"\x10\x01",
-    }
+    certificates = corrupt_certificates(block, after)
     return {
         f"certificate {name}": ("BAD_CERTIFICATE", _changed(good, certificate=raw))
         for name, raw in certificates.items()

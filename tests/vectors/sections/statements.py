@@ -8,12 +8,11 @@ from hashlib import sha256
 
 from huzheng.v1 import block_pb2, state_pb2, statement_pb2
 
-from ledger.crypto import Domain
 from tests.naive import state_tree
 from tests.naive.ledger import blind, heads_place, leaf, tagged_hash
 from tests.vectors import example
-from tests.vectors.example import DEED, LEVY, OTHER, signer, write
-from tests.vectors.example_chain import Block, certificate, chain
+from tests.vectors.example import DEED, LEVY, OTHER, write
+from tests.vectors.example_chain import Block, certificate, chain, corrupt_certificates
 
 _Cases = dict[str, tuple[str, bytes]]
 _NAMES = [resource.name for resource in example.resources()]
@@ -220,24 +219,7 @@ def _raw(block: Block) -> statement_pb2.Statement:
 
 def _about_the_certificate() -> _Cases:
     block, after = chain()[_HEIGHT], chain()[_HEIGHT + 1]
-    sound = block_pb2.Certificate.FromString(certificate(block.height, block.hash))
-    message = example.CHAIN_ID + write(block_pb2.Seal(height=block.height, block_hash=block.hash))
-    commit, by_another = (block_pb2.Certificate.FromString(write(sound)) for _ in range(2))
-    commit.seals[2].signature = signer("replica 3").sign(Domain.SIGN_COMMIT, message)
-    by_another.seals[1].signature = signer("replica 3").sign(Domain.SIGN_SEAL, message)
-    certificates = {
-        "unset": b"",
-        "with a seal too few": certificate(block.height, block.hash, (1, 2)),
-        "with a seal too many": certificate(block.height, block.hash, (1, 2, 3, 5)),
-        "with a seal twice": certificate(block.height, block.hash, (1, 2, 2)),
-        "out of order": certificate(block.height, block.hash, (1, 3, 2)),
-        "with a seal of no member": certificate(block.height, block.hash, (1, 2, 4)),
-        "with a seal by another member's key": write(by_another),
-        "with a seal in the domain of commits": write(commit),
-        "of the next block": certificate(after.height, after.hash),
-        "of another height": certificate(block.height + 1, block.hash),
-        "with an unknown field": write(sound) + b"\x10\x01",
-    }
+    certificates = corrupt_certificates(block, after)
     return {
         f"certificate {name}": ("BAD_CERTIFICATE", _statement(_good(), seals=raw)) for name, raw in certificates.items()
     }
