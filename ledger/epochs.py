@@ -15,6 +15,7 @@ from huzheng.v1 import membership_pb2 as pb
 from huzheng.v1 import transaction_pb2 as tx
 
 from ledger.crypto import Epoch, Height, Member, Membership, ReplicaId, quorum, strict
+from ledger.errors import Code, HuzhengError
 from ledger.genesis import MAX_REPLICAS, PROTOCOL_VERSION, Department, Genesis, read_department
 from ledger.membership_change import read_seat
 from ledger.outcome import Refused
@@ -102,7 +103,10 @@ def _epoch_key(epoch: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _decode(chain_id: bytes, raw: bytes) -> EpochTerms:
-    message = strict.read(state_pb2.EpochState, raw)
+    return _terms(chain_id, strict.read(state_pb2.EpochState, raw))
+
+
+def _terms(chain_id: bytes, message: state_pb2.EpochState) -> EpochTerms:
     members = tuple(Member(ReplicaId(m.id), m.department, m.public_key) for m in message.replicas)
     return EpochTerms(
         Membership(chain_id, Epoch(message.epoch), members),
@@ -120,8 +124,16 @@ def changes_epochs(changes: Container[bytes]) -> bool:
 
 def epoch_entries(terms: EpochTerms) -> Sequence[tuple[bytes, bytes]]:
     """What the state holds of an epoch after the first."""
+    return (
+        (_NEWEST_KEY, terms.epoch.to_bytes(8, "big")),
+        (_epoch_key(terms.epoch), strict.write(epoch_state(terms))),
+    )
+
+
+def epoch_state(terms: EpochTerms) -> state_pb2.EpochState:
+    """An epoch after the first, as the state and an anchor hold it."""
     change_height, change_index = terms.change or (0, 0)
-    message = state_pb2.EpochState(
+    return state_pb2.EpochState(
         epoch=terms.epoch,
         first_height=terms.first_height,
         protocol_version=terms.protocol_version,
@@ -133,10 +145,17 @@ def epoch_entries(terms: EpochTerms) -> Sequence[tuple[bytes, bytes]]:
         change_height=change_height,
         change_index=change_index,
     )
-    return (
-        (_NEWEST_KEY, terms.epoch.to_bytes(8, "big")),
-        (_epoch_key(terms.epoch), strict.write(message)),
-    )
+
+
+def read_epoch_state(genesis: Genesis, message: state_pb2.EpochState) -> EpochTerms:
+    """An epoch that somebody outside tells of. Raises HuzhengError(BAD_PROOF) if there can be none like it."""
+    keys = [replica.public_key for replica in message.replicas]
+    if not message.epoch or not all(genesis.suite.is_admissible_key(key) for key in keys):
+        raise HuzhengError(Code.BAD_PROOF, "an epoch that no change makes")
+    try:
+        return _terms(genesis.chain_id, message)
+    except ValueError:
+        raise HuzhengError(Code.BAD_PROOF, "an epoch that no change makes") from None
 
 
 # --- what a change makes of an epoch ---

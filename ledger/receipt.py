@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from huzheng.v1 import block_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
-from ledger.catalogue import decode_payload
-from ledger.crypto import Domain, Height, Membership, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, verify_epochs, verify_header, verify_leaf
+from ledger.anchor import check_against
+from ledger.crypto import Domain, strict
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, verify_epochs, verify_leaf
 from ledger.errors import Code, HuzhengError, refusal
-from ledger.genesis import MAX_TIME_MS, Genesis
+from ledger.genesis import Genesis
+from ledger.proven_record import ProvenRecord, read_proven, record_id
+from ledger.sealed_block import BlockVerdict, SealedBlock, verify_sealed
 from ledger.transaction import INCONCLUSIVE
 
 RECEIPT_OVERHEAD_BYTES = 64 * 1024
@@ -26,32 +27,9 @@ RECEIPT_OVERHEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ProvenRecord:
-    """A record that a receipt proves."""
-
-    id: bytes
-    resource: str
-    subject: str
-    version: int
-    replaces: bytes
-    revokes: bool
-    values: dict[str, str]
-    """Public fields by name; empty where the record revokes or was refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(BlockVerdict):
     """What a valid receipt proves. Only `verify_receipt` makes one."""
 
-    chain_id: bytes
-    """The anchor: the genesis that was trusted."""
-    height: Height
-    block_hash: bytes
-    time_ms: int
-    membership: Membership
-    """Of the block's epoch."""
-    sealed_by: tuple[int, ...]
-    """Replicas whose seals make the certificate."""
     transaction_id: bytes
     department: str
     """In whose name it was submitted. That the key was the department's is proven unless it was refused as UNKNOWN_KEY
@@ -60,11 +38,6 @@ class Verdict:
     index: int
     """The position of the record or operation that was refused."""
     record: ProvenRecord | None
-
-    @property
-    def epoch(self) -> int:
-        """Of the block."""
-        return self.membership.epoch
 
     @property
     def accepted(self) -> bool:
@@ -94,33 +67,11 @@ class Verdict:
             "accepted": self.accepted,
             "refusal": self.refusal,
             "conclusive": self.conclusive,
-            "chain_id": self.chain_id.hex(),
-            "height": self.height,
-            "block_hash": self.block_hash.hex(),
-            "time": _iso_time(self.time_ms),
-            "epoch": self.epoch,
-            "sealed_by": list(self.sealed_by),
+            **super(Verdict, self).to_dict(),
             "transaction_id": self.transaction_id.hex(),
             "department": self.department,
-            "record": None
-            if record is None
-            else {
-                "id": record.id.hex(),
-                "resource": record.resource,
-                "subject": record.subject,
-                "version": record.version,
-                "replaces": record.replaces.hex(),
-                "action": "revoke" if record.revokes else "assert",
-                "fields": record.values,
-            },
+            "record": None if record is None else record.to_dict(),
         }
-
-
-def _iso_time(time_ms: int) -> str | None:
-    """ISO 8601 in UTC, to the millisecond; None after the year 9999."""
-    if time_ms > MAX_TIME_MS:
-        return None
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,34 +156,25 @@ def _path(genesis: Genesis, tree: list[list[bytes]], index: int) -> list[bytes]:
     )
 
 
-def verify_receipt(raw: bytes, genesis: Genesis) -> Verdict:
-    """What the receipt proves, trusting the genesis alone (R1 to R8).
+def verify_receipt(raw: bytes, genesis: Genesis, anchor: SealedBlock | None = None, history: bytes = b"") -> Verdict:
+    """What the receipt proves, trusting the genesis alone (R1 to R8), and, if one is given, that it is of the anchor's chain.
+
+    `history`: the `HistoryProof` that links the receipt's block with the anchor.
 
     Raises:
         HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
-            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD, MALFORMED_TRANSACTION.
+            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD, MALFORMED_TRANSACTION; FORKED.
     """
     receipt = _read(raw, genesis)
     terms = verify_epochs(genesis, receipt.epochs)[-1]
-    header, block_hash = verify_header(genesis, terms, receipt.header, receipt.certificate)
-    body, identifier = _verify_transaction(receipt, header, genesis)
-    result = _verify_result(receipt, header, identifier, genesis)
+    block = verify_sealed(genesis, terms, receipt.header, receipt.certificate)
+    body, identifier = _verify_transaction(receipt, block.header, genesis)
+    result = _verify_result(receipt, block.header, identifier, genesis)
     accepted = result.code == pb.RESULT_CODE_ACCEPTED
     record = _verify_record(receipt.record, body, genesis, accepted) if receipt.HasField("record") else None
-    certificate = strict.read(block_pb2.Certificate, receipt.certificate)
-    return Verdict(
-        chain_id=genesis.chain_id,
-        height=Height(header.height),
-        block_hash=block_hash,
-        time_ms=header.time_ms,
-        membership=terms.membership,
-        sealed_by=tuple(seal.replica for seal in certificate.seals),
-        transaction_id=identifier,
-        department=body.department,
-        code=result.code,
-        index=result.index,
-        record=record,
-    )
+    if anchor is not None:
+        check_against(genesis, anchor, block, history)
+    return Verdict(block, anchor, identifier, body.department, result.code, result.index, record)
 
 
 def _read(raw: bytes, genesis: Genesis) -> block_pb2.Receipt:
@@ -279,20 +221,8 @@ def _verify_result(
 def _verify_record(
     proof: block_pb2.RecordProof, body: pb.TransactionBody, genesis: Genesis, accepted: bool
 ) -> ProvenRecord:
-    suite = genesis.suite
-    identifier = suite.digest(Domain.RECORD, proof.record)
-    root = merkle.root_from_path(suite, identifier, proof.index, body.record_count, proof.path)
+    identifier = record_id(genesis, proof.record)
+    root = merkle.root_from_path(genesis.suite, identifier, proof.index, body.record_count, proof.path)
     if root != body.records_root:
         raise HuzhengError(Code.BAD_PROOF, "the record's audit path does not lead to the records root")
-    record = strict.read(pb.Record, proof.record)
-    if suite.digest(Domain.PAYLOAD, proof.payload) != record.payload_digest:
-        raise HuzhengError(Code.BAD_PROOF, "the payload is not the one the record commits to")
-    revokes = record.action == pb.RECORD_ACTION_REVOKE
-    values: dict[str, str] = {}
-    # What a refused record holds was perhaps never checked.
-    if accepted and not revokes:
-        resource = genesis.catalogue.get(record.resource)
-        if resource is None:
-            raise HuzhengError(Code.BAD_PROOF, "a resource that the genesis does not have")
-        values = decode_payload(resource, proof.payload)
-    return ProvenRecord(identifier, record.resource, record.subject, record.version, record.replaces, revokes, values)
+    return read_proven(genesis, proof.record, proof.payload, accepted=accepted)

@@ -5,33 +5,29 @@ Verified with the genesis, and how the membership changed since if it did. Needs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
-from huzheng.v1 import block_pb2, state_pb2, statement_pb2
+from huzheng.v1 import state_pb2, statement_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.crypto import HASH_BYTES, Domain, Height, Membership, Suite, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, verify_epochs, verify_header
+from ledger.anchor import check_against
+from ledger.crypto import HASH_BYTES, Domain, Suite, strict
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, epoch_among, verify_epochs
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
-from ledger.registers import GROUP_SLOTS, Slot
+from ledger.proven_record import ProvenRecord, read_proven, record_id
+from ledger.registers import GROUP_SLOTS
+from ledger.sealed_block import BlockVerdict, SealedBlock, verify_sealed
 from ledger.state import leaf_path
-from ledger.state.heads import (
-    BLIND_BYTES,
-    blinds,
-    group_hashes,
-    heads_digest,
-    heads_key,
-    page_key,
-    slot_hash,
-    slot_hashes,
-)
-from ledger.state.proof import Walk, root_from_proof
+from ledger.state.heads import BLIND_BYTES, group_hashes, page_key, slot_hash
+from ledger.state.proof import root_from_proof
 
-MAX_STATEMENT_BYTES = 64 * 1024
+STATEMENT_OVERHEAD_BYTES = 64 * 1024
+"""More than all of a statement besides the records in it."""
 MAX_LEAVES = 32
 """Subjects, registers and pages of one statement."""
 
@@ -57,107 +53,42 @@ class Answer:
     """Of that version; empty if there never was one."""
     is_in_force: bool
     """Whether that version asserts: otherwise there was one, and it has been revoked, or there never was one."""
+    record: ProvenRecord | None = None
+    """What that version says, if the statement shows it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: hashes in hex."""
+        return {
+            "resource": self.question.resource,
+            "subject": self.question.subject,
+            "version": self.version,
+            "record_id": self.record_id.hex(),
+            "in_force": self.is_in_force,
+            "record": None if self.record is None else self.record.to_dict(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class StatementVerdict:
-    """What a valid statement proves. Only `verify_statement` makes one."""
+class StatementVerdict(BlockVerdict):
+    """What a valid statement proves was so after its block, at its time. Only `verify_statement` makes one."""
 
-    chain_id: bytes
-    """The anchor: the genesis that was trusted."""
-    height: Height
-    block_hash: bytes
-    time_ms: int
-    """Of the block: what the statement says was so then."""
-    membership: Membership
-    sealed_by: tuple[int, ...]
     answers: Mapping[Question, Answer]
 
+    def check_age(self, now_ms: int, max_age_ms: int) -> None:
+        """Raises HuzhengError(STALE) unless the block is at most so old; one ahead of the reader's clock is not old."""
+        age_ms = now_ms - self.time_ms
+        if age_ms > max_age_ms:
+            raise HuzhengError(Code.STALE, f"{age_ms // 1000} s old, at most {max_age_ms // 1000} s asked for")
 
-# --- making ---
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A state and its tree after one block."""
-
-    header: bytes
-    certificate: bytes
-    heads: Callable[[bytes], state_pb2.Heads | None]
-    """By key of the state."""
-    walk: Callable[[bytes], Walk]
-    """By path in the tree."""
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: hashes in hex, the time in ISO 8601."""
+        answers = [answer.to_dict() for _, answer in sorted(self.answers.items())]
+        return {"valid": True, **super(StatementVerdict, self).to_dict(), "answers": answers}
 
 
-def build_statement(genesis: Genesis, source: Source, questions: Iterable[Question]) -> bytes:
-    """The statement that answers these questions and shows nothing else.
-
-    Raises:
-        HuzhengError: UNKNOWN_RESOURCE; TOO_LARGE if there are too many; STORE_CORRUPT if what the source has is not what the header says.
-    """
-    root = strict.read(block_pb2.BlockHeader, source.header).state_root
-    leaves = [
-        _build_leaf(genesis.suite, source, root, slot, subject, numbers)
-        for slot, subject, numbers in _by_leaf(genesis, questions)
-    ]
-    if len(leaves) > MAX_LEAVES:
-        raise HuzhengError(Code.TOO_LARGE, f"{len(leaves)} subjects and registers, at most {MAX_LEAVES}")
-    statement = statement_pb2.Statement(header=source.header, certificate=source.certificate, leaves=leaves)
-    return strict.write(statement)
-
-
-def _by_leaf(genesis: Genesis, questions: Iterable[Question]) -> Iterator[tuple[Slot, str, set[int]]]:
-    asked: dict[tuple[str, str, int], list[Slot]] = {}
-    for question in questions:
-        slot = genesis.slots.get(question.resource)
-        if slot is None:
-            raise HuzhengError(Code.UNKNOWN_RESOURCE)
-        asked.setdefault((slot.register, question.subject, slot.page), []).append(slot)
-    for (_, subject, _), slots in sorted(asked.items(), key=lambda item: item[0]):
-        yield slots[0], subject, {slot.number for slot in slots}
-
-
-def _build_leaf(
-    suite: Suite, source: Source, root: bytes, slot: Slot, subject: str, numbers: set[int]
-) -> statement_pb2.LeafProof:
-    key = heads_key(slot, subject)
-    path = leaf_path(suite, key)
-    heads = source.heads(key)
-    groups = [] if heads is None else _build_groups(suite, heads, numbers)
-    digest = None if heads is None else heads_digest(suite, heads)
-    proof = source.walk(path).to_proof(path)
-    if not _leads_to(suite, root, path, digest, proof):
-        raise HuzhengError(Code.STORE_CORRUPT, "state tree, a proof")
-    return statement_pb2.LeafProof(register=slot.register, subject=subject, page=slot.page, path=proof, groups=groups)
-
-
-def _leads_to(suite: Suite, root: bytes, path: bytes, digest: bytes | None, proof: state_pb2.StateProof) -> bool:
-    try:
-        return root_from_proof(suite, path, digest, proof) == root
-    except HuzhengError:
-        return False
-
-
-def _build_groups(suite: Suite, heads: state_pb2.Heads, numbers: set[int]) -> list[statement_pb2.GroupProof]:
-    held = {item.slot: item.head for item in heads.heads}
-    hashes, hiding = slot_hashes(suite, heads), list(blinds(suite, heads))
-    groups = []
-    for index, group in enumerate(group_hashes(suite, hashes)):
-        members = range(index * GROUP_SLOTS, (index + 1) * GROUP_SLOTS)
-        if numbers.isdisjoint(members):
-            groups.append(statement_pb2.GroupProof(hash=group))
-            continue
-        slots = [
-            statement_pb2.SlotProof(blind=hiding[number], head=held.get(number, b""))
-            if number in numbers
-            else statement_pb2.SlotProof(hash=hashes[number])
-            for number in members
-        ]
-        groups.append(statement_pb2.GroupProof(slots=slots))
-    return groups
-
-
-# --- verifying ---
+def max_statement_bytes(genesis: Genesis) -> int:
+    """Of a statement without its proofs of epochs (Q1)."""
+    return genesis.parameters.max_transaction_bytes + STATEMENT_OVERHEAD_BYTES
 
 
 def verify_bundle(raw: bytes, genesis: Genesis) -> tuple[EpochTerms, ...]:
@@ -171,39 +102,70 @@ def verify_bundle(raw: bytes, genesis: Genesis) -> tuple[EpochTerms, ...]:
     return verify_epochs(genesis, strict.read(statement_pb2.EpochBundle, raw).epochs)
 
 
-def verify_statement(raw: bytes, genesis: Genesis, epochs: Sequence[EpochTerms] = ()) -> StatementVerdict:
-    """What the statement proves, trusting the genesis alone (Q1 to Q5). `epochs`: from `verify_bundle`.
+def verify_statement(
+    raw: bytes,
+    genesis: Genesis,
+    epochs: Iterable[EpochTerms] = (),
+    anchor: SealedBlock | None = None,
+    history: bytes = b"",
+) -> StatementVerdict:
+    """What the statement proves, trusting the genesis alone (Q1 to Q7), and, if one is given, that it is of the anchor's chain.
+
+    `epochs`: those that are known besides the first, from `verify_bundle` or `verify_epochs`; not needed where the
+    statement has its own, or is of the anchor's epoch. `history`: the `HistoryProof` that links its block with the anchor.
 
     Raises:
         HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
-            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_PROOF.
+            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_PROOF, UNKNOWN_FIELD, MALFORMED_TRANSACTION; FORKED.
     """
-    if len(raw) > MAX_STATEMENT_BYTES:
-        raise HuzhengError(Code.TOO_LARGE, "statement")
-    statement = strict.read(statement_pb2.Statement, raw)
-    terms = _epoch_of(statement.header, epochs or verify_epochs(genesis, ()))
-    header, block_hash = verify_header(genesis, terms, statement.header, statement.certificate)
+    statement = _read(raw, genesis)
+    known = [] if anchor is None else [anchor.terms]
+    terms = epoch_among((*verify_epochs(genesis, statement.epochs), *epochs, *known), statement.header)
+    block = verify_sealed(genesis, terms, statement.header, statement.certificate)
     answers: dict[Question, Answer] = {}
     _check_order(statement.leaves)
     for leaf in statement.leaves:
-        answers.update((answer.question, answer) for answer in _verify_leaf(genesis, header.state_root, leaf))
-    certificate = strict.read(block_pb2.Certificate, statement.certificate)
-    return StatementVerdict(
-        chain_id=genesis.chain_id,
-        height=Height(header.height),
-        block_hash=block_hash,
-        time_ms=header.time_ms,
-        membership=terms.membership,
-        sealed_by=tuple(seal.replica for seal in certificate.seals),
-        answers=answers,
-    )
+        answers.update((answer.question, answer) for answer in _verify_leaf(genesis, block.header.state_root, leaf))
+    _add_records(genesis, answers, statement.records)
+    if anchor is not None:
+        check_against(genesis, anchor, block, history)
+    return StatementVerdict(block, anchor, answers)
 
 
-def _epoch_of(header: bytes, epochs: Sequence[EpochTerms]) -> EpochTerms:
-    epoch = strict.read(block_pb2.BlockHeader, header).epoch
-    if epoch >= len(epochs):
-        raise HuzhengError(Code.EPOCH_UNKNOWN, f"epoch {epoch}")
-    return epochs[epoch]
+def _read(raw: bytes, genesis: Genesis) -> statement_pb2.Statement:
+    """Q1; the proofs of epochs have a limit of their own (R8)."""
+    limit = max_statement_bytes(genesis)
+    if len(raw) > limit + MAX_EPOCHS_BYTES:
+        raise HuzhengError(Code.TOO_LARGE, "statement")
+    statement = strict.read(statement_pb2.Statement, raw)
+    of_epochs = sum(proof.ByteSize() for proof in statement.epochs)
+    if of_epochs > MAX_EPOCHS_BYTES or len(raw) - of_epochs > limit:
+        raise HuzhengError(Code.TOO_LARGE, "statement")
+    return statement
+
+
+def _add_records(
+    genesis: Genesis, answers: dict[Question, Answer], stated: Sequence[statement_pb2.StatedRecord]
+) -> None:
+    """Q6."""
+    named = {answer.record_id: answer for answer in answers.values() if answer.version}
+    previous = b""
+    for item in stated:
+        identifier = record_id(genesis, item.record)
+        if identifier <= previous:
+            raise HuzhengError(Code.BAD_PROOF, "records that are not in order")
+        previous = identifier
+        answer = named.get(identifier)
+        if answer is None:
+            raise HuzhengError(Code.BAD_PROOF, "a record that no head names")
+        record = read_proven(genesis, item.record, item.payload, accepted=True)
+        if _about(record) != (answer.question, answer.version, not answer.is_in_force):
+            raise HuzhengError(Code.BAD_PROOF, "a record that is not what its head says")
+        answers[answer.question] = replace(answer, record=record)
+
+
+def _about(record: ProvenRecord) -> tuple[Question, int, bool]:
+    return Question(record.resource, record.subject), record.version, record.revokes
 
 
 def _check_order(leaves: Sequence[statement_pb2.LeafProof]) -> None:

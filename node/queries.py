@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from huzheng.v1 import ledger_service_pb2 as pb
-from huzheng.v1 import transaction_pb2
+from huzheng.v1 import statement_pb2, transaction_pb2
 
 from ledger.block import read_header
 from ledger.crypto import HASH_BYTES, Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
-from ledger.store import ChainReader, Place, RecordPlace, StoredRecord
+from ledger.statement import Question
+from ledger.store import ChainStore, Place, RecordPlace, StoredRecord
 from node.receipts import record_receipt, transaction_receipt
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class Queries:
     All raise HuzhengError: INVALID_REQUEST, NOT_FOUND, STORE_CORRUPT.
     """
 
-    def __init__(self, genesis: Genesis, chain: ChainReader) -> None:
+    def __init__(self, genesis: Genesis, chain: ChainStore) -> None:
         self._genesis = genesis
         self._chain = chain
 
@@ -133,12 +134,35 @@ class Queries:
             return self._chain.tip.height
         raise HuzhengError(Code.INVALID_REQUEST, "one of height, hash and latest is needed")
 
-    def membership(self, _request: pb.GetMembershipRequest) -> pb.GetMembershipResponse:
-        """How the membership changed from the genesis on."""
+    def membership(self, request: pb.GetMembershipRequest) -> pb.GetMembershipResponse:
+        """How the membership changed from the genesis, or from some epoch on."""
         # First, so that the block of each change is there.
         height = self._chain.tip.height
-        proofs = self._chain.epoch_proofs(self._chain.newest_epoch.epoch)
+        proofs = self._chain.epoch_proofs(self._chain.newest_epoch.epoch)[request.after_epoch :]
         return pb.GetMembershipResponse(epochs=proofs, height=height)
+
+    # --- what a light client asks ---
+
+    def statement(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
+        """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows."""
+        for question in request.questions:
+            self._require_subject(question.resource, question.subject, "questions")
+        questions = [Question(question.resource, question.subject) for question in request.questions]
+        raw = self._chain.statement(questions, with_records=request.with_records)
+        header = read_header(strict.read(statement_pb2.Statement, raw).header)
+        seen, height = Height(request.seen_height), Height(header.height)
+        if height < seen:
+            raise HuzhengError(Code.NODE_BEHIND, f"block {height}; block {seen} was seen")
+        return pb.GetStatementResponse(
+            statement=raw,
+            epochs=self._chain.epoch_proofs(header.epoch)[request.known_epoch :],
+            history=self._chain.history_proof(seen, height, with_certificates=False) if seen < height else b"",
+        )
+
+    def history_proof(self, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
+        """That a block is in the history of a later one."""
+        under = Height(request.under or self._chain.tip.height)
+        return pb.GetHistoryResponse(proof=self._chain.history_proof(Height(request.height), under))
 
     def receipt(self, request: pb.GetReceiptRequest) -> pb.GetReceiptResponse:
         """The receipt of a record or of a transaction."""

@@ -72,6 +72,18 @@ CHAIN_TEXTS: dict[Code, Text] = {
         "Use a newer version of the software, and a proof with its membership path.",
         "请使用较新的软件版本，并提供附带成员变更路径的证明。",
     ),
+    Code.FORKED: Text(
+        "Two different blocks of one height are sealed: more nodes than may be faulty have lied, or their keys were stolen.",
+        "同一高度存在两个均已签署的不同区块：作恶的节点已超过容许数量，或其密钥被盗。",
+        "Rely on neither. Keep both files, and tell the operators of all departments at once.",
+        "两者均不可采信。请保留双方文件，并立即通知各部门运维人员。",
+    ),
+    Code.STALE: Text(
+        "The statement is older than was asked for.",
+        "该声明的出具时间早于所要求的时限。",
+        "It was true at its time. Ask a node for a new one, or allow a greater age.",
+        "它在出具之时属实。请向节点重新查询，或放宽时限。",
+    ),
     Code.PROTOCOL_UNKNOWN: Text(
         "The block follows a protocol version that this software does not know.",
         "该区块采用的协议版本不受此软件支持。",

@@ -66,6 +66,12 @@ NODE_TEXTS: dict[Code, Text] = {
         "Ask another department's node, and tell the operators of both.",
         "请改向其他部门的节点查询，并通知双方运维人员。",
     ),
+    Code.NODE_BEHIND: Text(
+        "The node has not got to a block that was already seen: what it says may be out of date.",
+        "该节点尚未到达此前已见过的区块，其应答可能已过时。",
+        "Ask another node, or try again in a moment; if it stays so, tell the node's operator.",
+        "请改向其他节点查询或稍后重试；若持续如此，请通知该节点的运维人员。",
+    ),
     Code.NOT_IMPLEMENTED: Text(
         "The node does not know this call.",
         "节点不支持该调用。",

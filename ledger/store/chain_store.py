@@ -13,7 +13,8 @@ from ledger.crypto import Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.state import SEEN_PREFIX, Leaves
-from ledger.statement import Question, Source, build_statement
+from ledger.statement import Question
+from ledger.stating import Source, build_statement
 from ledger.store import layout
 from ledger.store.engine import Batch, Engine, Entry
 from ledger.store.high_water import HighWater
@@ -142,25 +143,31 @@ class ChainStore(ChainReader):
         """
         self._tree.flush()
 
-    def statement(self, questions: Iterable[Question]) -> bytes:
+    def statement(self, questions: Iterable[Question], *, with_records: bool = False) -> bytes:
         """What is the newest about subjects, and what there is not, as of the last block. From any thread.
 
         Raises:
             HuzhengError: NOT_FOUND before block 1; UNKNOWN_RESOURCE, TOO_LARGE, STORE_CORRUPT.
         """
         with self._engine.snapshot() as snapshot:
-            state = StoredState(snapshot)
+            # The tip that the snapshot has, which may be a block ahead of what was noted.
             height = Height(strict.read(store_pb2.StoredTip, snapshot.get(layout.TIP_KEY) or b"").height)
             if not height:
                 raise HuzhengError(Code.NOT_FOUND, "no block is sealed yet")
-            stored = strict.read(store_pb2.StoredBlock, snapshot.get(layout.block_key(height)) or b"")
+            chain = ChainReader(self._genesis, snapshot, self._tip, self._counts, self._cache)
 
             def heads(key: bytes) -> state_pb2.Heads | None:
-                raw = state.get(key)
+                raw = chain.state.get(key)
                 return None if raw is None else strict.read(state_pb2.Heads, raw)
 
             # A block is executed before it is stored, so the tree has what the snapshot has.
-            source = Source(stored.header, stored.certificate, heads, lambda path: self._tree.walk(path, height))
+            source = Source(
+                chain.header(height),
+                chain.certificate(height),
+                heads,
+                lambda path: self._tree.walk(path, height),
+                chain.contents if with_records else None,
+            )
             return build_statement(self._genesis, source, questions)
 
     def entries(self) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
-from huzheng.v1 import block_pb2, state_pb2, store_pb2, transaction_pb2
+from huzheng.v1 import block_pb2, history_pb2, state_pb2, store_pb2, transaction_pb2
 
 from ledger import merkle
 from ledger.block import Tip
@@ -230,15 +230,25 @@ class ChainReader:
         self._cache.blocks.put(height, verified)
         return verified
 
-    def history_path(self, height: Height, size: int) -> list[bytes]:
-        """The audit path of a block's hash in the history tree of the first `size` blocks.
+    def history_proof(self, height: Height, under: Height, *, with_certificates: bool = True) -> bytes:
+        """The `HistoryProof` that a block is in the history of a later one; without proofs of epochs.
 
         Raises:
-            IndexError: that tree does not have the block.
+            HuzhengError: INVALID_REQUEST unless `height` is below `under`; NOT_FOUND, STORE_CORRUPT.
         """
-        if size > self._tip.height + 1:
-            raise HuzhengError(Code.NOT_FOUND, f"history of {size} blocks")
-        return merkle.inclusion_path_from_nodes(self._genesis.suite, self._history_node, height, size)
+        if height >= under:
+            raise HuzhengError(Code.INVALID_REQUEST, "the earlier block is not the lower one")
+        new, old = self._stored_block(under), self._stored_block(height)
+        suite = self._genesis.suite
+        proof = history_pb2.HistoryProof(
+            header=new.header,
+            old_header=old.header,
+            inclusion=merkle.inclusion_path_from_nodes(suite, self._history_node, height, under),
+            consistency=merkle.consistency_path_from_nodes(suite, self._history_node, height, under),
+        )
+        if with_certificates:
+            proof.certificate, proof.old_certificate = new.certificate, old.certificate
+        return strict.write(proof)
 
     # --- transactions and records ---
 
@@ -288,6 +298,14 @@ class ChainReader:
             transaction_id=transaction.id,
             department=transaction.department,
         )
+
+    def contents(self, record_id: bytes) -> tuple[bytes, bytes]:
+        """A record that a head names, and its payload."""
+        place = self.record_place(record_id)
+        if place is None:
+            raise HuzhengError(Code.STORE_CORRUPT, "a head names a record that is not in the index")
+        stored = self.record(place)
+        return stored.raw, stored.payload
 
     def current(self, resource: str, subject: str) -> RecordPlace | None:
         """Where the newest record about a subject is, be it asserting or revoking; None if there never was one."""

@@ -100,6 +100,14 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         """A receipt."""
         return await self._read(self._queries.receipt, request)
 
+    async def GetStatement(self, request: pb.GetStatementRequest, context: Context) -> pb.GetStatementResponse:
+        """A statement."""
+        return await self._read(self._queries.statement, request)
+
+    async def GetHistory(self, request: pb.GetHistoryRequest, context: Context) -> pb.GetHistoryResponse:
+        """A proof of history."""
+        return await self._read(self._queries.history_proof, request)
+
     async def GetMembership(self, request: pb.GetMembershipRequest, context: Context) -> pb.GetMembershipResponse:
         """How the membership changed."""
         return await self._read(self._queries.membership, request)

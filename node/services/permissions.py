@@ -29,6 +29,8 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _LEDGER + "GetTransaction": _READERS,
     _LEDGER + "GetBlock": _READERS,
     _LEDGER + "GetReceipt": _READERS,
+    _LEDGER + "GetStatement": _READERS,
+    _LEDGER + "GetHistory": _READERS,
     _LEDGER + "GetMembership": _ANYONE,
     _LEDGER + "WatchBlocks": _WATCHERS,
     _LEDGER + "WatchRecords": _WATCHERS,

@@ -291,6 +291,7 @@ def test_a_verdict_as_json() -> None:
         "refusal": None,
         "conclusive": True,
         "chain_id": block.consortium.genesis.chain_id.hex(),
+        "anchor": None,
         "height": 1,
         "block_hash": block.block.block_hash.hex(),
         "time": "2020-09-13T12:26:41.000+00:00",

@@ -11,7 +11,6 @@ import pytest
 from huzheng.v1 import block_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger import merkle
 from ledger.block_apply import apply_block, prove_block
 from ledger.building import BuiltRecord
 from ledger.crypto import Height
@@ -174,21 +173,6 @@ def test_receipts_made_from_the_store_verify(stored: Stored) -> None:
             receipt = build_receipt(consortium.genesis, proofs, index, verified.message)
             verdict = verify_receipt(receipt, consortium.genesis)
             assert (verdict.transaction_id, verdict.code) == (transaction.id, block.codes[index])
-
-
-def test_history_paths_lead_to_the_history_root_of_a_later_header(stored: Stored) -> None:
-    consortium, chain, store = stored
-    for later in chain.blocks[1:]:
-        root = block_pb2.BlockHeader.FromString(later.header).history_root
-        for block in chain.blocks[: later.height]:
-            path = store.history_path(block.height, later.height)
-            found = merkle.root_from_path(consortium.genesis.suite, block.block_hash, block.height, later.height, path)
-            assert found == root
-    with pytest.raises(IndexError):
-        store.history_path(Height(3), 3)
-    with pytest.raises(HuzhengError) as raised:
-        store.history_path(Height(3), 99)
-    assert raised.value.code is Code.NOT_FOUND
 
 
 @pytest.mark.parametrize("height", [6, -1, 1 << 64])

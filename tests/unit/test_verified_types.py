@@ -18,8 +18,11 @@ MAKERS: dict[str, set[str]] = {
     "WellFormedBatch": {"ledger/transaction.py", "ledger/execution.py"},
     "ExecutedBlock": {"ledger/execution.py"},
     "ProvenBlock": {"ledger/block_apply.py"},
-    "ProvenRecord": {"ledger/receipt.py"},
+    "ProvenRecord": {"ledger/proven_record.py"},
+    "SealedBlock": {"ledger/sealed_block.py"},
+    "HistoryVerdict": {"ledger/history.py"},
     "Verdict": {"ledger/receipt.py"},
+    "StatementVerdict": {"ledger/statement.py"},
     "VerifiedBlock": {"ledger/store/verified.py"},
     "VerifiedTransaction": {"ledger/store/verified.py"},
 }

@@ -554,17 +554,160 @@ class GetReceiptResponse(_message.Message):
 Global___GetReceiptResponse: _TypeAlias = GetReceiptResponse  # noqa: Y015
 
 @_typing.final
-class GetMembershipRequest(_message.Message):
-    """The whole history of the membership."""
+class GetStatementRequest(_message.Message):
+    """About what."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    QUESTIONS_FIELD_NUMBER: _builtins.int
+    WITH_RECORDS_FIELD_NUMBER: _builtins.int
+    KNOWN_EPOCH_FIELD_NUMBER: _builtins.int
+    SEEN_HEIGHT_FIELD_NUMBER: _builtins.int
+    with_records: _builtins.bool
+    """Also what the records say that are the newest."""
+    known_epoch: _builtins.int
+    """The newest epoch that the caller can tell the members of; those after it are proved in the answer."""
+    seen_height: _builtins.int
+    """The newest block that the caller has seen: the statement is of this block or a later one, and the history proof links them."""
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementQuestion]: ...
     def __init__(
         self,
+        *,
+        questions: _abc.Iterable[Global___StatementQuestion] | None = ...,
+        with_records: _builtins.bool = ...,
+        known_epoch: _builtins.int = ...,
+        seen_height: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_epoch", b"known_epoch", "questions", b"questions", "seen_height", b"seen_height", "with_records", b"with_records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatementRequest: _TypeAlias = GetStatementRequest  # noqa: Y015
+
+@_typing.final
+class StatementQuestion(_message.Message):
+    """What is the newest about a subject in a resource?"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    subject: _builtins.str
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        subject: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatementQuestion: _TypeAlias = StatementQuestion  # noqa: Y015
+
+@_typing.final
+class GetStatementResponse(_message.Message):
+    """The answer to all of them, as of one block."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    statement: _builtins.bytes
+    """Statement, without its proofs of epochs"""
+    history: _builtins.bytes
+    """HistoryProof, without certificates, that the block the caller has seen is in the history of the statement's; empty if it is the same one."""
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[_block_pb2.EpochProof]:
+        """For each epoch after the known one, in their order, up to that of the statement's block."""
+
+    def __init__(
+        self,
+        *,
+        statement: _builtins.bytes = ...,
+        epochs: _abc.Iterable[_block_pb2.EpochProof] | None = ...,
+        history: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "history", b"history", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatementResponse: _TypeAlias = GetStatementResponse  # noqa: Y015
+
+@_typing.final
+class GetHistoryRequest(_message.Message):
+    """Of which two blocks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    UNDER_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    """The earlier block."""
+    under: _builtins.int
+    """The later one; 0 is the newest."""
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        under: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "under", b"under"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHistoryRequest: _TypeAlias = GetHistoryRequest  # noqa: Y015
+
+@_typing.final
+class GetHistoryResponse(_message.Message):
+    """How they belong together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOF_FIELD_NUMBER: _builtins.int
+    proof: _builtins.bytes
+    """HistoryProof, with certificates and without proofs of epochs"""
+    def __init__(
+        self,
+        *,
+        proof: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHistoryResponse: _TypeAlias = GetHistoryResponse  # noqa: Y015
+
+@_typing.final
+class GetMembershipRequest(_message.Message):
+    """Which part of the history of the membership."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_EPOCH_FIELD_NUMBER: _builtins.int
+    after_epoch: _builtins.int
+    """Only the changes after this epoch."""
+    def __init__(
+        self,
+        *,
+        after_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_epoch", b"after_epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -75,6 +75,16 @@ class LedgerServiceStub:
                 request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptRequest.SerializeToString,
                 response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptResponse.FromString,
                 _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/huzheng.v1.LedgerService/GetStatement',
+                request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetStatementResponse.FromString,
+                _registered_method=True)
+        self.GetHistory = channel.unary_unary(
+                '/huzheng.v1.LedgerService/GetHistory',
+                request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetHistoryRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetHistoryResponse.FromString,
+                _registered_method=True)
         self.GetMembership = channel.unary_unary(
                 '/huzheng.v1.LedgerService/GetMembership',
                 request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.SerializeToString,
@@ -157,6 +167,20 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStatement(self, request, context):
+        """What is the newest about subjects, and what there is not, proved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHistory(self, request, context):
+        """That a block is in the history of a later one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetMembership(self, request, context):
         """How the membership changed from the genesis on.
         """
@@ -227,6 +251,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetReceipt,
                     request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptRequest.FromString,
                     response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetStatementRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetStatementResponse.SerializeToString,
+            ),
+            'GetHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHistory,
+                    request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetHistoryRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetHistoryResponse.SerializeToString,
             ),
             'GetMembership': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMembership,
@@ -466,6 +500,60 @@ class LedgerService:
             '/huzheng.v1.LedgerService/GetReceipt',
             huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptRequest.SerializeToString,
             huzheng_dot_v1_dot_ledger__service__pb2.GetReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/GetStatement',
+            huzheng_dot_v1_dot_ledger__service__pb2.GetStatementRequest.SerializeToString,
+            huzheng_dot_v1_dot_ledger__service__pb2.GetStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/GetHistory',
+            huzheng_dot_v1_dot_ledger__service__pb2.GetHistoryRequest.SerializeToString,
+            huzheng_dot_v1_dot_ledger__service__pb2.GetHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

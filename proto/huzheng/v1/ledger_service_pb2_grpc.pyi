@@ -49,6 +49,10 @@ class LedgerServiceStub:
     """A block, by height or hash."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetReceiptRequest, _ledger_service_pb2.GetReceiptResponse]
     """The receipt of a record or of a transaction."""
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetStatementRequest, _ledger_service_pb2.GetStatementResponse]
+    """What is the newest about subjects, and what there is not, proved."""
+    GetHistory: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHistoryRequest, _ledger_service_pb2.GetHistoryResponse]
+    """That a block is in the history of a later one."""
     GetMembership: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetMembershipRequest, _ledger_service_pb2.GetMembershipResponse]
     """How the membership changed from the genesis on."""
     WatchBlocks: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchBlocksRequest, _ledger_service_pb2.WatchBlocksResponse]
@@ -79,6 +83,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """A block, by height or hash."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetReceiptRequest, _ledger_service_pb2.GetReceiptResponse]  # type: ignore[assignment]
     """The receipt of a record or of a transaction."""
+    GetStatement: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetStatementRequest, _ledger_service_pb2.GetStatementResponse]  # type: ignore[assignment]
+    """What is the newest about subjects, and what there is not, proved."""
+    GetHistory: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHistoryRequest, _ledger_service_pb2.GetHistoryResponse]  # type: ignore[assignment]
+    """That a block is in the history of a later one."""
     GetMembership: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetMembershipRequest, _ledger_service_pb2.GetMembershipResponse]  # type: ignore[assignment]
     """How the membership changed from the genesis on."""
     WatchBlocks: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchBlocksRequest, _ledger_service_pb2.WatchBlocksResponse]  # type: ignore[assignment]
@@ -154,6 +162,22 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.GetReceiptResponse, _abc.Awaitable[_ledger_service_pb2.GetReceiptResponse]]:
         """The receipt of a record or of a transaction."""
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _ledger_service_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetStatementResponse, _abc.Awaitable[_ledger_service_pb2.GetStatementResponse]]:
+        """What is the newest about subjects, and what there is not, proved."""
+
+    @_abc_1.abstractmethod
+    def GetHistory(
+        self,
+        request: _ledger_service_pb2.GetHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetHistoryResponse, _abc.Awaitable[_ledger_service_pb2.GetHistoryResponse]]:
+        """That a block is in the history of a later one."""
 
     @_abc_1.abstractmethod
     def GetMembership(

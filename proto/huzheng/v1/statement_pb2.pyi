@@ -22,13 +22,15 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Statement(_message.Message):
-    """Proves what some slots hold under the state root of a header."""
+    """Proves what some slots hold under the state root of a header, and perhaps what the records say that they name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     LEAVES_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
     header: _builtins.bytes
     """BlockHeader"""
     certificate: _builtins.bytes
@@ -37,20 +39,56 @@ class Statement(_message.Message):
     def leaves(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeafProof]:
         """In ascending order of register, subject and page."""
 
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatedRecord]:
+        """The contents of records that heads in it name, in ascending order of their ids."""
+
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[_block_pb2.EpochProof]:
+        """One for each epoch before the header's, in their order; none where they come apart."""
+
     def __init__(
         self,
         *,
         header: _builtins.bytes = ...,
         certificate: _builtins.bytes = ...,
         leaves: _abc.Iterable[Global___LeafProof] | None = ...,
+        records: _abc.Iterable[Global___StatedRecord] | None = ...,
+        epochs: _abc.Iterable[_block_pb2.EpochProof] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "header", b"header", "leaves", b"leaves"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "epochs", b"epochs", "header", b"header", "leaves", b"leaves", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Statement: _TypeAlias = Statement  # noqa: Y015
+
+@_typing.final
+class StatedRecord(_message.Message):
+    """A record that a head names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    """Record"""
+    payload: _builtins.bytes
+    """Payload; empty where the record revokes"""
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        payload: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatedRecord: _TypeAlias = StatedRecord  # noqa: Y015
 
 @_typing.final
 class EpochBundle(_message.Message):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 
@@ -11,8 +11,16 @@ from huzheng.v1 import block_pb2, state_pb2, statement_pb2
 from tests.naive import state_tree
 from tests.naive.ledger import blind, heads_place, leaf, tagged_hash
 from tests.vectors import example
-from tests.vectors.example import DEED, LEVY, OTHER, write
-from tests.vectors.example_chain import Block, certificate, chain, corrupt_certificates
+from tests.vectors.example import DEED, LEVY, OTHER, Built, write
+from tests.vectors.example_chain import (
+    AGAIN,
+    CORRECTED,
+    FIRST,
+    Block,
+    certificate,
+    chain,
+    corrupt_certificates,
+)
 
 _Cases = dict[str, tuple[str, bytes]]
 _NAMES = [resource.name for resource in example.resources()]
@@ -67,6 +75,11 @@ def _leaf(subject: str, shown: Sequence[str], height: int = _HEIGHT) -> statemen
     return found
 
 
+def absent_leaf(height: int) -> statement_pb2.LeafProof:
+    """That nothing was ever said about a subject, as of a block of the example chain."""
+    return _leaf(_UNKNOWN, [], height)
+
+
 def _statement(*leaves: statement_pb2.LeafProof, block: Block | None = None, seals: bytes | None = None) -> bytes:
     """As of the example chain's block 2, unless another is given."""
     block = block or chain()[_HEIGHT]
@@ -78,9 +91,22 @@ def _good() -> statement_pb2.LeafProof:
     return _leaf(_REGISTERED, [DEED, LEVY])
 
 
-def _answers(*answers: tuple[str, str, int, bool]) -> list[dict[str, object]]:
+def _with_records(leaf_proof: statement_pb2.LeafProof, *records: statement_pb2.StatedRecord) -> bytes:
+    """In this order, whatever it is."""
+    return _statement(leaf_proof) + write(statement_pb2.Statement(records=records))
+
+
+def _stated(built: Built) -> statement_pb2.StatedRecord:
+    return statement_pb2.StatedRecord(record=built.raw, payload=built.payload)
+
+
+def _answers(
+    *answers: tuple[str, str, int, bool], fields: Mapping[str, dict[str, str]] | None = None
+) -> list[dict[str, object]]:
+    """`fields`: of those records that are shown, by subject."""
     return [
         {"resource": resource, "subject": subject, "version": version, "in_force": in_force}
+        | ({"fields": fields[subject]} if fields and version and subject in fields else {})
         for resource, subject, version, in_force in answers
     ]
 
@@ -98,6 +124,20 @@ def _sound() -> list[dict[str, object]]:
             "three subjects",
             _statement(_good(), _leaf(_REVOKED, [DEED]), _leaf(_UNKNOWN, [])),
             _answers(*registered, (DEED, _REVOKED, 3, True), *unknown),
+        ),
+        (
+            "with what the record says",
+            _with_records(_good(), _stated(CORRECTED)),
+            _answers(*registered, fields={_REGISTERED: {"KIND": "gift", "AREA": "0"}}),
+        ),
+        (
+            "two subjects, with what one of the records says",
+            _statement(_good(), _leaf(_REVOKED, [DEED])) + write(statement_pb2.Statement(records=[_stated(AGAIN)])),
+            _answers(
+                *registered,
+                (DEED, _REVOKED, 3, True),
+                fields={_REVOKED: {"KIND": "sale", "AREA": "88.80", "DAY": "2020-02-29"}},
+            ),
         ),
     ]
     return [{"name": name, "statement": raw.hex(), "code": None, "answers": answers} for name, raw, answers in cases]
@@ -164,12 +204,15 @@ def _about_form() -> _Cases:
         "empty": ("WRONG_CHAIN", b""),
         "last byte missing": ("NOT_STRICT", good[:-1]),
         "a byte too much": ("NOT_STRICT", good + b"\x00"),
-        "an unknown field": ("NOT_STRICT", good + b"\x20\x01"),
+        "an unknown field": ("NOT_STRICT", good + b"\x30\x01"),
         "an unknown field of a leaf": ("NOT_STRICT", cut + b"\x1a\x02\x30\x01"),
         "twice over": ("NOT_STRICT", good + good),
         "fields out of order": ("NOT_STRICT", good[len(good) - 1 :] + good[: len(good) - 1]),
         "a length that is not in its shortest form": ("NOT_STRICT", cut + b"\x1a\x80\x00"),
-        "too large": ("TOO_LARGE", good + bytes(65_536)),
+        "too large": (
+            "TOO_LARGE",
+            good + write(statement_pb2.Statement(records=[statement_pb2.StatedRecord(record=bytes(32_768 + 65_536))])),
+        ),
         "no leaves": ("BAD_PROOF", cut),
         "a leaf twice": ("BAD_PROOF", _statement(_good(), _good())),
         "leaves out of order": ("BAD_PROOF", _statement(_leaf(_UNKNOWN, []), _good())),
@@ -281,6 +324,53 @@ def _about_the_leaf() -> _Cases:
     return {name: ("BAD_PROOF", _changed(change)) for name, change in changes.items()}
 
 
+def _about_the_records() -> _Cases:
+    good, other = _stated(CORRECTED), _stated(AGAIN)
+    both = sorted((CORRECTED, AGAIN), key=lambda built: built.id)
+    two = _statement(_good(), _leaf(_REVOKED, [DEED]))
+
+    def records(*stated: statement_pb2.StatedRecord) -> bytes:
+        return write(statement_pb2.Statement(records=stated))
+
+    def changed(**fields: bytes) -> statement_pb2.StatedRecord:
+        wrong = statement_pb2.StatedRecord.FromString(write(good))
+        for name, value in fields.items():
+            setattr(wrong, name, value)
+        return wrong
+
+    hidden = _statement(_leaf(_REGISTERED, [LEVY]))
+    return {
+        "a record that no head names": ("BAD_PROOF", _with_records(_good(), other)),
+        "the version before": ("BAD_PROOF", _with_records(_good(), _stated(FIRST))),
+        "a record whose head is hidden": ("BAD_PROOF", hidden + records(good)),
+        "a record twice": ("BAD_PROOF", _with_records(_good(), good, good)),
+        "records out of order": ("BAD_PROOF", two + records(*(_stated(built) for built in reversed(both)))),
+        "a record with a bit flipped": ("BAD_PROOF", _with_records(_good(), changed(record=_flip(good.record)))),
+        "a record with an unknown field": (
+            "BAD_PROOF",
+            _with_records(_good(), changed(record=good.record + b"\x98\x01\x01")),
+        ),
+        "no record": ("BAD_PROOF", _with_records(_good(), changed(record=b""))),
+        "a payload with a bit flipped": ("BAD_PROOF", _with_records(_good(), changed(payload=_flip(good.payload)))),
+        "the payload of another record": ("BAD_PROOF", _with_records(_good(), changed(payload=other.payload))),
+        "no payload": ("BAD_PROOF", _with_records(_good(), changed(payload=b""))),
+        "a stated record with an unknown field": (
+            "NOT_STRICT",
+            _statement(_good())
+            + b"\x22"
+            + bytes([len(write(good)) + 2 & 127 | 128, len(write(good)) + 2 >> 7])
+            + write(good)
+            + b"\x18\x01",
+        ),
+        "proofs of epochs that are none": ("NOT_STRICT", _statement(_good()) + b"\x2a\x02\x08\x01"),
+        "a proof of an epoch that proves nothing": ("WRONG_CHAIN", _statement(_good()) + b"\x2a\x00"),
+    }
+
+
+def _flip(raw: bytes) -> bytes:
+    return raw[:-1] + bytes([raw[-1] ^ 1])
+
+
 def _seed() -> bytes:
     key, _, _ = heads_place(DEED, _REGISTERED, _NAMES)
     return state_pb2.Heads.FromString(_state(_HEIGHT)[key]).seed
@@ -288,13 +378,19 @@ def _seed() -> bytes:
 
 def _statements() -> dict[str, object]:
     corrupt: _Cases = {}
-    for group in (_about_form(), _about_the_header(), _about_the_certificate(), _about_the_leaf()):
+    for group in (
+        _about_form(),
+        _about_the_header(),
+        _about_the_certificate(),
+        _about_the_leaf(),
+        _about_the_records(),
+    ):
         corrupt |= group
     cases = _sound() + [{"name": name, "statement": raw.hex(), "code": code} for name, (code, raw) in corrupt.items()]
     return {
         "about": "Statements: sound ones with what they answer, and others named after what is wrong. "
         "'Sealed' are those over which a quorum's seals are good, which no correct replicas would have made.",
-        "rule": "Q1 to Q5",
+        "rule": "Q1 to Q6",
         "genesis": example.GENESIS.hex(),
         "cases": cases,
     }

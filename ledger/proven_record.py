@@ -1,0 +1,66 @@
+"""Records whose ids are proved, with what they say (docs/protocol.md R6, Q6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.catalogue import decode_payload
+from ledger.crypto import Domain, strict
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRecord:
+    """A record that a receipt or statement proves. Only `read_proven` makes one."""
+
+    id: bytes
+    resource: str
+    subject: str
+    version: int
+    replaces: bytes
+    revokes: bool
+    values: dict[str, str]
+    """Public fields by name; empty where the record revokes or was refused."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: hashes in hex."""
+        return {
+            "id": self.id.hex(),
+            "resource": self.resource,
+            "subject": self.subject,
+            "version": self.version,
+            "replaces": self.replaces.hex(),
+            "action": "revoke" if self.revokes else "assert",
+            "fields": self.values,
+        }
+
+
+def record_id(genesis: Genesis, raw: bytes) -> bytes:
+    """A record's id (T1)."""
+    return genesis.suite.digest(Domain.RECORD, raw)
+
+
+def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool) -> ProvenRecord:
+    """What a record says. That something commits to its id is for the caller to know.
+
+    Raises:
+        HuzhengError: NOT_STRICT, BAD_PROOF, UNKNOWN_FIELD.
+    """
+    record = strict.read(pb.Record, raw)
+    if genesis.suite.digest(Domain.PAYLOAD, payload) != record.payload_digest:
+        raise HuzhengError(Code.BAD_PROOF, "the payload is not the one the record commits to")
+    revokes = record.action == pb.RECORD_ACTION_REVOKE
+    values: dict[str, str] = {}
+    # What a refused record holds was perhaps never checked.
+    if accepted and not revokes:
+        resource = genesis.catalogue.get(record.resource)
+        if resource is None:
+            raise HuzhengError(Code.BAD_PROOF, "a resource that the genesis does not have")
+        values = decode_payload(resource, payload)
+    return ProvenRecord(
+        record_id(genesis, raw), record.resource, record.subject, record.version, record.replaces, revokes, values
+    )

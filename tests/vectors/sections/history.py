@@ -1,0 +1,231 @@
+"""Proofs of history, anchors and forks, sound and otherwise (docs/protocol.md section 13)."""
+
+from __future__ import annotations
+
+from huzheng.v1 import block_pb2, history_pb2, state_pb2, statement_pb2
+
+from tests.naive import merkle
+from tests.naive.ledger import tagged_hash
+from tests.vectors import example
+from tests.vectors.example import OTHER, write
+from tests.vectors.example_chain import Block, certificate, chain
+from tests.vectors.sections.statements import absent_leaf
+
+_Cases = dict[str, tuple[str, bytes]]
+_OLD, _NEW = 2, 7
+
+
+def _seals(block: Block) -> bytes:
+    return certificate(block.height, block.hash) if block.height else b""
+
+
+def _proof(old: int = _OLD, new: int = _NEW, **fields: object) -> bytes:
+    """That a block of the example chain is in the history of a later one, with some fields replaced."""
+    blocks = chain()
+    hashes = [block.hash for block in blocks[:new]]
+    proof = history_pb2.HistoryProof(
+        header=blocks[new].header,
+        certificate=_seals(blocks[new]),
+        old_header=blocks[old].header,
+        old_certificate=_seals(blocks[old]),
+        inclusion=merkle.inclusion_path(old, hashes),
+        consistency=merkle.consistency_path(old, hashes) if old else [],
+    )
+    for name, value in fields.items():
+        if isinstance(value, list):
+            proof.ClearField(name)  # type: ignore[arg-type]
+            getattr(proof, name).extend(value)
+        else:
+            setattr(proof, name, value)
+    return write(proof)
+
+
+def _forged(height: int = _OLD, **fields: object) -> Block:
+    """Another block of a height, which a quorum could seal if its keys were stolen."""
+    header = block_pb2.BlockHeader.FromString(chain()[height].header)
+    for name, value in fields.items():
+        setattr(header, name, value)
+    return Block("forged", b"", [], write(header))
+
+
+def _proofs() -> list[dict[str, object]]:
+    sound = [
+        ("block 2 in the history of block 7", 2, 7, _proof()),
+        ("the block before", 6, 7, _proof(6, 7)),
+        ("the first block", 1, 7, _proof(1, 7)),
+        ("the genesis block", 0, 7, _proof(0, 7)),
+        ("the genesis block in the history of the first", 0, 1, _proof(0, 1)),
+    ]
+    cases: list[dict[str, object]] = [
+        {"name": name, "proof": raw.hex(), "code": None, "old": old, "new": new} for name, old, new, raw in sound
+    ]
+    proof = history_pb2.HistoryProof.FromString(_proof())
+    inclusion, consistency = list(proof.inclusion), list(proof.consistency)
+    forged = _forged(state_root=OTHER)
+    late = _forged(_NEW, history_root=OTHER)
+    wrong: _Cases = {
+        "empty": ("WRONG_CHAIN", b""),
+        "last byte missing": ("NOT_STRICT", _proof()[:-1]),
+        "an unknown field": ("NOT_STRICT", _proof() + b"\x40\x01"),
+        "too large": ("TOO_LARGE", bytes(65_536 + 4_194_304 + 1)),
+        "no certificate of the later block": ("BAD_CERTIFICATE", _proof(certificate=b"")),
+        "no certificate of the earlier block": ("BAD_CERTIFICATE", _proof(old_certificate=b"")),
+        "the later block's seals for the earlier": ("BAD_CERTIFICATE", _proof(old_certificate=_seals(chain()[_NEW]))),
+        "a seal too few": ("BAD_CERTIFICATE", _proof(certificate=certificate(_NEW, chain()[_NEW].hash, (1, 2)))),
+        "seals for the genesis block": ("BAD_CERTIFICATE", _proof(0, old_certificate=_seals(chain()[1]))),
+        "another block of the earlier height, sealed": (
+            "BAD_PROOF",
+            _proof(old_header=forged.header, old_certificate=_seals(forged)),
+        ),
+        "another history in the later block, sealed": (
+            "BAD_PROOF",
+            _proof(header=late.header, certificate=_seals(late)),
+        ),
+        "a block of another chain": ("WRONG_CHAIN", _proof(old_header=_forged(chain_id=OTHER).header)),
+        "a block of another version": ("PROTOCOL_UNKNOWN", _proof(old_header=_forged(protocol_version=1).header)),
+        "a block of another epoch": ("EPOCH_UNKNOWN", _proof(old_header=_forged(epoch=1).header)),
+        "the earlier block in the place of the later": (
+            "BAD_PROOF",
+            _proof(
+                header=proof.old_header,
+                certificate=proof.old_certificate,
+                old_header=proof.header,
+                old_certificate=proof.certificate,
+            ),
+        ),
+        "a block in its own history": (
+            "BAD_PROOF",
+            _proof(header=proof.old_header, certificate=proof.old_certificate),
+        ),
+        "the block after": (
+            "BAD_PROOF",
+            _proof(old_header=chain()[_OLD + 1].header, old_certificate=_seals(chain()[_OLD + 1])),
+        ),
+        "no inclusion": ("BAD_PROOF", _proof(inclusion=[])),
+        "an inclusion a node too long": ("BAD_PROOF", _proof(inclusion=[*inclusion, OTHER])),
+        "an inclusion a node short": ("BAD_PROOF", _proof(inclusion=inclusion[:-1])),
+        "an inclusion with a node flipped": ("BAD_PROOF", _proof(inclusion=[OTHER, *inclusion[1:]])),
+        "an inclusion out of order": ("BAD_PROOF", _proof(inclusion=inclusion[::-1])),
+        "an inclusion with half a node": ("BAD_PROOF", _proof(inclusion=[inclusion[0][:16], *inclusion[1:]])),
+        "no consistency": ("BAD_PROOF", _proof(consistency=[])),
+        "a consistency a node too long": ("BAD_PROOF", _proof(consistency=[*consistency, OTHER])),
+        "a consistency a node short": ("BAD_PROOF", _proof(consistency=consistency[:-1])),
+        "a consistency with a node flipped": ("BAD_PROOF", _proof(consistency=[OTHER, *consistency[1:]])),
+        "a consistency where the earlier history is empty": ("BAD_PROOF", _proof(0, consistency=[OTHER])),
+        "a proof of an epoch that proves nothing": ("WRONG_CHAIN", _proof() + b"\x3a\x00"),
+    }
+    return cases + [{"name": name, "proof": raw.hex(), "code": code} for name, (code, raw) in wrong.items()]
+
+
+def _anchor(height: int, **fields: object) -> bytes:
+    block = chain()[height]
+    anchor = history_pb2.Anchor(header=block.header, certificate=_seals(block))
+    for name, value in fields.items():
+        setattr(anchor, name, value)
+    return write(anchor)
+
+
+def _anchors() -> list[dict[str, object]]:
+    epoch = history_pb2.Anchor(
+        header=chain()[2].header, certificate=_seals(chain()[2]), epoch=state_pb2.EpochState(epoch=1)
+    )
+    cases: dict[str, tuple[str | None, bytes]] = {
+        "a block": (None, _anchor(4)),
+        "the genesis block": (None, _anchor(0)),
+        "empty": ("WRONG_CHAIN", b""),
+        "an unknown field": ("NOT_STRICT", _anchor(4) + b"\x20\x01"),
+        "too large": ("TOO_LARGE", bytes(262_145)),
+        "no certificate": ("BAD_CERTIFICATE", _anchor(4, certificate=b"")),
+        "seals of another block": ("BAD_CERTIFICATE", _anchor(4, certificate=_seals(chain()[5]))),
+        "the genesis block with a certificate": ("BAD_CERTIFICATE", _anchor(0, certificate=_seals(chain()[1]))),
+        "an epoch without members": ("BAD_PROOF", write(epoch)),
+        "an epoch 0 that is said": ("BAD_PROOF", _anchor(4) + b"\x1a\x00"),
+        "a block of an epoch that is not said": ("EPOCH_UNKNOWN", _anchor(4, header=_forged(4, epoch=1).header)),
+    }
+    return [{"name": name, "anchor": raw.hex(), "code": code} for name, (code, raw) in cases.items()]
+
+
+def _statement(block: Block) -> bytes:
+    """What it answers is not the matter here."""
+    leaf = absent_leaf(block.height)
+    return write(statement_pb2.Statement(header=block.header, certificate=_seals(block), leaves=[leaf]))
+
+
+def _anchored() -> list[dict[str, object]]:
+    """Statements of some block, held against an anchor by a proof of history."""
+    blocks = chain()
+    other = _forged(4, transactions_root=OTHER)
+    bare = {"certificate": b"", "old_certificate": b""}
+    cases: dict[str, tuple[str | None, int, Block, bytes]] = {
+        "the anchor's own block": (None, 4, blocks[4], b""),
+        "a later block": (None, 4, blocks[7], _proof(4, 7, **bare)),
+        "an earlier block": (None, 4, blocks[2], _proof(2, 4, **bare)),
+        "a block after the genesis": (None, 0, blocks[2], _proof(0, 2, **bare)),
+        "with certificates in the proof": (None, 4, blocks[7], _proof(4, 7)),
+        "another block of the anchor's height, sealed": ("FORKED", 4, other, b""),
+        "a later block without proof": ("BAD_PROOF", 4, blocks[7], b""),
+        "an earlier block without proof": ("BAD_PROOF", 4, blocks[2], b""),
+        "a proof about another earlier block": ("BAD_PROOF", 4, blocks[7], _proof(3, 7)),
+        "a proof about another later block": ("BAD_PROOF", 4, blocks[7], _proof(4, 6)),
+        "a proof without certificates about another block": ("BAD_CERTIFICATE", 4, blocks[7], _proof(3, 7, **bare)),
+        "a later block of another chain's history, sealed": (
+            "BAD_PROOF",
+            4,
+            _forged(7, history_root=OTHER),
+            _proof(4, 7, **bare, header=_forged(7, history_root=OTHER).header),
+        ),
+        "a proof cut short": ("NOT_STRICT", 4, blocks[7], _proof(4, 7, **bare)[:-1]),
+    }
+    return [
+        {
+            "name": name,
+            "anchor": _anchor(height).hex(),
+            "statement": _statement(block).hex(),
+            "history": history.hex(),
+            "code": code,
+        }
+        for name, (code, height, block, history) in cases.items()
+    ]
+
+
+def _fork(first: Block, second: Block, seals: bytes | None = None) -> bytes:
+    return write(
+        history_pb2.Fork(
+            header=first.header,
+            certificate=_seals(first),
+            other_header=second.header,
+            other_certificate=_seals(second) if seals is None else seals,
+        )
+    )
+
+
+def _forks() -> list[dict[str, object]]:
+    low, high = sorted((chain()[4], _forged(4, transactions_root=OTHER)), key=lambda block: block.hash)
+    fourth, fifth = sorted(chain()[4:6], key=lambda block: block.hash)
+    cases: dict[str, tuple[str | None, bytes]] = {
+        "two blocks of one height": (None, _fork(low, high)),
+        "in the other order": ("BAD_PROOF", _fork(high, low)),
+        "one block twice": ("BAD_PROOF", _fork(low, low)),
+        "two blocks of two heights": ("BAD_PROOF", _fork(fourth, fifth)),
+        "one without certificate": ("BAD_CERTIFICATE", _fork(low, high, b"")),
+        "one with the other's certificate": ("BAD_CERTIFICATE", _fork(low, high, _seals(low))),
+        "an unknown field": ("NOT_STRICT", _fork(low, high) + b"\x30\x01"),
+    }
+    return [{"name": name, "fork": raw.hex(), "code": code} for name, (code, raw) in cases.items()]
+
+
+def _file() -> dict[str, object]:
+    return {
+        "about": "Proofs of history, anchors, statements held against anchors, and forks. 'Sealed' are blocks over which a "
+        "quorum's seals are good, which no correct replicas would have made.",
+        "rule": "H1 to H5",
+        "genesis": example.GENESIS.hex(),
+        "hashes": [tagged_hash("block", block.header).hex() for block in chain()],
+        "proofs": _proofs(),
+        "anchors": _anchors(),
+        "anchored": _anchored(),
+        "forks": _forks(),
+    }
+
+
+VECTORS = {"history.json": _file}
