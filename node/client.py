@@ -36,7 +36,7 @@ DEFAULT_TIMEOUT_S = 30.0
 _MESSAGE_SLACK_BYTES = 1 << 20
 # A TransactionResult as it comes with a block, rounded up.
 _RESULT_BYTES = 64
-_WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY)
+_WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY, Code.NODE_BEHIND)
 R = TypeVar("R")
 
 
@@ -269,6 +269,15 @@ class LedgerClient:
         response = await self._call(lambda stub, limit: stub.GetReceipt(request, timeout=limit))
         final = self._final(transaction_id, response.receipt)
         return response.receipt, final.verdict
+
+    async def statement(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
+        """A statement as the node gives it: `node.light_client` verifies it."""
+        return await self._call(lambda stub, limit: stub.GetStatement(request, timeout=limit))
+
+    async def history_proof(self, height: int, under: int) -> bytes:
+        """A `HistoryProof` as the node gives it; `under` 0 is its newest block."""
+        request = pb.GetHistoryRequest(height=height, under=under)
+        return (await self._call(lambda stub, limit: stub.GetHistory(request, timeout=limit))).proof
 
     async def membership(self) -> MembershipHistory:
         """Every epoch so far, verified from the genesis on. Whether there are newer ones is the node's word."""

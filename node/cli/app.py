@@ -11,6 +11,7 @@ from node.cli import (
     chain,
     doctor,
     evidence,
+    history,
     keys,
     member,
     network,
@@ -19,6 +20,7 @@ from node.cli import (
     receipt,
     record,
     sample_data,
+    statement,
     submit,
     verify,
 )
@@ -37,6 +39,7 @@ ORDER = (
     "verify",
     "record",
     "receipt",
+    "statement",
     "submit",
     "chain",
     "node",
@@ -66,7 +69,9 @@ def build_app() -> typer.Typer:
     submit.add_to(app)
     app.add_typer(record.app, name="record")
     app.add_typer(receipt.app, name="receipt")
+    app.add_typer(statement.app, name="statement")
     verify.add_to(app)
+    history.add_to(chain.app)
     app.add_typer(chain.app, name="chain")
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")

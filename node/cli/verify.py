@@ -1,28 +1,64 @@
-"""`huzheng verify`: what a receipt proves. Offline: needs the genesis file, and no node, network or profile."""
+"""`huzheng verify`: what a receipt, a statement or a printed certificate proves. Offline: needs the genesis file, and no node.
+
+Where a profile names nodes that can be reached, it also says whether what is proved is still so.
+"""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ledger.errors import Code, HuzhengError
 from node.cli.files import chosen_genesis, parse_hash, read_bytes
 from node.cli.output import print_error
+from node.cli.proved import age_words
 from node.cli.session import Ended, Session, command
 from node.cli.show import verdict_for_people
+from node.cli.show_statement import statement_for_people
+from node.cli.still import Still, ask_whether_still, say_whether_still
 from node.errors import ExitStatus, exit_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.epochs import EpochTerms
+    from ledger.genesis import Genesis
+    from ledger.receipt import Verdict
+    from ledger.sealed_block import SealedBlock
+    from ledger.statement import StatementVerdict
+
+_GRAVITY = (ExitStatus.OK, ExitStatus.REFUSED, ExitStatus.LOCAL, ExitStatus.NOT_PROVEN)
+_DURATIONS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the command."""
-    command(app, "verify")(verify)
+    command(app, "verify", online=True)(verify)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What files are held against."""
+
+    genesis: Genesis
+    anchor: SealedBlock | None
+    history: bytes
+    epochs: Sequence[EpochTerms]
+    max_age_ms: int | None
 
 
 def verify(
     session: Session,
-    receipts: Annotated[list[Path], typer.Argument(metavar="RECEIPT...", help="Receipt files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Receipts, statements, certificates as PDF, or pictures of their codes."
+        ),
+    ],
     genesis: Annotated[
         Path | None,
         typer.Option(
@@ -37,50 +73,135 @@ def verify(
         str | None,
         typer.Option("--chain-id", metavar="HEX", help="Also demand that the genesis is this chain's, as published."),
     ] = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            "--max-age", metavar="30s|10m|2h|1d", help="Refuse a statement of what was so longer ago than this."
+        ),
+    ] = None,
+    anchor: Annotated[
+        Path | None,
+        typer.Option("--anchor", metavar="FILE", help="A newer block that you trust (see `huzheng chain anchor`)."),
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option("--history", metavar="FILE", help="With --anchor: the proof that links the file's block with it."),
+    ] = None,
+    epochs: Annotated[
+        Path | None,
+        typer.Option("--epochs", metavar="FILE", help="How the members changed, for a statement that does not say."),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no node whether what is proved is still so.")] = False,
 ) -> None:
-    """Verify receipts offline: needs no node, only the genesis file.
+    """Verify receipts, statements and printed certificates offline: needs no node, only the genesis file.
 
-    Exit status 0 only if every receipt proves an accepted record or transaction; 4 if one proves nothing; 5 if one
-    proves a refusal.
+    If the profile's nodes can be reached, also says whether it is still so. Exit status 0 only if every file proves
+    something that took effect and, as far as was asked, still holds; 4 if one proves nothing; 5 if one proves a refusal, or
+    what no longer holds.
     """
     trusted = chosen_genesis(session, genesis)
     if chain_id is not None and parse_hash(chain_id, "--chain-id") != trusted.chain_id:
         raise HuzhengError(Code.WRONG_CHAIN, "the genesis file is not that of --chain-id")
+    trust = _trust(trusted, anchor, history, epochs, max_age)
     worst = ExitStatus.OK
-    for number, path in enumerate(receipts):
-        if len(receipts) > 1 and not session.out.is_json:
+    for number, path in enumerate(files):
+        if len(files) > 1 and not session.out.is_json:
             session.out.line(("\n" if number else "") + str(path), "bold underline")
-        status = _verify_one(session, path, trusted)
-        worst = max(worst, status, key=_GRAVITY.index)
+        worst = max(worst, _verify_one(session, path, trust, offline), key=_GRAVITY.index)
     if worst is not ExitStatus.OK:
         raise Ended(worst)
 
 
-_GRAVITY = (ExitStatus.OK, ExitStatus.REFUSED, ExitStatus.LOCAL, ExitStatus.NOT_PROVEN)
+def _trust(
+    genesis: Genesis, anchor: Path | None, history: Path | None, epochs: Path | None, max_age: str | None
+) -> Trust:
+    from ledger.statement import verify_bundle
+    from node.anchor_file import read_anchor_file
+
+    return Trust(
+        genesis,
+        None if anchor is None else read_anchor_file(anchor, genesis),
+        b"" if history is None else read_bytes(history),
+        () if epochs is None else verify_bundle(read_bytes(epochs), genesis),
+        None if max_age is None else _duration_ms(max_age),
+    )
 
 
-def _verify_one(session: Session, path: Path, genesis: Any) -> ExitStatus:
-    from ledger.receipt import verify_receipt
+def _duration_ms(text: str) -> int:
+    number, unit = text[:-1], text[-1:]
+    if not (number.isdecimal() and number.isascii() and len(number) < 10 and unit in _DURATIONS):
+        raise HuzhengError(Code.INVALID_REQUEST, "--max-age: a number and s, m, h or d are needed, such as 10m")
+    return int(number) * _DURATIONS[unit] * 1_000
 
+
+def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> ExitStatus:
     try:
-        raw = read_bytes(path)
-        if not raw:
-            # An empty message is well-formed, and would be said to be of another chain.
-            raise HuzhengError(Code.BAD_FILE, f"{path}: the file is empty")
-        verdict = verify_receipt(raw, genesis)
+        verdict = _verdict_of(path, trust)
     except HuzhengError as error:
         _say_invalid(session, path, error)
         return ExitStatus.LOCAL if exit_status(error) is ExitStatus.LOCAL else ExitStatus.NOT_PROVEN
+    still = None if offline else ask_whether_still(session, trust.genesis, verdict)
     if session.out.is_json:
-        session.out.json({"file": str(path), "network": genesis.name, **verdict.to_dict()})
+        view = {"file": str(path), "network": trust.genesis.name, **verdict.to_dict()}
+        session.out.json(view | {"still": None if still is None else still.to_dict()})
     else:
+        _show(session, trust.genesis, verdict)
+        say_whether_still(session, still)
+    return _status(verdict, still)
+
+
+def _status(verdict: Verdict | StatementVerdict, still: Still | None) -> ExitStatus:
+    from ledger.receipt import Verdict
+
+    refused = isinstance(verdict, Verdict) and not verdict.accepted
+    return ExitStatus.REFUSED if refused or (still is not None and still.holds is False) else ExitStatus.OK
+
+
+def _show(session: Session, genesis: Genesis, verdict: Verdict | StatementVerdict) -> None:
+    from ledger.receipt import Verdict
+
+    if isinstance(verdict, Verdict):
         verdict_for_people(session.out, genesis, verdict)
-    return ExitStatus.OK if verdict.accepted else ExitStatus.REFUSED
+    else:
+        age = age_words(session, int(time.time() * 1000) - verdict.time_ms)
+        statement_for_people(session.out, genesis, verdict, age)
+
+
+def _verdict_of(path: Path, trust: Trust) -> Verdict | StatementVerdict:
+    from ledger.receipt import verify_receipt
+    from ledger.statement import verify_statement
+
+    raw = read_bytes(path)
+    if not raw:
+        # An empty message is well-formed, and would be said to be of another chain.
+        raise HuzhengError(Code.BAD_FILE, f"{path}: the file is empty")
+    if not _is_statement(raw):
+        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history)
+    verdict = verify_statement(raw, trust.genesis, trust.epochs, trust.anchor, trust.history)
+    if trust.max_age_ms is not None:
+        verdict.check_age(int(time.time() * 1000), trust.max_age_ms)
+    return verdict
+
+
+def _is_statement(raw: bytes) -> bool:
+    """A receipt has a signature where a statement has records, and can't be read as one."""
+    from huzheng.v1 import statement_pb2
+
+    from ledger.crypto import strict
+
+    try:
+        return bool(strict.read(statement_pb2.Statement, raw).leaves)
+    except HuzhengError:
+        return False
 
 
 def _say_invalid(session: Session, path: Path, error: HuzhengError) -> None:
     if session.out.is_json:
-        reason = {"code": str(error.code), "message": error.message(session.language), "detail": error.detail}
+        reason: dict[str, Any] = {
+            "code": str(error.code),
+            "message": error.message(session.language),
+            "detail": error.detail,
+        }
         session.out.json({"file": str(path), "valid": False, "error": reason | {"hint": error.hint(session.language)}})
         return
     session.out.line(session.t("NOT PROVEN: do not rely on this file."), "bold red")

@@ -1,0 +1,79 @@
+"""The block that a client goes from, kept in a file beside its profile, and the forks that it was shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ledger.anchor import MAX_ANCHOR_BYTES, read_anchor, write_anchor
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.sealed_block import SealedBlock, genesis_anchor
+from node.private_file import replace_file
+
+ANCHOR_NAME = "anchor"
+EVIDENCE_DIRECTORY = "evidence"
+
+
+def read_anchor_file(path: Path, genesis: Genesis) -> SealedBlock:
+    """An anchor that somebody made and this user trusts.
+
+    Raises:
+        HuzhengError: FILE_ACCESS, and as `read_anchor`.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_ANCHOR_BYTES + 1)
+    except OSError as error:
+        raise HuzhengError(Code.FILE_ACCESS, f"{path}: {error.strerror}") from None
+    try:
+        return read_anchor(raw, genesis)
+    except HuzhengError as error:
+        raise HuzhengError(error.code, f"{path}: {error.detail}") from None
+
+
+class AnchorStore:
+    """A client's own anchor: some hundred bytes in one file, which only ever moves on. Several processes may share it."""
+
+    def __init__(self, directory: Path | None, genesis: Genesis) -> None:
+        """`directory`: the profile's; None keeps the anchor in memory."""
+        self._genesis = genesis
+        self._directory = directory
+        self._kept = genesis_anchor(genesis)
+        if self._path is not None and self._path.exists():
+            self._kept = read_anchor_file(self._path, genesis)
+
+    @property
+    def anchor(self) -> SealedBlock:
+        """The newest block that was verified; the genesis block at first."""
+        return self._kept
+
+    @property
+    def _path(self) -> Path | None:
+        return None if self._directory is None else self._directory / ANCHOR_NAME
+
+    def keep(self, block: SealedBlock) -> None:
+        """Goes on from a block that was verified under the anchor, if it is a later one.
+
+        A file that can't be written costs the next command some bytes, and no more.
+        """
+        if block.height <= self._kept.height:
+            return
+        self._kept = block
+        if self._path is None:
+            return
+        try:
+            replace_file(self._path, write_anchor(block), private=False)
+        except OSError:
+            return
+
+    def keep_fork(self, raw: bytes, height: int) -> str:
+        """Writes a `Fork` beside the profile. What became of it, in words for the error's detail."""
+        if self._directory is None:
+            return "not kept"
+        path = self._directory / EVIDENCE_DIRECTORY / f"{height}.fork"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            replace_file(path, raw, private=False)
+        except OSError as error:
+            return f"{path} could not be written: {error.strerror}"
+        return f"the proof is kept in {path}"

@@ -1,0 +1,181 @@
+"""Records as a node proves them: what they say by their receipts, that there is nothing newer by a statement."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import Code, HuzhengError
+from node.cli.about import find_record, resource_and_subject
+from node.cli.output import json_time, local_time, short
+
+if TYPE_CHECKING:
+    from huzheng.v1 import ledger_service_pb2 as pb
+
+    from ledger.genesis import Genesis
+    from ledger.statement import Answer
+    from node.cli.session import Session
+    from node.client import LedgerClient
+    from node.light_client import LightClient
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """The block after which all that is shown was so."""
+
+    height: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record that is to be shown."""
+
+    located: pb.LocatedRecord
+    genesis: Genesis
+    as_of: AsOf | None
+    """None if it is the node's word alone."""
+
+
+async def prove_record(light: LightClient, client: LedgerClient, about: list[str], version: int) -> Found:
+    """The record that the arguments mean, and whether it is the newest.
+
+    Raises:
+        HuzhengError: NOT_FOUND, which is proved where the newest was asked for; UNTRUSTED_ANSWER, FORKED, NODE_BEHIND.
+    """
+    from ledger.statement import Question
+
+    record_id = b""
+    if len(about) == 1 or version:
+        located = await find_record(client, about, version)
+        record_id = located.record_id
+        question = _question_of(located)
+    else:
+        question = Question(*resource_and_subject(client, about))
+    answer, as_of = await _newest(light, question)
+    if not answer.version:
+        raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
+    proved = await _prove(light, record_id or answer.record_id)
+    if _version(proved) > answer.version:
+        # It came with a block after the statement's.
+        answer, as_of = await _newest(light, question)
+    proved.current = proved.record_id == answer.record_id
+    if version and _version(proved) != version:
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, "another version than the one asked for")
+    return Found(proved, light.genesis, as_of)
+
+
+async def prove_history(
+    light: LightClient, client: LedgerClient, resource: str, subject: str
+) -> tuple[list[pb.LocatedRecord], AsOf]:
+    """All versions about a subject, oldest first: none is missing, and there is none newer.
+
+    Raises:
+        HuzhengError: NOT_FOUND, which is proved; UNTRUSTED_ANSWER, FORKED, NODE_BEHIND.
+    """
+    from ledger.statement import Question
+
+    told = await _told(client, resource, subject)
+    answer, as_of = await _newest(light, Question(resource, subject))
+    if not answer.version:
+        raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
+    # A version that came after the statement's block is left out: the statement says of which block this is all.
+    found = [await _prove(light, record_id) for record_id in told[: answer.version]]
+    previous = b""
+    for number, located in enumerate(found, 1):
+        record = _record(located)
+        if (record.resource, record.subject, record.version) != (resource, subject, number):
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"version {number} is missing or out of line")
+        if record.replaces != previous:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"version {number} does not follow the one before")
+        previous = located.record_id
+    if previous != answer.record_id:
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, "the newest version is missing")
+    found[-1].current = True
+    return found, as_of
+
+
+async def _told(client: LedgerClient, resource: str, subject: str) -> list[bytes]:
+    """The ids of the versions that the node tells of; whether they are all is proved by others."""
+    try:
+        return [located.record_id async for located in client.history(resource, subject)]
+    except HuzhengError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        return []
+
+
+async def _newest(light: LightClient, question: Any) -> tuple[Answer, AsOf]:
+    verdict = (await light.statement([question])).verdict
+    return verdict.answers[question], AsOf(verdict.height, verdict.time_ms)
+
+
+async def _prove(light: LightClient, record_id: bytes) -> pb.LocatedRecord:
+    from huzheng.v1 import block_pb2
+    from huzheng.v1 import ledger_service_pb2 as pb
+
+    from ledger.crypto import strict
+
+    raw, verdict = await light.record_receipt(record_id)
+    if not verdict.accepted:
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, "the record's transaction was refused")
+    receipt = strict.read(block_pb2.Receipt, raw)
+    return pb.LocatedRecord(
+        record_id=record_id,
+        record=receipt.record.record,
+        payload=receipt.record.payload,
+        transaction_id=verdict.transaction_id,
+        height=verdict.height,
+        transaction_index=receipt.transaction_index,
+        record_index=receipt.record.index,
+        time_ms=verdict.time_ms,
+        department=verdict.department,
+    )
+
+
+def _record(located: pb.LocatedRecord) -> Any:
+    from huzheng.v1 import transaction_pb2
+
+    return transaction_pb2.Record.FromString(located.record)
+
+
+def _version(located: pb.LocatedRecord) -> int:
+    return int(_record(located).version)
+
+
+def _question_of(located: pb.LocatedRecord) -> Any:
+    from ledger.statement import Question
+
+    record = _record(located)
+    return Question(record.resource, record.subject)
+
+
+def as_of_to_dict(as_of: AsOf | None) -> dict[str, Any] | None:
+    """For programs."""
+    return None if as_of is None else {"height": as_of.height, "time": json_time(as_of.time_ms)}
+
+
+def say_how_far_proved(session: Session, genesis: Genesis, as_of: AsOf | None) -> None:
+    """What was proved, as of when; or that nothing was."""
+    t = session.t
+    if as_of is None:
+        session.out.note(t("Not verified: this is the node's word."), "yellow")
+        return
+    text = t(
+        "Proved, and that there is nothing newer: as of block {height}, {time}, {age} ago. Trusting chain {id}….",
+        height=as_of.height,
+        time=local_time(as_of.time_ms),
+        age=age_words(session, int(time.time() * 1000) - as_of.time_ms),
+        id=short(genesis.chain_id),
+    )
+    session.out.note(text, "green")
+
+
+def age_words(session: Session, age_ms: int) -> str:
+    """How long ago something was, by this machine's clock."""
+    seconds = max(0, age_ms // 1000)
+    for unit, length in (("{n} days", 86_400), ("{n} hours", 3_600), ("{n} minutes", 60)):
+        if seconds >= 2 * length:
+            return session.t(unit, n=seconds // length)
+    return session.t("{n} seconds", n=seconds)

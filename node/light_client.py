@@ -1,0 +1,210 @@
+"""Reads the chain through nodes without believing any of them (docs/protocol.md H6).
+
+Goes from one block that it has verified, its anchor, to each newer one that a node shows, whatever lies between them: by one proof of
+history and the changes of the membership since, never block by block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from huzheng.v1 import block_pb2, statement_pb2
+from huzheng.v1 import ledger_service_pb2 as pb
+
+from ledger.crypto import strict
+from ledger.epoch_proof import verify_epochs
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.history import fork_evidence, verify_history
+from ledger.receipt import Verdict, verify_receipt
+from ledger.sealed_block import SealedBlock, verify_sealed
+from ledger.statement import Question, StatementVerdict, verify_statement
+from node.anchor_file import AnchorStore
+from node.client import LedgerClient
+
+_PATIENCE_S = 3.0
+"""How long a node that is behind what was seen may take to get there."""
+_PAUSE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A statement that was verified under the client's anchor."""
+
+    raw: bytes
+    """Statement with all proofs of epochs: verified with the genesis alone."""
+    verdict: StatementVerdict
+
+
+class LightClient:
+    """What a node says of the newest state, verified. Failures raise HuzhengError; UNTRUSTED_ANSWER where a node's proof does not hold."""
+
+    def __init__(self, client: LedgerClient, anchors: AnchorStore) -> None:
+        self._client = client
+        self._anchors = anchors
+
+    @property
+    def genesis(self) -> Genesis:
+        """What is trusted."""
+        return self._client.genesis
+
+    @property
+    def anchor(self) -> SealedBlock:
+        """The newest block that was verified."""
+        return self._anchors.anchor
+
+    async def statement(
+        self, questions: Sequence[Question], *, with_records: bool = False, whole: bool = False
+    ) -> Stated:
+        """What is the newest about subjects, and what there is not, as of a block no older than any seen before.
+
+        `whole`: with the proofs of all epochs, so that others can verify it too.
+
+        Raises:
+            HuzhengError: NODE_BEHIND, FORKED, UNTRUSTED_ANSWER, and what the node answers.
+        """
+        anchor = self.anchor
+        known = 0 if whole else anchor.terms.epoch
+        request = pb.GetStatementRequest(
+            questions=[pb.StatementQuestion(resource=q.resource, subject=q.subject) for q in questions],
+            with_records=with_records,
+            known_epoch=known,
+            seen_height=anchor.height,
+        )
+        answer = await self._when_not_behind(request)
+        try:
+            start = None if whole else anchor.terms
+            epochs = verify_epochs(self.genesis, answer.epochs, start)
+            verdict = verify_statement(answer.statement, self.genesis, epochs, anchor, answer.history)
+        except HuzhengError as error:
+            raise await self._not_believed(anchor, error) from None
+        missing = [question for question in questions if question not in verdict.answers]
+        if missing:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"{len(missing)} questions are not answered")
+        self._anchors.keep(verdict.block)
+        proofs = strict.write(statement_pb2.Statement(epochs=answer.epochs)) if whole else b""
+        return Stated(answer.statement + proofs, verdict)
+
+    async def record_receipt(self, record_id: bytes) -> tuple[bytes, Verdict]:
+        """A record's receipt, which is of the anchor's chain.
+
+        Raises:
+            HuzhengError: FORKED, UNTRUSTED_ANSWER, and what the node answers.
+        """
+        raw, verdict = await self._client.record_receipt(record_id)
+        if verdict.height > self.anchor.height:
+            await self.move_on()
+        anchor, history = self.anchor, b""
+        if verdict.height > anchor.height:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a receipt of block {verdict.height}, after the newest block")
+        if verdict.height < anchor.height:
+            history = await self._client.history_proof(verdict.height, anchor.height)
+        try:
+            return raw, verify_receipt(raw, self.genesis, anchor, history)
+        except HuzhengError as error:
+            raise await self._not_believed(anchor, error) from None
+
+    async def move_on(self) -> SealedBlock:
+        """Goes on to the node's newest block.
+
+        Raises:
+            HuzhengError: NODE_BEHIND, FORKED, UNTRUSTED_ANSWER, and what the node answers.
+        """
+        # Any statement will do; there is always a catalogue.
+        question = Question(next(iter(self.genesis.catalogue)), "")
+        return (await self.statement([question])).verdict.block
+
+    async def _when_not_behind(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
+        """Nodes store a block within moments of one another: one that is a little behind is given the time."""
+        waited_s = 0.0
+        while True:
+            try:
+                return await self._client.statement(request)
+            except HuzhengError as error:
+                if error.code is not Code.NODE_BEHIND or waited_s >= _PATIENCE_S:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
+            waited_s += _PAUSE_S
+
+    async def _not_believed(self, anchor: SealedBlock, error: HuzhengError) -> HuzhengError:
+        """What to say of a node whose proof does not hold: that there are two chains, if it shows the other one."""
+        try:
+            other = await self._block_at(anchor)
+        except HuzhengError:
+            other = anchor
+        if other.hash == anchor.hash:
+            return HuzhengError(Code.UNTRUSTED_ANSWER, str(error))
+        try:
+            epochs = (await self._client.membership()).proofs[: anchor.terms.epoch]
+        except HuzhengError:
+            epochs = ()
+        kept = self._anchors.keep_fork(fork_evidence(anchor, other, epochs), anchor.height)
+        return HuzhengError(Code.FORKED, f"height {anchor.height}; {kept}")
+
+    async def _block_at(self, anchor: SealedBlock) -> SealedBlock:
+        """The node's sealed block of the anchor's height."""
+        answer = await self._client.block(height=anchor.height)
+        block = strict.read(block_pb2.Block, answer.block)
+        return verify_sealed(self.genesis, anchor.terms, block.header, block.certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one node's chain is, and whether it is the same as the others'."""
+
+    block: SealedBlock | None
+    """Its newest block, sealed and with the genesis block in its history."""
+    error: HuzhengError | None
+
+
+async def compare_nodes(client: LedgerClient, anchors: AnchorStore) -> list[Standing]:
+    """Asks each node of the client for its newest block, and then whether it has all lower ones that were seen in its history.
+
+    A node's standing has the error FORKED if its chain is another than that of one with a lower block, and the proof is
+    kept; which of the two is the right one nobody can tell from that.
+    """
+    nodes = [client.only(number) for number in range(len(client.nodes))]
+    try:
+        standings = await asyncio.gather(*(_standing(node) for node in nodes))
+        seen = [anchors.anchor, *(standing.block for standing in standings if standing.block is not None)]
+        for number, (node, standing) in enumerate(zip(nodes, standings, strict=True)):
+            if standing.block is None:
+                continue
+            try:
+                for other in seen:
+                    if other.height <= standing.block.height:
+                        await _require_same_chain(node, anchors, standing.block, other)
+            except HuzhengError as error:
+                standings[number] = Standing(standing.block, error)
+    finally:
+        await asyncio.gather(*(node.close() for node in nodes))
+    return standings
+
+
+async def _standing(client: LedgerClient) -> Standing:
+    try:
+        membership = await client.membership()
+        raw = await client.history_proof(0, 0)
+        return Standing(verify_history(raw, client.genesis, epochs=membership.epochs).new, None)
+    except HuzhengError as error:
+        return Standing(None, error)
+
+
+async def _require_same_chain(
+    client: LedgerClient, anchors: AnchorStore, block: SealedBlock, other: SealedBlock
+) -> None:
+    """The node that showed `block` must have the other one, which is no later, in its history."""
+    if not other.height:
+        return
+    answer = await client.block(height=other.height)
+    shown = strict.read(block_pb2.Block, answer.block)
+    found = verify_sealed(client.genesis, other.terms, shown.header, shown.certificate)
+    if found.hash != other.hash:
+        membership = await client.membership()
+        kept = anchors.keep_fork(fork_evidence(found, other, membership.proofs[: other.terms.epoch]), other.height)
+        raise HuzhengError(Code.FORKED, f"height {other.height}; {kept}")
+    if other.height < block.height:
+        raw = await client.history_proof(other.height, block.height)
+        verify_history(raw, client.genesis, known=(block, other), epochs=(block.terms, other.terms))
