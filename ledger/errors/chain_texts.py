@@ -80,7 +80,7 @@ CHAIN_TEXTS: dict[Code, Text] = {
     ),
     Code.STALE: Text(
         "The statement is older than was asked for.",
-        "该声明的出具时间早于所要求的时限。",
+        "该现状证明的出具时间早于所要求的时限。",
         "It was true at its time. Ask a node for a new one, or allow a greater age.",
         "它在出具之时属实。请向节点重新查询，或放宽时限。",
     ),

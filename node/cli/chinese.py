@@ -33,19 +33,27 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "wrong: {n} s ahead of the others'": "有误：比其他节点快 {n} 秒",
     "wrong: {n} s ahead of the network's": "有误：比网络快 {n} 秒",
     "too few peers answer to compare it with": "有应答的节点太少，无法比较",
-    "Renew it: 'Certificates' in docs/operations.md. No restart.": "请更换：见 docs/operations.md 中“Certificates”一节，无需重启。",
-    "Make room before writes fail: the node stops voting on a full disk.": "请在写入失败之前腾出空间：磁盘满时节点停止投票。",
+    "Renew it: 'Certificates' in docs/operations.md. No restart.": (
+        "请更换：见 docs/operations.md 中“Certificates”一节，无需重启。"
+    ),
+    "Make room before writes fail: the node stops voting on a full disk.": (
+        "请在写入失败之前腾出空间：磁盘满时节点停止投票。"
+    ),
     (
         "A new node makes it when it starts. If there was one, see 'A lost or damaged database' in "
         "docs/operations.md before you start anything."
     ): (
         "新节点启动时会自动创建。如原有数据库已丢失，启动之前请先阅读 docs/operations.md 中“A lost or damaged database”一节。"
     ),
-    "Run this as that user, and with the node stopped: runuser -u {user}": "请停止节点，并以该用户身份执行：runuser -u {user}",
+    "Run this as that user, and with the node stopped: runuser -u {user}": (
+        "请停止节点，并以该用户身份执行：runuser -u {user}"
+    ),
     "Start it if it should run; the end of its log says why it ended.": "如应运行，请启动；停止原因见日志末尾。",
     "See the table of warnings under 'Watch' in docs/operations.md.": "见 docs/operations.md 中“Watch”一节的警告表。",
     "Fine during an upgrade, one node at a time.": "逐个节点升级期间属正常情况。",
-    "Mend time synchronisation: chronyc tracking, or timedatectl.": "请修复时间同步：chronyc tracking 或 timedatectl。",
+    "Mend time synchronisation: chronyc tracking, or timedatectl.": (
+        "请修复时间同步：chronyc tracking 或 timedatectl。"
+    ),
     "Tell its operator.": "请通知其运维人员。",
     "Look at the peers first.": "请先检查对端节点。",
     "Chain id": "链标识",
@@ -172,14 +180,12 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
         "可用 --out 文件名 保存；任何人都可用 `huzheng verify` 离线验证。"
     ),
     "Receipt kept in {file}, {n} bytes.": "凭证已保存到 {file}，共 {n} 字节。",
-    "Verified against chain {id}…; that it is the newest is this node's word.": (
-        "已对照链 {id}… 验证；是否为最新版本以该节点的应答为准。"
-    ),
     "Verified against chain {id}….": "已对照链 {id}… 验证。",
-    "All {n} verified against chain {id}….": "{n} 条均已对照链 {id}… 验证。",
     "Nothing is in force: the newest statement was withdrawn.": "现无有效登记：最新一条已被撤销。",
     "Not verified: this is the node's word.": "未经验证：仅为该节点的应答。",
-    "There are more: raise --limit or narrow down with --prefix.": "还有更多：请增大 --limit 或用 --prefix 缩小范围。",
+    "There are more: raise --limit or narrow down with --prefix.": (
+        "还有更多：请增大 --limit 或用 --prefix 缩小范围。"
+    ),
     # Transactions
     "ACCEPTED": "已接受",
     "REFUSED: {code}, at position {n}.": "已拒绝：{code}，位置 {n}。",
@@ -277,4 +283,38 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
         "请在 {file} 中以 node.next_consensus_key 写明该密钥，并重启节点。"
     ),
     "Plan written to {file}.": "规划已写入 {file}。",
+    # Statements, history and anchors
+    "Anchor": "锚点",
+    "Behind": "落后",
+    "Epoch": "期",
+    "In force": "是否有效",
+    "Same chain": "同一条链",
+    "block": "区块",
+    "Compare the hash with another department's before you hand the file on.": (
+        "转交该文件之前，请与其他部门核对哈希值。"
+    ),
+    "NO LONGER SO at {time}, block {height}: {resource} has changed since.": (
+        "已不再有效（{time}，区块 {height}）：{resource} 此后已有变更。"
+    ),
+    "PROVED: block {old} ({old_hash}…) and all before it are in the history of block {new} ({new_hash}…).": (
+        "已证明：区块 {old}（{old_hash}…）及其之前的全部区块都在区块 {new}（{new_hash}…）的历史之中。"
+    ),
+    "Proof kept in {file}, {n} bytes.": "证明已保存到 {file}，{n} 字节。",
+    (
+        "Proved, and that there is nothing newer: as of block {height}, {time}, {age} ago. Trusting chain {id}…."
+    ): "已证明，且没有更新的版本：截至区块 {height}，{time}，{age}前。所信任的链 {id}…。",
+    "STILL SO at {time}, block {height}: there is nothing newer.": (
+        "仍然有效（{time}，区块 {height}）：没有更新的版本。"
+    ),
+    "Statement kept in {file}, {n} bytes.": "现状证明已保存到 {file}，{n} 字节。",
+    "VALID: this was so at {time}, {age} ago; block {height}.": (
+        "有效：截至 {time}（{age}前，区块 {height}）情况如下。"
+    ),
+    "Whether it is still so could not be asked: {reason}": "未能询问是否仍然有效：{reason}",
+    "no, never was": "否，从未登记",
+    "no, withdrawn": "否，已撤销",
+    "{n} seconds": "{n} 秒",
+    "{n} minutes": "{n} 分钟",
+    "{n} hours": "{n} 小时",
+    "{n} days": "{n} 天",
 }

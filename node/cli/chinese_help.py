@@ -53,12 +53,6 @@ CHINESE_HELP: dict[str, str] = {
     "Seconds to wait for each answer of a node (30 by default).": "等待节点每次应答的秒数（默认 30）。",
     "Show the version and stop.": "显示版本并退出。",
     # verify
-    "Verify receipts offline: needs no node, only the genesis file.": "离线验证凭证：不需要节点，只需创世文件。",
-    (
-        "Exit status 0 only if every receipt proves an accepted record or transaction; 4 if one proves nothing; 5 if "
-        "one proves a refusal."
-    ): "仅当全部凭证都证明已接受的记录或交易时退出码为 0；有凭证不能证明任何内容时为 4；有凭证证明的是拒绝时为 5。",
-    "Receipt files.": "凭证文件。",
     "The genesis file you trust; otherwise that of the profile.": "您信任的创世文件；默认取配置中的创世文件。",
     "Also demand that the genesis is this chain's, as published.": "同时要求创世文件属于该链标识（以公布的为准）。",
     # record
@@ -68,9 +62,6 @@ CHINESE_HELP: dict[str, str] = {
     ),
     "A record's id, or a resource and a subject.": "记录标识，或资源名与登记对象。",
     "This version; 0 is the newest.": "指定版本；0 表示最新。",
-    "Check each record's receipt against the genesis instead of believing the node.": (
-        "对照创世文件验证每条记录的凭证，而不轻信节点。"
-    ),
     "List all versions about a subject, oldest first.": "列出某对象的全部版本，从最早开始。",
     "Such as property.ownership.": "例如 property.ownership。",
     "Such as a property unit code.": "例如不动产单元代码。",
@@ -92,7 +83,9 @@ CHINESE_HELP: dict[str, str] = {
         "The whole input is checked before anything is sent. Run the same command again after any interruption: it "
         "goes on where it stopped and submits nothing twice."
     ): "发送前先检查全部输入。中断后重新运行同一命令即可从中断处继续，不会重复提交。",
-    "JSON or JSON Lines, one record a line; - is standard input.": "JSON 或 JSON Lines，每行一条记录；- 表示标准输入。",
+    "JSON or JSON Lines, one record a line; - is standard input.": (
+        "JSON 或 JSON Lines，每行一条记录；- 表示标准输入。"
+    ),
     "Records in a transaction; each transaction takes effect whole or not at all.": (
         "每笔交易的记录数；每笔交易要么全部生效，要么全部不生效。"
     ),
@@ -143,7 +136,9 @@ CHINESE_HELP: dict[str, str] = {
     "Run a node until it is stopped with SIGTERM or Ctrl-C.": "运行节点，直到 SIGTERM 或 Ctrl-C。",
     "The node's directory, or its node.toml.": "节点目录，或其 node.toml。",
     "Only check configuration, keys and database, and stop.": "只检查配置、密钥和数据库，然后退出。",
-    "See which replicas signed two different things, and the proof of it.": "查看哪些节点签署了相互矛盾的内容及其证据。",
+    "See which replicas signed two different things, and the proof of it.": (
+        "查看哪些节点签署了相互矛盾的内容及其证据。"
+    ),
     "List the proofs that a node has kept, each verified anew; the node may be running.": (
         "列出节点保存的证据，并逐条重新验证；节点可以正在运行。"
     ),
@@ -175,7 +170,9 @@ CHINESE_HELP: dict[str, str] = {
     "The plan, a TOML file that all departments agree on.": "各部门共同商定的规划文件（TOML）。",
     "The department's id in the plan.": "部门在规划中的标识。",
     "A new directory for the department's keys.": "存放部门密钥的新目录。",
-    "Step 2, by anyone: assemble the genesis from all member files.": "第二步，任何一方：用全部成员文件生成创世文件。",
+    "Step 2, by anyone: assemble the genesis from all member files.": (
+        "第二步，任何一方：用全部成员文件生成创世文件。"
+    ),
     "All departments compare the chain id before they install it.": "各部门安装前须核对链标识。",
     "The member files of all departments.": "全部部门的成员文件。",
     "Where to write the genesis file.": "创世文件的写入位置。",
@@ -200,7 +197,9 @@ CHINESE_HELP: dict[str, str] = {
         "须由管理密钥用 `huzheng keys add` 登记后才能在链上使用。"
     ),
     "The new key file; an existing one is never replaced.": "新密钥文件；不会覆盖已有文件。",
-    "What it signs: records, key changes, or votes.": "用途：签署记录（system）、密钥变更（admin）或投票（consensus）。",
+    "What it signs: records, key changes, or votes.": (
+        "用途：签署记录（system）、密钥变更（admin）或投票（consensus）。"
+    ),
     "Show what a key file is for and its public key.": "显示密钥文件的用途和公钥。",
     "Never shows the secret, and needs no passphrase.": "不显示私钥，也不需要口令。",
     "A key file.": "密钥文件。",
@@ -213,7 +212,9 @@ CHINESE_HELP: dict[str, str] = {
         "永久吊销本部门的密钥，由配置中的管理密钥签名。"
     ),
     # sample-data
-    "Make synthetic property records, ready for `huzheng submit`.": "生成可直接用 `huzheng submit` 提交的模拟不动产记录。",
+    "Make synthetic property records, ready for `huzheng submit`.": (
+        "生成可直接用 `huzheng submit` 提交的模拟不动产记录。"
+    ),
     (
         "Names and document numbers of the invented people go to a side file and never on chain, where a random id "
         "stands for a person."
@@ -264,6 +265,60 @@ CHINESE_HELP: dict[str, str] = {
     ): "以本部门名义、用配置中的管理密钥签署变更。请先用 `member show` 查看。",
     "The signed change, or its copies with other signatures.": "已签名的变更文件，或带有其他签名的副本。",
     "Have a change carried out that enough departments have signed.": "提交已由足够多部门签名的变更。",
-    "Write a plan to start from: change names and addresses in it.": "写出一份规划文件作为起点，可修改其中的名称与地址。",
+    "Write a plan to start from: change names and addresses in it.": (
+        "写出一份规划文件作为起点，可修改其中的名称与地址。"
+    ),
     "The new plan file.": "新规划文件。",
+    # Statements, history and anchors
+    "A newer block that you trust (see `huzheng chain anchor`).": "您所信任的较新区块（见 `huzheng chain anchor`）。",
+    "Also what the records say that are in force.": "同时包含现行有效记录的内容。",
+    "Ask all nodes of the profile for their newest block, and whether they have one and the same chain.": (
+        "向配置中的所有节点询问其最新区块，并核对是否为同一条链。"
+    ),
+    "Ask no node whether what is proved is still so.": "不向任何节点询问所证内容是否仍然有效。",
+    "Exit status 4 if there are two chains; 8 if a node can't be asked.": (
+        "出现两条链时退出码为 4；有节点无法询问时为 8。"
+    ),
+    "Fetch a statement, verify it against the genesis, and keep it: anyone can then verify it offline.": (
+        "取得现状证明，依据创世文件验证并保存：任何人都可离线验证。"
+    ),
+    "Fetch statements: what is in force about a subject, and what there is not, proved as of one block.": (
+        "取得现状证明：截至某一区块，关于某登记对象何者有效、何者不存在，均附证明。"
+    ),
+    "Go on to the newest block, and show the anchor that everything is verified under from then on.": (
+        "推进到最新区块，并显示此后验证所依据的锚点。"
+    ),
+    "Have everything proved, also that there is nothing newer, instead of believing the node.": (
+        "要求全部附带证明（包括没有更新的版本），而不是轻信节点。"
+    ),
+    "How the members changed, for a statement that does not say.": "成员变更证明，用于未附带该证明的现状证明。",
+    (
+        "If the profile's nodes can be reached, also says whether it is still so. Exit status 0 only if "
+        "every file proves something that took effect and, as far as was asked, still holds; 4 if one proves "
+        "nothing; 5 if one proves a refusal, or what no longer holds."
+    ): (
+        "如配置中的节点可以连通，还会说明所证内容是否仍然有效。仅当每个文件都证明了已生效且（在已询问的范围内）仍"
+        "然有效的内容时，退出码为 0；有文件不能证明任何内容时为 4；证明的是拒绝或已不再有效的内容时为 5。"
+    ),
+    "Keep the proof in this file; - is standard output.": "将证明保存到该文件；- 表示标准输出。",
+    "Keep the statement in this file; - is standard output.": "将现状证明保存到该文件；- 表示标准输出。",
+    "Prove that a block, and all before it, are in the history of a later one.": (
+        "证明某区块及其之前的全部区块都在较新区块的历史之中。"
+    ),
+    "Receipts, statements, certificates as PDF, or pictures of their codes.": (
+        "凭证、现状证明、PDF 证书或其二维码的图片。"
+    ),
+    "Refuse a statement of what was so longer ago than this.": "拒绝早于该时限的现状证明。",
+    "Resources, or registers that stand for all of theirs (such as property), and a subject.": (
+        "资源名，或代表其全部资源的登记簿名（如 property），以及登记对象。"
+    ),
+    "The earlier block's height.": "较早区块的高度。",
+    "The later block's height; 0 is the newest.": "较新区块的高度；0 表示最新。",
+    "Verify receipts, statements and printed certificates offline: needs no node, only the genesis file.": (
+        "离线验证凭证、现状证明和纸质证书：无需节点，只需创世文件。"
+    ),
+    "With --anchor: the proof that links the file's block with it.": (
+        "与 --anchor 同用：将文件所属区块与锚点相连的证明。"
+    ),
+    "Write the anchor to this file, for `huzheng verify`.": "将锚点写入该文件，供 `huzheng verify` 使用。",
 }

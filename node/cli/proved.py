@@ -174,8 +174,11 @@ def say_how_far_proved(session: Session, genesis: Genesis, as_of: AsOf | None) -
 
 def age_words(session: Session, age_ms: int) -> str:
     """How long ago something was, by this machine's clock."""
-    seconds = max(0, age_ms // 1000)
-    for unit, length in (("{n} days", 86_400), ("{n} hours", 3_600), ("{n} minutes", 60)):
-        if seconds >= 2 * length:
-            return session.t(unit, n=seconds // length)
-    return session.t("{n} seconds", n=seconds)
+    t, seconds = session.t, max(0, age_ms // 1000)
+    if seconds >= 2 * 86_400:
+        return t("{n} days", n=seconds // 86_400)
+    if seconds >= 2 * 3_600:
+        return t("{n} hours", n=seconds // 3_600)
+    if seconds >= 120:
+        return t("{n} minutes", n=seconds // 60)
+    return t("{n} seconds", n=seconds)

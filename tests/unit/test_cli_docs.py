@@ -39,7 +39,7 @@ def test_every_example_uses_options_that_exist() -> None:
     known = dict(commands(ROOT_COMMAND))
     for line in re.findall(r"^    (?:.* \| )?(huzheng .*)$", PAGE, re.M):
         path = max((path for path in known if line.startswith(path)), key=len)
-        options = {name for parameter in known[path].params for name in parameter.opts}
+        options = {name for found in known[path].params for name in (*found.opts, *found.secondary_opts)}
         used = {word for word in line.split() if word.startswith("-") and len(word) > 1}
         assert used <= options, line
 
