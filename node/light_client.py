@@ -80,6 +80,8 @@ class LightClient:
             verdict = verify_statement(answer.statement, self.genesis, epochs, anchor, answer.history)
         except HuzhengError as error:
             raise await self._not_believed(anchor, error) from None
+        if verdict.height < anchor.height:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a statement of block {verdict.height}, before the anchor")
         missing = [question for question in questions if question not in verdict.answers]
         if missing:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, f"{len(missing)} questions are not answered")

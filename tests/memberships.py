@@ -90,10 +90,15 @@ def terms_at(chain: Chain, height: int) -> EpochTerms:
 def stored(path: Path, chain: Chain) -> ChainStore:
     """The chain in a new database, each block sealed by the members of its epoch."""
     store = ChainStore.open(path, chain.consortium.genesis)
-    for block in chain.blocks[1:]:
+    store_up_to(store, chain, chain.tip.height)
+    return store
+
+
+def store_up_to(store: ChainStore, chain: Chain, height: int) -> None:
+    """Appends the chain's next blocks, each sealed by the members of its epoch."""
+    for block in chain.blocks[store.tip.height + 1 : height + 1]:
         membership = terms_at(chain, block.height).membership
         store.append(block, chain.consortium.certificate(block, membership))
-    return store
 
 
 def carry_out(chain: Chain, *steps: Sequence[pb.MembershipAction]) -> None:

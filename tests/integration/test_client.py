@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1 import transaction_pb2
-from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer, add_LedgerServiceServicer_to_server
+from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 
 from ledger.crypto import ED25519_SHA256
 from ledger.errors import Code, HuzhengError
@@ -27,9 +26,9 @@ from node.cli.submission.reading import InputRecord, RecordSource
 from node.cli.submission.sending import Options, Sender, Settled
 from node.client import Endpoint, LedgerClient
 from node.errors import abort
-from node.tls import TlsMaterial
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 from tests.command_line import free_port, write_lines
+from tests.plain_client import code_of, plain_client, serving
 
 CONSORTIUM = Consortium(ED25519_SHA256)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -109,33 +108,8 @@ def new_node(before: Misbehave = behave, **more: Any) -> FakeNode:
     return FakeNode(before, **more)  # type: ignore[abstract]
 
 
-class PlainClient(LedgerClient):
-    """Without TLS, which has its own tests."""
-
-    def _open(self, node: Endpoint) -> grpc.aio.Channel:
-        return grpc.aio.insecure_channel(node.address)
-
-
-@asynccontextmanager
-async def serving(node: FakeNode) -> AsyncIterator[Endpoint]:
-    server = grpc.aio.server()
-    add_LedgerServiceServicer_to_server(node, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield Endpoint(f"127.0.0.1:{port}", "planning", 1)
-    finally:
-        await server.stop(None)
-
-
 def client_for(*endpoints: Endpoint, timeout_s: float = 5.0) -> LedgerClient:
-    return PlainClient(CONSORTIUM.genesis, cast(TlsMaterial, None), endpoints, timeout_s=timeout_s)
-
-
-async def code_of(call: Awaitable[object]) -> Code:
-    with pytest.raises(HuzhengError) as caught:
-        await call
-    return caught.value.code
+    return plain_client(CONSORTIUM.genesis, *endpoints, timeout_s=timeout_s)
 
 
 def transaction(number: int = 1) -> bytes:

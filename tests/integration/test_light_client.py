@@ -1,0 +1,334 @@
+"""A client that believes no node: what it makes of nodes that lie, lag, leave out, or have another chain (docs/protocol.md H6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc.aio
+import pytest
+from google.protobuf.message import Message
+from huzheng.v1 import ledger_service_pb2 as pb
+from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+
+from ledger.crypto import ED25519_SHA256, Height
+from ledger.errors import Code, HuzhengError
+from ledger.history import verify_fork
+from ledger.statement import Question, verify_statement
+from ledger.store import ChainStore
+from node import light_client
+from node.anchor_file import AnchorStore
+from node.cli.proved import prove_history, prove_record
+from node.client import Endpoint, LedgerClient
+from node.errors import abort
+from node.light_client import LightClient, compare_nodes
+from node.queries import Queries
+from tests.builders import OBJECTION, Chain, Consortium, unit_code
+from tests.memberships import add, change_transaction, changeable, grow_to, store_up_to
+from tests.plain_client import code_of, in_a_loop, plain_client, serving
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Q = TypeVar("Q")
+A = TypeVar("A", bound=Message)
+ASKED = Question(OBJECTION, unit_code(1))
+
+
+class StoredNode(LedgerServiceServicer):
+    """A stored chain and the production answers from it; `alter` may tamper with each before it leaves."""
+
+    def __init__(self, consortium: Consortium, store: ChainStore) -> None:
+        self.store = store
+        self._queries = Queries(consortium.genesis, store)
+        self.alter: Callable[[Any], None] = lambda _: None
+        self.asked: list[Any] = []
+        self.sent_bytes = 0
+
+    async def _answer(self, query: Callable[[Q], A], request: Q, context: Context) -> A:
+        self.asked.append(request)
+        try:
+            response = query(request)
+        except HuzhengError as error:
+            await abort(context, error)
+        self.alter(response)
+        self.sent_bytes += response.ByteSize()
+        return response
+
+    async def GetStatement(self, request: pb.GetStatementRequest, context: Context) -> pb.GetStatementResponse:
+        return await self._answer(self._queries.statement, request, context)
+
+    async def GetHistory(self, request: pb.GetHistoryRequest, context: Context) -> pb.GetHistoryResponse:
+        return await self._answer(self._queries.history_proof, request, context)
+
+    async def GetReceipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
+        return await self._answer(self._queries.receipt, request, context)
+
+    async def GetRecord(self, request: pb.GetRecordRequest, context: Context) -> pb.GetRecordResponse:
+        return await self._answer(self._queries.record, request, context)
+
+    async def ListHistory(self, request: pb.ListHistoryRequest, context: Context) -> pb.ListHistoryResponse:
+        return await self._answer(self._queries.history, request, context)
+
+    async def GetBlock(self, request: pb.GetBlockRequest, context: Context) -> pb.GetBlockResponse:
+        return await self._answer(self._queries.block, request, context)
+
+    async def GetMembership(self, request: pb.GetMembershipRequest, context: Context) -> pb.GetMembershipResponse:
+        return await self._answer(self._queries.membership, request, context)
+
+
+@dataclass
+class Stage:
+    """A consortium whose nodes a test plays, each with a database of its own."""
+
+    consortium: Consortium
+    path: Path
+    stores: list[ChainStore]
+
+    def node(self, chain: Chain, height: int | None = None) -> StoredNode:
+        """One that has this chain, up to a height."""
+        store = ChainStore.open(self.path / f"db{len(self.stores)}", self.consortium.genesis)
+        self.stores.append(store)
+        store_up_to(store, chain, chain.tip.height if height is None else height)
+        return StoredNode(self.consortium, store)  # type: ignore[abstract]
+
+    def anchors(self, *, kept: bool = True) -> AnchorStore:
+        return AnchorStore(self.path if kept else None, self.consortium.genesis)
+
+    def client(self, *endpoints: Endpoint) -> LedgerClient:
+        return plain_client(self.consortium.genesis, *endpoints)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(Consortium(ED25519_SHA256), tmp_path, [])
+    yield stage
+    for store in stage.stores:
+        store.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(light_client, "_PATIENCE_S", 0.0)
+
+
+def versions_of(consortium: Consortium, count: int = 3, unit: int = 1) -> Chain:
+    """A chain with so many versions about one unit, each in a block of its own."""
+    chain, replaces = consortium.chain(), b""
+    for version in range(1, count + 1):
+        record = consortium.record(unit, version, replaces)
+        chain.add(consortium.transaction([record], nonce=version))
+        replaces = record.id
+    return chain
+
+
+def forked(consortium: Consortium) -> Chain:
+    """Another chain of the same consortium, whose seals are good: its keys were stolen."""
+    chain = consortium.chain()
+    for number in range(5):
+        chain.add(consortium.transaction([consortium.record(50 + number)], nonce=500 + number))
+    return chain
+
+
+@in_a_loop
+async def test_it_goes_on_from_what_it_has_verified_and_asks_for_no_more(stage: Stage) -> None:
+    chain = versions_of(stage.consortium)
+    node = stage.node(chain)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        first = await light.statement([ASKED])
+        assert (first.verdict.answers[ASKED].version, light.anchor.height) == (3, 3)
+        assert node.asked[-1].seen_height == 0
+        chain.add_null()
+        store_up_to(node.store, chain, 4)
+        # Another process goes on from the file.
+        later = LightClient(client, stage.anchors())
+        assert later.anchor == light.anchor
+        assert (await later.statement([ASKED])).verdict.height == 4
+        assert (node.asked[-1].seen_height, stage.anchors().anchor.height) == (3, 4)
+    assert (stage.path / "anchor").stat().st_size < 1_000
+
+
+@in_a_loop
+async def test_it_skips_from_epoch_to_epoch(stage: Stage) -> None:
+    stage.consortium = consortium = changeable()
+    chain = consortium.chain()
+    window = consortium.genesis.parameters.watermark_window
+    changed = chain.add(change_transaction(consortium, add(consortium, 5))).height
+    node = stage.node(chain)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        await light.move_on()
+        assert light.anchor.terms.epoch == 0
+        grow_to(chain, changed + window + 2)
+        store_up_to(node.store, chain, chain.tip.height)
+        assert (await light.move_on()).terms.membership.n == 5
+        # The file tells the members: none of the way there is needed any more.
+        later = LightClient(client, stage.anchors())
+        await later.move_on()
+        assert node.asked[-1].known_epoch == 1
+        whole = (await later.statement([ASKED], whole=True)).raw
+    assert verify_statement(whole, consortium.genesis).epoch == 1
+
+
+@in_a_loop
+async def test_a_node_that_is_behind_is_not_believed_and_another_is_asked(stage: Stage) -> None:
+    chain = versions_of(stage.consortium)
+    async with serving(stage.node(chain)) as ahead, serving(stage.node(chain, 2)) as behind:
+        async with stage.client(ahead) as client:
+            await LightClient(client, stage.anchors()).move_on()
+        async with stage.client(behind) as client:
+            assert await code_of(LightClient(client, stage.anchors()).move_on()) is Code.NODE_BEHIND
+        async with stage.client(behind, ahead) as client:
+            found = await LightClient(client, stage.anchors()).statement([ASKED])
+            assert found.verdict.answers[ASKED].version == 3
+
+
+@in_a_loop
+async def test_a_node_with_another_chain_is_found_out_and_the_proof_kept(stage: Stage) -> None:
+    genesis = stage.consortium.genesis
+    async with serving(stage.node(versions_of(stage.consortium))) as one, stage.client(one) as client:
+        await LightClient(client, stage.anchors()).move_on()
+    async with serving(stage.node(forked(stage.consortium))) as other, stage.client(other) as client:
+        light = LightClient(client, stage.anchors())
+        with pytest.raises(HuzhengError) as caught:
+            await light.statement([ASKED])
+    assert caught.value.code is Code.FORKED
+    evidence = stage.path / "evidence" / "3.fork"
+    assert str(evidence) in caught.value.detail
+    assert {block.height for block in verify_fork(evidence.read_bytes(), genesis)} == {3}
+    assert light.anchor.hash == stage.anchors().anchor.hash
+
+
+def _flip(field: str, position: int) -> Callable[[Any], None]:
+    def alter(response: Any) -> None:
+        if isinstance(response, pb.GetStatementResponse):
+            raw = bytearray(getattr(response, field))
+            raw[position % len(raw)] ^= 1 << position % 8
+            setattr(response, field, bytes(raw))
+
+    return alter
+
+
+@pytest.mark.parametrize("field", ["statement", "history"])
+@in_a_loop
+async def test_no_bit_of_an_answer_can_be_changed(stage: Stage, field: str) -> None:
+    node = stage.node(versions_of(stage.consortium))
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        for position in range(0, 1_500, 7):
+            node.alter = _flip(field, position)
+            light = LightClient(client, stage.anchors(kept=False))
+            assert await code_of(light.statement([ASKED])) is Code.UNTRUSTED_ANSWER
+            assert light.anchor.height == 0
+
+
+@in_a_loop
+async def test_an_answer_to_another_question_is_none(stage: Stage) -> None:
+    node = stage.node(versions_of(stage.consortium))
+    other = node.store.statement([Question(OBJECTION, unit_code(2))])
+    elsewhere = node.store.statement([Question("tax.deed_tax", unit_code(1))])
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        for raw in (other, elsewhere):
+            node.alter = lambda response, raw=raw: setattr(response, "statement", raw)  # type: ignore[misc]
+            light = LightClient(client, stage.anchors(kept=False))
+            assert await code_of(light.statement([ASKED])) is Code.UNTRUSTED_ANSWER
+
+
+@in_a_loop
+async def test_an_old_statement_is_not_passed_off_as_new(stage: Stage) -> None:
+    chain = versions_of(stage.consortium)
+    old = stage.node(chain, 1).store.statement([ASKED])
+    node = stage.node(chain)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        await light.move_on()
+
+        def alter(response: Any) -> None:
+            if isinstance(response, pb.GetStatementResponse):
+                response.statement = old
+                response.history = node.store.history_proof(Height(1), Height(3), with_certificates=False)
+
+        node.alter = alter
+        assert await code_of(light.statement([ASKED])) is Code.UNTRUSTED_ANSWER
+
+
+@in_a_loop
+async def test_a_record_is_proved_with_few_bytes_and_so_is_that_there_is_none(stage: Stage) -> None:
+    chain = versions_of(stage.consortium)
+    grow_to(chain, 60)
+    node = stage.node(chain)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        await light.move_on()
+        node.sent_bytes = 0
+        found = await prove_record(light, client, [OBJECTION, unit_code(1)], 0)
+        assert (found.located.current, found.located.height, node.sent_bytes < 5_000) == (True, 3, True)
+        older = await prove_record(light, client, [OBJECTION, unit_code(1)], 1)
+        assert (older.located.current, older.located.height) == (False, 1)
+        with pytest.raises(HuzhengError) as caught:
+            await prove_record(light, client, [OBJECTION, unit_code(9)], 0)
+    assert caught.value.code is Code.NOT_FOUND
+    assert "proved as of block 60" in caught.value.detail
+
+
+def _without(positions: Sequence[int]) -> Callable[[Any], None]:
+    def alter(response: Any) -> None:
+        if isinstance(response, pb.ListHistoryResponse):
+            for position in sorted(positions, reverse=True):
+                del response.records[position]
+
+    return alter
+
+
+@pytest.mark.parametrize("left_out", [[0], [1], [2], [1, 2], [0, 1, 2]])
+@in_a_loop
+async def test_no_version_can_be_left_out_of_a_history(stage: Stage, left_out: list[int]) -> None:
+    node = stage.node(versions_of(stage.consortium))
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors(kept=False))
+        found, as_of = await prove_history(light, client, OBJECTION, unit_code(1))
+        assert ([located.current for located in found], as_of.height) == ([False, False, True], 3)
+        node.alter = _without(left_out)
+        call = prove_history(light, client, OBJECTION, unit_code(1))
+        assert await code_of(call) is Code.UNTRUSTED_ANSWER
+
+
+@in_a_loop
+async def test_nodes_are_compared_and_one_with_another_chain_stands_out(stage: Stage) -> None:
+    chain = versions_of(stage.consortium)
+    nodes = [stage.node(chain, 2), stage.node(forked(stage.consortium)), stage.node(chain)]
+    async with AsyncExitStack() as stack:
+        endpoints = [await stack.enter_async_context(serving(node)) for node in nodes]
+        client = await stack.enter_async_context(stage.client(*endpoints))
+        found = await compare_nodes(client, stage.anchors())
+        assert [standing.error and standing.error.code for standing in found] == [None, Code.FORKED, None]
+        same = await stack.enter_async_context(stage.client(endpoints[0], endpoints[2]))
+        assert [standing.error for standing in await compare_nodes(same, stage.anchors())] == [None, None]
+    genesis = stage.consortium.genesis
+    proofs = [verify_fork(path.read_bytes(), genesis) for path in (stage.path / "evidence").iterdir()]
+    assert {first.height for first, _ in proofs} == {2}
+
+
+@in_a_loop
+async def test_a_node_that_can_not_be_asked_is_said_to_be_so(stage: Stage) -> None:
+    async with serving(stage.node(versions_of(stage.consortium))) as endpoint:
+        gone = Endpoint("127.0.0.1:9", "planning", 1)
+        async with stage.client(endpoint, gone) as client:
+            found = await compare_nodes(client, stage.anchors())
+    assert [standing.error and standing.error.code for standing in found] == [None, Code.NODE_UNREACHABLE]
+
+
+def test_an_anchor_that_is_damaged_is_said_to_be_so(stage: Stage) -> None:
+    (stage.path / "anchor").write_bytes(b"\x0a\x01\x00")
+    with pytest.raises(HuzhengError) as caught:
+        stage.anchors()
+    assert caught.value.code is Code.NOT_STRICT
+    assert str(stage.path / "anchor") in caught.value.detail
+
+
+@in_a_loop
+async def test_where_nothing_can_be_written_it_works_all_the_same(stage: Stage) -> None:
+    async with serving(stage.node(versions_of(stage.consortium))) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, AnchorStore(stage.path / "none", stage.consortium.genesis))
+        assert (await light.statement([ASKED])).verdict.height == 3
