@@ -21,6 +21,8 @@ from ledger.sealed_block import verify_sealed
 
 MAX_EPOCHS_BYTES = 4 * 1024 * 1024
 """Of all proofs of one receipt together: some 2,000 changes among seven departments."""
+MAX_EPOCHS = MAX_EPOCHS_BYTES // 128
+"""A proof has a header, a certificate, a body and a result, and so far more bytes than these: whoever sends more proofs sends empty ones."""
 
 
 def verify_epochs(
@@ -58,6 +60,20 @@ def _verify_epoch(genesis: Genesis, current: EpochTerms, proof: block_pb2.EpochP
         return next_epoch(current, change, (Height(header.height), index), genesis.parameters.watermark_window)
     except Refused:
         raise HuzhengError(Code.BAD_PROOF, "a change of the membership that no correct replica accepts") from None
+
+
+def check_sizes(what: str, size: int, proofs: Sequence[block_pb2.EpochProof], limit: int) -> None:
+    """Of something with proofs of epochs (R8): what it has besides them has at most `limit` bytes.
+
+    Raises:
+        HuzhengError: TOO_LARGE.
+    """
+    # Two million empty ones would take longer to add up than anything else here takes.
+    if len(proofs) > MAX_EPOCHS:
+        raise HuzhengError(Code.TOO_LARGE, what)
+    of_epochs = sum(proof.ByteSize() for proof in proofs)
+    if of_epochs > MAX_EPOCHS_BYTES or size - of_epochs > limit:
+        raise HuzhengError(Code.TOO_LARGE, what)
 
 
 def epoch_among(epochs: Iterable[EpochTerms], header: bytes) -> EpochTerms:

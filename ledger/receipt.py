@@ -15,7 +15,7 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger import merkle
 from ledger.anchor import check_against
 from ledger.crypto import Domain, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, verify_epochs, verify_leaf
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, verify_epochs, verify_leaf
 from ledger.errors import Code, HuzhengError, refusal
 from ledger.genesis import Genesis
 from ledger.proven_record import ProvenRecord, read_proven, record_id
@@ -183,9 +183,7 @@ def _read(raw: bytes, genesis: Genesis) -> block_pb2.Receipt:
     if len(raw) > limit + MAX_EPOCHS_BYTES:
         raise HuzhengError(Code.TOO_LARGE, "receipt")
     receipt = strict.read(block_pb2.Receipt, raw)
-    of_epochs = sum(proof.ByteSize() for proof in receipt.epochs)
-    if of_epochs > MAX_EPOCHS_BYTES or len(raw) - of_epochs > limit:
-        raise HuzhengError(Code.TOO_LARGE, "receipt")
+    check_sizes("receipt", len(raw), receipt.epochs, limit)
     return receipt
 
 

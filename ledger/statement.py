@@ -15,7 +15,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.anchor import check_against
 from ledger.crypto import HASH_BYTES, Domain, Suite, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, epoch_among, verify_epochs
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, verify_epochs
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -138,9 +138,7 @@ def _read(raw: bytes, genesis: Genesis) -> statement_pb2.Statement:
     if len(raw) > limit + MAX_EPOCHS_BYTES:
         raise HuzhengError(Code.TOO_LARGE, "statement")
     statement = strict.read(statement_pb2.Statement, raw)
-    of_epochs = sum(proof.ByteSize() for proof in statement.epochs)
-    if of_epochs > MAX_EPOCHS_BYTES or len(raw) - of_epochs > limit:
-        raise HuzhengError(Code.TOO_LARGE, "statement")
+    check_sizes("statement", len(raw), statement.epochs, limit)
     return statement
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ledger import merkle
 from ledger.block import ExecutedBlock
 from ledger.crypto import ED25519_SHA256, Domain, Epoch, build_certificate, quorum, seal_message, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES
+from ledger.epoch_proof import MAX_EPOCHS, MAX_EPOCHS_BYTES
 from ledger.errors import Code, HuzhengError, refusal
 from ledger.genesis import Genesis
 from ledger.receipt import RECEIPT_OVERHEAD_BYTES, Verdict, block_proofs, build_receipt, verify_receipt
@@ -217,6 +217,15 @@ def test_a_receipt_too_large_for_any_transaction_is_refused_unread() -> None:
     limit = block.consortium.genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES
     refuse(lambda: block.verify(b"\xff" * (limit + MAX_EPOCHS_BYTES + 1)), Code.TOO_LARGE)
     refuse(lambda: block.verify(b"\xff" * limit), Code.NOT_STRICT)
+
+
+def test_more_proofs_of_epochs_than_fit_are_refused_without_a_look_at_each() -> None:
+    block = sealed(4, 1)
+    receipt = block_pb2.Receipt.FromString(block.receipt(0, 0))
+    receipt.epochs.extend([block_pb2.EpochProof()] * MAX_EPOCHS)
+    refuse(lambda: block.verify(strict.write(receipt)), Code.WRONG_CHAIN)
+    receipt.epochs.add()
+    refuse(lambda: block.verify(strict.write(receipt)), Code.TOO_LARGE)
 
 
 def test_each_part_of_a_receipt_has_its_own_limit() -> None:
