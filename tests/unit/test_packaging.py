@@ -37,8 +37,9 @@ def packages_on_disk() -> Iterator[tuple[str, Path]]:
 
 
 def declared() -> list[Requirement]:
-    """What setup.cfg asks for, to run and to develop."""
-    return [Requirement(line) for line in lines("options", "install_requires") + lines("options.extras_require", "dev")]
+    """What setup.cfg asks for, to run, to develop and to fuzz."""
+    extras = [line for extra in SETUP["options.extras_require"] for line in lines("options.extras_require", extra)]
+    return [Requirement(line) for line in lines("options", "install_requires") + extras]
 
 
 def pins() -> dict[str, str]:

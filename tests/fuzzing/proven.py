@@ -1,0 +1,151 @@
+"""What the sound vectors prove, piece by piece: whatever else is found valid is a forgery, or a second encoding of the same.
+
+Pieces that are proved each by itself may be put together otherwise by anybody, and hidden by whoever sees them (docs/protocol.md sections 9
+and 12): another quorum's seals, a receipt without its record or with another record of the same transaction, a statement with fewer leaves, a slot
+that is not shown.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from google.protobuf.message import DecodeError
+from huzheng.v1 import block_pb2, state_pb2, statement_pb2
+
+from tests.fuzzing.mutation import write
+from tests.fuzzing.sealing import group_hash, leaf_key, slot_hash
+from tests.naive import state_tree
+from tests.naive.ledger import tagged_hash
+
+_Place = tuple[bytes, str, str, int, bytes]
+"""Header, register, subject and page of a leaf, and its path."""
+
+
+class ProvenReceipts:
+    """Of the receipts that prove something."""
+
+    def __init__(self, sound: Iterable[bytes]) -> None:
+        receipts = [block_pb2.Receipt.FromString(raw) for raw in sound]
+        self._sealed = {(receipt.header, receipt.certificate) for receipt in receipts}
+        self._records = {(receipt.body, write(receipt.record)) for receipt in receipts if receipt.HasField("record")}
+        self._rest = {_without(receipt, "certificate", "record") for receipt in receipts}
+
+    def __call__(self, receipt: Any) -> bool:
+        """Whether it says nothing that these do not say in the same bytes."""
+        return (
+            (receipt.header, receipt.certificate) in self._sealed
+            and (not receipt.HasField("record") or (receipt.body, write(receipt.record)) in self._records)
+            and _without(receipt, "certificate", "record") in self._rest
+        )
+
+
+def _without(receipt: block_pb2.Receipt, *fields: Literal["certificate", "record"]) -> bytes:
+    rest = block_pb2.Receipt.FromString(write(receipt))
+    for name in fields:
+        rest.ClearField(name)
+    return write(rest)
+
+
+class ProvenStatements:
+    """Of the statements that prove something."""
+
+    def __init__(self, sound: Sequence[bytes], unsound: Sequence[bytes]) -> None:
+        """`unsound`: may have sound proofs of absence in what is otherwise wrong."""
+        self._sealed: set[tuple[bytes, bytes]] = set()
+        self._others: set[tuple[bytes, str, bytes]] = set()
+        self._absences: set[tuple[bytes, bytes]] = set()
+        """Headers, and paths that lead to nothing or another key."""
+        self._groups: dict[_Place, list[set[bytes]]] = {}
+        """Of each leaf, what each of its groups may be."""
+        self._slots: dict[tuple[_Place, int], list[set[bytes]]] = defaultdict(lambda: [set(), set(), set(), set()])
+        """Of each group, what each of its slots may be."""
+        for raw in sound:
+            statement = statement_pb2.Statement.FromString(raw)
+            self._sealed.add((statement.header, statement.certificate))
+            self._others.update(_others(statement))
+            for leaf in statement.leaves:
+                self._learn(_place(statement.header, leaf), leaf)
+        for raw in (*sound, *unsound):
+            self._learn_absences(raw)
+
+    def _learn_absences(self, raw: bytes) -> None:
+        try:
+            statement = statement_pb2.Statement.FromString(raw)
+        except DecodeError:
+            return
+        for leaf in statement.leaves:
+            if not leaf.groups and _proves_absence(statement.header, leaf):
+                self._absences.add((statement.header, write(leaf.path)))
+
+    def _learn(self, place: _Place, leaf: statement_pb2.LeafProof) -> None:
+        groups = self._groups.setdefault(place, [set() for _ in leaf.groups])
+        for number, group in enumerate(leaf.groups):
+            groups[number].add(group.hash or group_hash(group))
+            for known, slot in zip(self._slots[place, number], group.slots, strict=False):
+                known.add(write(slot))
+                known.add(write(statement_pb2.SlotProof(hash=slot.hash or slot_hash(slot))))
+
+    def __call__(self, statement: Any) -> bool:
+        """Whether it says nothing that these do not say in the same bytes."""
+        return (
+            (statement.header, statement.certificate) in self._sealed
+            and _others(statement) <= self._others
+            and _is_ascending([(leaf.register, leaf.subject, leaf.page) for leaf in statement.leaves])
+            and all(self._is_known(statement.header, leaf) for leaf in statement.leaves)
+        )
+
+    def _is_known(self, header: bytes, leaf: statement_pb2.LeafProof) -> bool:
+        if leaf.groups:
+            return self._is_known_leaf(_place(header, leaf), leaf)
+        # The same proof serves for all subjects whose paths end in the same subtree.
+        return (header, write(leaf.path)) in self._absences and _proves_absence(header, leaf)
+
+    def _is_known_leaf(self, place: _Place, leaf: statement_pb2.LeafProof) -> bool:
+        groups = self._groups.get(place)
+        if groups is None or len(groups) != len(leaf.groups):
+            return False
+        for number, group in enumerate(leaf.groups):
+            if group.hash:
+                if group.hash not in groups[number] or group.slots:
+                    return False
+                continue
+            slots = self._slots[place, number]
+            if len(slots) != len(group.slots):
+                return False
+            if any(write(slot) not in known for slot, known in zip(group.slots, slots, strict=True)):
+                return False
+        return True
+
+
+def _is_ascending(places: Sequence[tuple[str, str, int]]) -> bool:
+    """Q1: one order, and so one statement of the same leaves."""
+    return bool(places) and list(places) == sorted(set(places))
+
+
+def _proves_absence(header: bytes, leaf: statement_pb2.LeafProof) -> bool:
+    """K4, by its definition."""
+    try:
+        root = block_pb2.BlockHeader.FromString(header).state_root
+    except DecodeError:
+        return False
+    return state_tree.proves(tagged_hash("state-key", leaf_key(leaf)), None, _claim(leaf.path), root)
+
+
+def _claim(proof: state_pb2.StateProof) -> state_tree.Proof:
+    return state_tree.Proof(proof.depth, proof.occupied, proof.siblings, proof.other_path, proof.other_digest)
+
+
+def _place(header: bytes, leaf: statement_pb2.LeafProof) -> _Place:
+    return header, leaf.register, leaf.subject, leaf.page, write(leaf.path)
+
+
+def _others(statement: statement_pb2.Statement) -> set[tuple[bytes, str, bytes]]:
+    """All fields but those that are looked at one by one."""
+    return {
+        (statement.header, field.name, write(item))
+        for field, value in statement.ListFields()
+        if field.name not in ("header", "certificate", "leaves")
+        for item in value
+    }

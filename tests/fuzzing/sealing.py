@@ -1,0 +1,160 @@
+"""What a quorum would have to sign for a changed message to get further: real seals and signatures by the example consortium's keys.
+
+Otherwise nearly every change ends at a certificate. Headers sealed here carry a mark, so that they can be told from those of the vectors.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+from huzheng.v1 import block_pb2, statement_pb2, transaction_pb2
+
+from ledger.crypto import ED25519_SHA256, Domain, Signer
+from ledger.errors import HuzhengError
+from ledger.merkle import root_from_path
+from ledger.state.proof import root_from_proof
+from tests.fuzzing.mutation import carried, write
+from tests.naive.ledger import tagged_hash
+from tests.vectors import example
+
+MARK = 77_777
+"""The proposer of a header that was sealed here."""
+_SEALING: Mapping[int, tuple[int, ...]] = {0: (1, 2, 3), 1: (1, 2, 5, 6)}
+"""By epoch; the second one as tests/vectors/membership.json has it."""
+_SIGNING = ("alpha system", "alpha admin", "alpha new", "alpha second admin", "beta system", "beta admin")
+
+
+def is_sealed_here(message: Message) -> bool:
+    """Whether any header in it carries the mark."""
+    for message_type, raw in carried(message):
+        if message_type is block_pb2.BlockHeader:
+            try:
+                if block_pb2.BlockHeader.FromString(raw).proposer == MARK:
+                    return True
+            except DecodeError:
+                continue
+    return False
+
+
+def seal(message: Message, dice: random.Random) -> None:
+    """Makes hashes, roots, signatures and seals fit what is in the message, most of them."""
+    sealer = _SEALERS.get(type(message))
+    if sealer is not None:
+        try:
+            sealer(message, dice)
+        except (DecodeError, HuzhengError, ValueError):
+            return
+
+
+@cache
+def _replica(number: int) -> Signer:
+    return example.signer(f"replica {number}")
+
+
+@cache
+def _signers() -> dict[bytes, Signer]:
+    return {example.signer(name).public_key: example.signer(name) for name in _SIGNING}
+
+
+def _certificate(header: block_pb2.BlockHeader, raw: bytes) -> bytes:
+    sealed = block_pb2.Seal(epoch=header.epoch, height=header.height, block_hash=tagged_hash("block", raw))
+    message = example.CHAIN_ID + write(sealed)
+    seals = [
+        block_pb2.SealSignature(replica=number, signature=_replica(number).sign(Domain.SIGN_SEAL, message))
+        for number in _SEALING.get(header.epoch, (1, 2, 3))
+    ]
+    return write(block_pb2.Certificate(seals=seals))
+
+
+def _set_header(target: Any, header: block_pb2.BlockHeader) -> None:
+    header.proposer = MARK
+    target.header = write(header)
+    target.certificate = _certificate(header, target.header)
+
+
+def _seal_receipt(receipt: block_pb2.Receipt, dice: random.Random) -> None:
+    for epoch in receipt.epochs:
+        if dice.random() < 0.3:
+            _seal_transaction(epoch, dice)
+    if receipt.HasField("record"):
+        _commit_to_record(receipt, dice)
+    _seal_transaction(receipt, dice)
+
+
+def _commit_to_record(receipt: block_pb2.Receipt, dice: random.Random) -> None:
+    """The body's records root, from the payload up."""
+    proof = receipt.record
+    record = transaction_pb2.Record.FromString(proof.record)
+    if dice.random() < 0.9:
+        record.payload_digest = tagged_hash("payload", proof.payload)
+        proof.record = write(record)
+    body = transaction_pb2.TransactionBody.FromString(receipt.body)
+    leaf = tagged_hash("record", proof.record)
+    body.records_root = root_from_path(ED25519_SHA256, leaf, proof.index, body.record_count, proof.path)
+    receipt.body = write(body)
+
+
+def _seal_transaction(target: Any, dice: random.Random) -> None:
+    """A `Receipt` or an `EpochProof`: its signature, its result's transaction, its header's roots, its certificate."""
+    header = block_pb2.BlockHeader.FromString(target.header)
+    key = transaction_pb2.TransactionBody.FromString(target.body).public_key
+    if isinstance(target, block_pb2.Receipt) and key in _signers():
+        target.signature = _signers()[key].sign(Domain.SIGN_TRANSACTION, target.body)
+    identifier = tagged_hash("transaction", target.body)
+    if dice.random() < 0.9:
+        result = transaction_pb2.TransactionResult.FromString(target.result)
+        result.transaction_id = identifier
+        target.result = write(result)
+    if target.transaction_index >= header.transaction_count or dice.random() < 0.2:
+        header.transaction_count, target.transaction_index = 1, 0
+        del target.transaction_path[:], target.result_path[:]
+    place = (target.transaction_index, header.transaction_count)
+    header.transactions_root = root_from_path(ED25519_SHA256, identifier, *place, target.transaction_path)
+    header.results_root = root_from_path(
+        ED25519_SHA256, tagged_hash("result", target.result), *place, target.result_path
+    )
+    _set_header(target, header)
+
+
+def _seal_statement(statement: statement_pb2.Statement, dice: random.Random) -> None:
+    """The state root that the first leaf leads to; often there is no other leaf then."""
+    header = block_pb2.BlockHeader.FromString(statement.header)
+    if statement.leaves:
+        if dice.random() < 0.7:
+            del statement.leaves[1:]
+        leaf = statement.leaves[0]
+        path = tagged_hash("state-key", leaf_key(leaf))
+        header.state_root = root_from_proof(ED25519_SHA256, path, _leaf_digest(leaf), leaf.path)
+    _set_header(statement, header)
+
+
+def leaf_key(leaf: statement_pb2.LeafProof) -> bytes:
+    """X1, if its page is one."""
+    return b"h%s\0%s\0%c" % (leaf.register.encode(), leaf.subject.encode(), leaf.page % 256)
+
+
+def _leaf_digest(leaf: statement_pb2.LeafProof) -> bytes | None:
+    """K6."""
+    hashes = [group.hash or group_hash(group) for group in leaf.groups]
+    return tagged_hash("state-heads", b"".join(hashes)) if hashes else None
+
+
+def group_hash(group: statement_pb2.GroupProof) -> bytes:
+    """K6, of the slots that it shows or whose hashes it gives."""
+    return sha256(b"\x06" + b"".join(slot.hash or slot_hash(slot) for slot in group.slots)).digest()
+
+
+def slot_hash(slot: statement_pb2.SlotProof) -> bytes:
+    """K6, of a slot that is shown."""
+    return sha256((b"\x05" if slot.head else b"\x04") + slot.blind + slot.head).digest()
+
+
+_SEALERS: Mapping[type[Message], Callable[[Any, random.Random], None]] = {
+    block_pb2.Receipt: _seal_receipt,
+    statement_pb2.Statement: _seal_statement,
+}
