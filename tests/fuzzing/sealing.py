@@ -29,16 +29,17 @@ _SEALING: Mapping[int, tuple[int, ...]] = {0: (1, 2, 3), 1: (1, 2, 5, 6)}
 _SIGNING = ("alpha system", "alpha admin", "alpha new", "alpha second admin", "beta system", "beta admin")
 
 
-def is_sealed_here(message: Message) -> bool:
-    """Whether any header in it carries the mark."""
-    for message_type, raw in carried(message):
-        if message_type is block_pb2.BlockHeader:
-            try:
-                if block_pb2.BlockHeader.FromString(raw).proposer == MARK:
-                    return True
-            except DecodeError:
-                continue
-    return False
+def headers(message: Message) -> set[bytes]:
+    """All block headers in it."""
+    return {raw for message_type, raw in carried(message) if message_type is block_pb2.BlockHeader}
+
+
+def is_marked(header: bytes) -> bool:
+    """Whether it was sealed here."""
+    try:
+        return block_pb2.BlockHeader.FromString(header).proposer == MARK
+    except DecodeError:
+        return False
 
 
 def seal(message: Message, dice: random.Random) -> None:
