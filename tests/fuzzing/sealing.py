@@ -24,7 +24,7 @@ from tests.vectors import example
 
 MARK = 77_777
 """The proposer of a header that was sealed here."""
-_SEALING: Mapping[int, tuple[int, ...]] = {0: (1, 2, 3), 1: (1, 2, 5, 6)}
+_MEMBERS: Mapping[int, tuple[int, ...]] = {0: (1, 2, 3, 5), 1: (1, 2, 3, 5, 6)}
 """By epoch; the second one as tests/vectors/membership.json has it."""
 _SIGNING = ("alpha system", "alpha admin", "alpha new", "alpha second admin", "beta system", "beta admin")
 
@@ -62,14 +62,33 @@ def _signers() -> dict[bytes, Signer]:
     return {example.signer(name).public_key: example.signer(name) for name in _SIGNING}
 
 
-def _certificate(header: block_pb2.BlockHeader, raw: bytes) -> bytes:
+def _quorum(epoch: int) -> int:
+    """I2."""
+    n = len(_MEMBERS[epoch])
+    return (n + (n - 1) // 3) // 2 + 1
+
+
+def _seal(header: block_pb2.BlockHeader, raw: bytes, replica: int) -> block_pb2.SealSignature:
+    """I4. Always the same one: Ed25519 throws no dice."""
     sealed = block_pb2.Seal(epoch=header.epoch, height=header.height, block_hash=tagged_hash("block", raw))
-    message = example.CHAIN_ID + write(sealed)
-    seals = [
-        block_pb2.SealSignature(replica=number, signature=_replica(number).sign(Domain.SIGN_SEAL, message))
-        for number in _SEALING.get(header.epoch, (1, 2, 3))
-    ]
-    return write(block_pb2.Certificate(seals=seals))
+    signature = _replica(replica).sign(Domain.SIGN_SEAL, example.CHAIN_ID + write(sealed))
+    return block_pb2.SealSignature(replica=replica, signature=signature)
+
+
+def _certificate(header: block_pb2.BlockHeader, raw: bytes) -> bytes:
+    epoch = header.epoch if header.epoch in _MEMBERS else 0
+    replicas = _MEMBERS[epoch][: _quorum(epoch)]
+    return write(block_pb2.Certificate(seals=[_seal(header, raw, replica) for replica in replicas]))
+
+
+def is_certificate(raw_header: bytes, raw: bytes) -> bool:
+    """Whether these are the seals, to the byte, of one of the quorums that a header may have."""
+    header, seals = block_pb2.BlockHeader.FromString(raw_header), block_pb2.Certificate.FromString(raw).seals
+    members = _MEMBERS[header.epoch]
+    replicas = [seal.replica for seal in seals]
+    if len(seals) != _quorum(header.epoch) or replicas != sorted({*replicas} & {*members}):
+        return False
+    return all(write(seal) == write(_seal(header, raw_header, seal.replica)) for seal in seals)
 
 
 def _set_header(target: Any, header: block_pb2.BlockHeader) -> None:
