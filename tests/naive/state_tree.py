@@ -10,7 +10,7 @@ EMPTY = bytes(32)
 
 
 def _is_right(path: bytes, depth: int) -> bool:
-    return bin(int.from_bytes(path, "big"))[2:].zfill(256)[depth] == "1"
+    return bool(int.from_bytes(path, "big") >> (255 - depth) & 1)
 
 
 def root(keys: Mapping[bytes, bytes], depth: int = 0) -> bytes:
