@@ -221,6 +221,12 @@ def forgeries(keys: Keys, path: bytes, proof: naive.Proof) -> Iterator[naive.Pro
         length = (proof.depth + 6) // 8
         shorter = (bits >> 1 << (8 * length - proof.depth + 1)).to_bytes(length, "big")
         yield replace(proof, depth=proof.depth - 1, occupied=shorter, siblings=siblings)
+    if proof.depth % 8:
+        padded = replace(proof, occupied=proof.occupied[:-1] + bytes([proof.occupied[-1] | 1]))
+        yield padded
+        yield replace(padded, siblings=padded.siblings + bytes(32))
+    yield replace(proof, occupied=proof.occupied + b"\0")
+    yield replace(proof, siblings=proof.siblings + bytes(32))
     if proof.siblings:
         yield replace(proof, siblings=bytes([proof.siblings[0] ^ 1]) + proof.siblings[1:])
 
