@@ -20,6 +20,7 @@ from ledger.execution import execute
 from ledger.state import leaf_digest, leaf_path
 from ledger.state.proof import root_from_proof, tree_root
 from ledger.store import ChainStore, layout
+from ledger.store.state_tree import KEPT_BLOCKS
 from ledger.transaction import check_batch, encode_batch
 from tests.builders import OBJECTION, Consortium, unit_code
 from tests.chains import mixed_chain, store_blocks, stored_chain
@@ -40,6 +41,7 @@ class Machine:
         while True:
             try:
                 self.store = self.open()
+                self.opened_at = self.store.tip.height
                 return
             except PowerFailure:
                 self.disk.crash()
@@ -190,3 +192,25 @@ def test_changes_are_kept_only_until_the_files_are_on_disk(tmp_path: Path) -> No
     verify_chain(store, consortium.genesis)
     assert prove_block(consortium.genesis, store.membership_at(Height(1)), store.block(Height(1))).height == 1
     store.close()
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32), failing=st.sampled_from((0.0, 0.02)))
+def test_the_last_64_blocks_since_the_start_are_proved_as_they_were_and_no_others(seed: int, failing: float) -> None:
+    """Through power failures and restarts, some of which come before a block's changes are in the files."""
+    machine = Machine(seed, failing)
+    roots = {Height(0): machine.store.tip.state_root}
+    while machine.store.tip.height < 2 * KEPT_BLOCKS:
+        if machine.dice.random() < 0.01:
+            machine.disk.crash()
+            machine.start()
+        machine.turn()
+        store = machine.store
+        roots[store.tip.height] = store.tip.state_root
+        oldest = max(machine.opened_at, store.tip.height - KEPT_BLOCKS)
+        height = Height(machine.dice.randint(oldest, store.tip.height))
+        assert store._tree.root(height) == roots[height]
+        if oldest:
+            with pytest.raises(HuzhengError) as caught:
+                store._tree.walk(bytes(32), Height(oldest - 1))
+            assert caught.value.code is Code.NOT_FOUND
