@@ -1,8 +1,8 @@
 """What proofs cost on this machine: updates of the state tree, proofs, statements and receipts.
 
-Times are of the CPU (all threads of the process), not of the clock, as the machine may be doing other work: the median of several rounds, and
-the least. Signature checks are given beside them, since most of a verification is these. States are of subjects with one head each, in a real
-database whose writes are not synchronous; the chain for receipts is made without consensus, with all the replicas' keys.
+Times are of the CPU, not of the clock, as the machine may be doing other work: the median of several rounds, and the least. A signature check is
+given beside them, since most of a verification is these. States are of subjects with one head each, in a real database whose writes are not
+synchronous; the chain for receipts is made without consensus, with all the replicas' keys.
 """
 
 from __future__ import annotations
@@ -111,10 +111,8 @@ def measure_state(state: SyntheticState, subjects: Sequence[str], plan: Plan) ->
 
 def update_costs(updates: Sequence[UpdateCost]) -> dict[str, Any]:
     """Of each part of an update, and of all together."""
-    parts = {name: [getattr(update, name) for update in updates] for name in ("leaves_us", "tree_us", "write_us")}
-    whole = [sum(values) for values in zip(*parts.values(), strict=True)]
-    named = {name.removesuffix("_us"): values for name, values in parts.items()} | {"whole": whole}
-    return {name: asdict(cost(values)) for name, values in named.items()}
+    parts = ("leaves_us", "tree_us", "write_us", "whole_us")
+    return {name.removesuffix("_us"): asdict(cost([getattr(one, name) for one in updates])) for name in parts}
 
 
 def measure_proofs(state: SyntheticState, subjects: Sequence[str], repetitions: int) -> dict[str, Any]:
@@ -285,7 +283,9 @@ def show(report: dict[str, Any]) -> None:
 
 
 def _state_table(states: Sequence[dict[str, Any]]) -> Table:
-    table = _table(f"An update of the state, µs of CPU, {UPDATES:,} a block", "keys", "leaf", "tree", "write", "whole")
+    table = _table(
+        f"An update of the state, µs of CPU, {UPDATES:,} a block", "keys", "leaf", "tree", "write", "all threads"
+    )
     for state in states:
         parts = [state["update"][name]["median_us"] for name in ("leaves", "tree", "write", "whole")]
         table.add_row(f"{state['keys']:,}", *(f"{part:.1f}" for part in parts))
