@@ -85,6 +85,18 @@ def epoch_among(epochs: Iterable[EpochTerms], header: bytes) -> EpochTerms:
     raise HuzhengError(Code.EPOCH_UNKNOWN, f"epoch {epoch}")
 
 
+def require_last(own: Sequence[EpochTerms], terms: EpochTerms) -> None:
+    """What carries proofs of epochs is of the last of them (R8): else there would be many encodings of the same.
+
+    `own`: from `verify_epochs`; `terms`: of the header.
+
+    Raises:
+        HuzhengError: EPOCH_UNKNOWN.
+    """
+    if len(own) > 1 and own[-1].epoch != terms.epoch:
+        raise HuzhengError(Code.EPOCH_UNKNOWN, f"epoch {terms.epoch}, with proofs up to {own[-1].epoch}")
+
+
 def verify_leaf(genesis: Genesis, leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
     """Raises HuzhengError(BAD_PROOF) unless the path leads from the leaf to the root."""
     if merkle.root_from_path(genesis.suite, leaf, index, size, path) != root:

@@ -12,7 +12,7 @@ from huzheng.v1 import block_pb2, history_pb2
 
 from ledger import merkle
 from ledger.crypto import Domain, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, epoch_among, verify_epochs
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, epoch_among, require_last, verify_epochs
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -47,6 +47,7 @@ def verify_history(
     own = verify_epochs(genesis, proof.epochs)
     terms = {found.epoch: found for found in (*epochs, *own)}
     new = _block(genesis, terms.values(), known, proof.header, proof.certificate)
+    require_last(own, new.terms)
     old = _block(genesis, terms.values(), known, proof.old_header, proof.old_certificate)
     verify_link(genesis, old, new, proof.inclusion, proof.consistency)
     return HistoryVerdict(old, new)
@@ -101,6 +102,7 @@ def verify_fork(raw: bytes, genesis: Genesis) -> tuple[SealedBlock, SealedBlock]
     epochs = verify_epochs(genesis, fork.epochs)
     first = verify_sealed(genesis, epoch_among(epochs, fork.header), fork.header, fork.certificate)
     second = verify_sealed(genesis, epoch_among(epochs, fork.other_header), fork.other_header, fork.other_certificate)
+    require_last(epochs, max(first.terms, second.terms, key=lambda terms: terms.epoch))
     if first.height != second.height or first.hash >= second.hash:
         raise HuzhengError(Code.BAD_PROOF, "not two blocks of one height, in the order of their hashes")
     return first, second

@@ -15,7 +15,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.anchor import check_against
 from ledger.crypto import HASH_BYTES, Domain, Suite, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, verify_epochs
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, require_last, verify_epochs
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -120,7 +120,9 @@ def verify_statement(
     """
     statement = _read(raw, genesis)
     known = [] if anchor is None else [anchor.terms]
-    terms = epoch_among((*verify_epochs(genesis, statement.epochs), *epochs, *known), statement.header)
+    own = verify_epochs(genesis, statement.epochs)
+    terms = epoch_among((*own, *epochs, *known), statement.header)
+    require_last(own, terms)
     block = verify_sealed(genesis, terms, statement.header, statement.certificate)
     answers: dict[Question, Answer] = {}
     _check_order(statement.leaves)

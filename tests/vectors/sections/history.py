@@ -9,6 +9,7 @@ from tests.naive.ledger import tagged_hash
 from tests.vectors import example
 from tests.vectors.example import OTHER, write
 from tests.vectors.example_chain import Block, certificate, chain
+from tests.vectors.sections.membership import first_change
 from tests.vectors.sections.statements import absent_leaf
 
 _Cases = dict[str, tuple[str, bytes]]
@@ -113,6 +114,10 @@ def _proofs() -> list[dict[str, object]]:
         "a consistency with a node flipped": ("BAD_PROOF", _proof(consistency=[OTHER, *consistency[1:]])),
         "a consistency where the earlier history is empty": ("BAD_PROOF", _proof(0, consistency=[OTHER])),
         "a proof of an epoch that proves nothing": ("WRONG_CHAIN", _proof() + b"\x3a\x00"),
+        "a proof of an epoch too many": (
+            "EPOCH_UNKNOWN",
+            _proof() + write(history_pb2.HistoryProof(epochs=[first_change()])),
+        ),
     }
     return cases + [{"name": name, "proof": raw.hex(), "code": code} for name, (code, raw) in wrong.items()]
 
@@ -210,6 +215,10 @@ def _forks() -> list[dict[str, object]]:
         "one without certificate": ("BAD_CERTIFICATE", _fork(low, high, b"")),
         "one with the other's certificate": ("BAD_CERTIFICATE", _fork(low, high, _seals(low))),
         "an unknown field": ("NOT_STRICT", _fork(low, high) + b"\x30\x01"),
+        "a proof of an epoch too many": (
+            "EPOCH_UNKNOWN",
+            _fork(low, high) + write(history_pb2.Fork(epochs=[first_change()])),
+        ),
     }
     return [{"name": name, "fork": raw.hex(), "code": code} for name, (code, raw) in cases.items()]
 

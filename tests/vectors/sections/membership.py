@@ -111,10 +111,15 @@ def _receipt(block: block_pb2.EpochProof, raw: bytes, epochs: Sequence[block_pb2
     ).hex()
 
 
+def first_change() -> block_pb2.EpochProof:
+    """That epoch 0 ended, by rights."""
+    return _sealed(_CHANGED, 0, _transaction(_change()), (1, 2, 3))
+
+
 def _receipts() -> list[dict[str, object]]:
     changing = _transaction(_change())
     record = transaction(Built())
-    change = _sealed(_CHANGED, 0, changing, (1, 2, 3))
+    change = first_change()
     after = _sealed(_FIRST, 1, record, (1, 2, 5, 6))
     wrong = {
         "without its path": ("EPOCH_UNKNOWN", after, []),

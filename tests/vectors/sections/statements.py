@@ -21,6 +21,7 @@ from tests.vectors.example_chain import (
     chain,
     corrupt_certificates,
 )
+from tests.vectors.sections.membership import first_change
 
 _Cases = dict[str, tuple[str, bytes]]
 _NAMES = [resource.name for resource in example.resources()]
@@ -364,6 +365,10 @@ def _about_the_records() -> _Cases:
         ),
         "proofs of epochs that are none": ("NOT_STRICT", _statement(_good()) + b"\x2a\x02\x08\x01"),
         "a proof of an epoch that proves nothing": ("WRONG_CHAIN", _statement(_good()) + b"\x2a\x00"),
+        "a proof of an epoch too many": (
+            "EPOCH_UNKNOWN",
+            _statement(_good()) + write(statement_pb2.Statement(epochs=[first_change()])),
+        ),
     }
 
 
