@@ -12,7 +12,7 @@ from huzheng.v1 import block_pb2, history_pb2
 
 from ledger import merkle
 from ledger.crypto import Domain, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, epoch_among, require_last, verify_epochs
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, require_last, verify_epochs
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -44,6 +44,7 @@ def verify_history(
     if len(raw) > MAX_HISTORY_BYTES + MAX_EPOCHS_BYTES:
         raise HuzhengError(Code.TOO_LARGE, "history proof")
     proof = strict.read(history_pb2.HistoryProof, raw)
+    check_sizes("history proof", len(raw), proof.epochs, MAX_HISTORY_BYTES)
     own = verify_epochs(genesis, proof.epochs)
     terms = {found.epoch: found for found in (*epochs, *own)}
     new = _block(genesis, terms.values(), known, proof.header, proof.certificate)
@@ -99,6 +100,7 @@ def verify_fork(raw: bytes, genesis: Genesis) -> tuple[SealedBlock, SealedBlock]
     if len(raw) > MAX_HISTORY_BYTES + MAX_EPOCHS_BYTES:
         raise HuzhengError(Code.TOO_LARGE, "fork")
     fork = strict.read(history_pb2.Fork, raw)
+    check_sizes("fork", len(raw), fork.epochs, MAX_HISTORY_BYTES)
     epochs = verify_epochs(genesis, fork.epochs)
     first = verify_sealed(genesis, epoch_among(epochs, fork.header), fork.header, fork.certificate)
     second = verify_sealed(genesis, epoch_among(epochs, fork.other_header), fork.other_header, fork.other_certificate)

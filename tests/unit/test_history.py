@@ -14,7 +14,7 @@ from ledger.crypto import ED25519_SHA256, Height
 from ledger.epoch_proof import verify_epochs
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
-from ledger.history import fork_evidence, verify_fork, verify_history
+from ledger.history import MAX_HISTORY_BYTES, fork_evidence, verify_fork, verify_history
 from ledger.receipt import verify_receipt
 from ledger.sealed_block import SealedBlock, genesis_anchor
 from ledger.statement import Question, verify_statement
@@ -104,6 +104,18 @@ def test_any_change_of_any_byte_makes_a_history_prove_nothing(stored: tuple[Cons
             verify_history(wrong, stored[0].genesis)
         with pytest.raises(HuzhengError):
             verify_history(raw[:position], stored[0].genesis)
+
+
+def test_a_proof_has_a_limit_of_its_own_besides_that_of_its_epochs(stored: tuple[Consortium, ChainStore]) -> None:
+    proof = history_pb2.HistoryProof.FromString(stored[1].history_proof(Height(2), Height(5)))
+    room = MAX_HISTORY_BYTES - proof.ByteSize()
+    for size, code in ((room - 4, Code.BAD_PROOF), (room, Code.TOO_LARGE)):
+        # One node of a path, with its tag and a length of three bytes.
+        proof.inclusion.append(bytes(size))
+        with pytest.raises(HuzhengError) as caught:
+            verify_history(proof.SerializeToString(deterministic=True), stored[0].genesis)
+        assert caught.value.code is code
+        proof.inclusion.pop()
 
 
 @pytest.mark.parametrize(
