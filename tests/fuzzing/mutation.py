@@ -16,8 +16,10 @@ from tests.fuzzing.wire import loosen, mangle
 CARRIED: dict[str, type[Message]] = {
     "header": block_pb2.BlockHeader,
     "old_header": block_pb2.BlockHeader,
+    "other_header": block_pb2.BlockHeader,
     "certificate": block_pb2.Certificate,
     "old_certificate": block_pb2.Certificate,
+    "other_certificate": block_pb2.Certificate,
     "body": transaction_pb2.TransactionBody,
     "result": transaction_pb2.TransactionResult,
     "record": transaction_pb2.Record,

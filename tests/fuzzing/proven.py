@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from huzheng.v1 import block_pb2, state_pb2, statement_pb2
 
 from tests.fuzzing.mutation import write
@@ -23,29 +23,55 @@ _Place = tuple[bytes, str, str, int, bytes]
 """Header, register, subject and page of a leaf, and its path."""
 
 
+_CERTIFICATES = {"header": "certificate", "old_header": "old_certificate", "other_header": "other_certificate"}
+"""By the field of the header that each is of."""
+
+
+class Proven:
+    """What some sound messages of one type prove, each as a whole: only the seals may be of another quorum."""
+
+    def __init__(self, message_type: type[Message], sound: Iterable[bytes]) -> None:
+        messages = [message_type.FromString(raw) for raw in sound]
+        self._rest = {_without(message, *_CERTIFICATES.values()) for message in messages}
+        self._unsealed = {
+            header for message in messages for header, certificate in _headers(message) if not certificate
+        }
+
+    def __call__(self, message: Message) -> bool:
+        """Whether it says nothing that these do not say in the same bytes."""
+        return _without(message, *_CERTIFICATES.values()) in self._rest and all(
+            is_certificate(header, certificate) if certificate else header in self._unsealed
+            for header, certificate in _headers(message)
+        )
+
+
 class ProvenReceipts:
     """Of the receipts that prove something."""
 
     def __init__(self, sound: Iterable[bytes]) -> None:
+        sound = list(sound)
         receipts = [block_pb2.Receipt.FromString(raw) for raw in sound]
-        self._headers = {receipt.header for receipt in receipts}
         self._records = {(receipt.body, write(receipt.record)) for receipt in receipts if receipt.HasField("record")}
-        self._rest = {_without(receipt, "certificate", "record") for receipt in receipts}
+        self._rest = Proven(block_pb2.Receipt, [_without(r, "record") for r in receipts])
 
     def __call__(self, receipt: Any) -> bool:
         """Whether it says nothing that these do not say in the same bytes."""
-        return (
-            receipt.header in self._headers
-            and is_certificate(receipt.header, receipt.certificate)
-            and (not receipt.HasField("record") or (receipt.body, write(receipt.record)) in self._records)
-            and _without(receipt, "certificate", "record") in self._rest
-        )
+        if receipt.HasField("record") and (receipt.body, write(receipt.record)) not in self._records:
+            return False
+        return self._rest(block_pb2.Receipt.FromString(_without(receipt, "record")))
 
 
-def _without(receipt: block_pb2.Receipt, *fields: Literal["certificate", "record"]) -> bytes:
-    rest = block_pb2.Receipt.FromString(write(receipt))
+def _headers(message: Message) -> list[tuple[bytes, bytes]]:
+    """Each header with its certificate."""
+    pairs = [(name, _CERTIFICATES[name]) for name in _CERTIFICATES if name in message.DESCRIPTOR.fields_by_name]
+    return [(getattr(message, header), getattr(message, certificate)) for header, certificate in pairs]
+
+
+def _without(message: Message, *fields: str) -> bytes:
+    rest = type(message).FromString(write(message))
     for name in fields:
-        rest.ClearField(name)
+        if name in rest.DESCRIPTOR.fields_by_name:
+            rest.ClearField(name)
     return write(rest)
 
 

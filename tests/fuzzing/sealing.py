@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from huzheng.v1 import block_pb2, statement_pb2, transaction_pb2
+from huzheng.v1 import block_pb2, history_pb2, state_pb2, statement_pb2, transaction_pb2
 
 from ledger.crypto import ED25519_SHA256, Domain, Signer
 from ledger.errors import HuzhengError
@@ -91,10 +91,11 @@ def is_certificate(raw_header: bytes, raw: bytes) -> bool:
     return all(write(seal) == write(_seal(header, raw_header, seal.replica)) for seal in seals)
 
 
-def _set_header(target: Any, header: block_pb2.BlockHeader) -> None:
+def _set_header(target: Any, header: block_pb2.BlockHeader, prefix: str = "") -> None:
     header.proposer = MARK
-    target.header = write(header)
-    target.certificate = _certificate(header, target.header)
+    raw = write(header)
+    setattr(target, f"{prefix}header", raw)
+    setattr(target, f"{prefix}certificate", _certificate(header, raw))
 
 
 def _seal_receipt(receipt: block_pb2.Receipt, dice: random.Random) -> None:
@@ -148,9 +149,41 @@ def _seal_statement(statement: statement_pb2.Statement, dice: random.Random) -> 
         if dice.random() < 0.7:
             del statement.leaves[1:]
         leaf = statement.leaves[0]
+        if statement.records and dice.random() < 0.9:
+            _name_record(leaf, statement.records[0])
         path = tagged_hash("state-key", leaf_key(leaf))
         header.state_root = root_from_proof(ED25519_SHA256, path, _leaf_digest(leaf), leaf.path)
     _set_header(statement, header)
+
+
+def _name_record(leaf: statement_pb2.LeafProof, stated: statement_pb2.StatedRecord) -> None:
+    """A head that is shown, as the record says it should be."""
+    record = transaction_pb2.Record.FromString(stated.record)
+    record.payload_digest = tagged_hash("payload", stated.payload)
+    stated.record = write(record)
+    head = state_pb2.Head(version=record.version, record_id=tagged_hash("record", stated.record), action=record.action)
+    for slot in (slot for group in leaf.groups for slot in group.slots if slot.head):
+        slot.head = write(head)
+        return
+
+
+def _seal_history(proof: history_pb2.HistoryProof, dice: random.Random) -> None:
+    """The later header's history, and seals; of the earlier one perhaps too."""
+    if dice.random() < 0.4:
+        _set_header(proof, block_pb2.BlockHeader.FromString(proof.old_header), "old_")
+    header, old = (block_pb2.BlockHeader.FromString(raw) for raw in (proof.header, proof.old_header))
+    leaf = tagged_hash("block", proof.old_header)
+    if dice.random() < 0.9:
+        header.history_root = root_from_path(ED25519_SHA256, leaf, old.height, header.height, proof.inclusion)
+    _set_header(proof, header)
+
+
+def _seal_headers(target: Any, dice: random.Random) -> None:
+    """An `Anchor` or a `Fork`."""
+    for prefix in ("", "other_"):
+        if f"{prefix}header" in target.DESCRIPTOR.fields_by_name and dice.random() < 0.7:
+            header = block_pb2.BlockHeader.FromString(getattr(target, f"{prefix}header"))
+            _set_header(target, header, prefix)
 
 
 def leaf_key(leaf: statement_pb2.LeafProof) -> bytes:
@@ -177,4 +210,7 @@ def slot_hash(slot: statement_pb2.SlotProof) -> bytes:
 _SEALERS: Mapping[type[Message], Callable[[Any, random.Random], None]] = {
     block_pb2.Receipt: _seal_receipt,
     statement_pb2.Statement: _seal_statement,
+    history_pb2.HistoryProof: _seal_history,
+    history_pb2.Fork: _seal_headers,
+    history_pb2.Anchor: _seal_headers,
 }

@@ -9,20 +9,24 @@ import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from huzheng.v1 import block_pb2, genesis_pb2, statement_pb2
+from huzheng.v1 import block_pb2, genesis_pb2, history_pb2, statement_pb2
 
+from ledger.anchor import read_anchor
 from ledger.crypto import strict
+from ledger.epoch_proof import verify_epochs
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.history import verify_fork, verify_history
 from ledger.receipt import verify_receipt
+from ledger.sealed_block import verify_sealed
 from ledger.statement import verify_statement
 from tests.fuzzing.mutation import CARRIED, Mutator, carried
 from tests.fuzzing.mutation import write as written
-from tests.fuzzing.proven import ProvenReceipts, ProvenStatements
+from tests.fuzzing.proven import Proven, ProvenReceipts, ProvenStatements
 from tests.fuzzing.sealing import headers, is_marked, seal
 from tests.fuzzing.wire import mangle
 from tests.naive import strict as naive
@@ -119,12 +123,9 @@ class Target:
 
     @cached_property
     def _odd_headers(self) -> set[bytes]:
-        """Of the vectors, some sealed and some not."""
-        sound, unsound = (
-            {header for raw in raws for header in headers(_parsed(*self._split(raw)))}
-            for raws in (self.seeds.sound, self.seeds.unsound)
-        )
-        return unsound - sound
+        """Of the vectors, some sealed and some not, but for those of the chains that sound ones are about."""
+        unsound = {header for raw in self.seeds.unsound for header in headers(_parsed(*self._split(raw)))}
+        return unsound - _chain_headers()
 
     @cached_property
     def _mutator(self) -> Mutator:
@@ -158,9 +159,8 @@ def documented(*readers: Callable[..., object]) -> frozenset[str]:
     return frozenset(words & set(Code))
 
 
-def _seeds(field: str, *files: Mapping[str, list[dict[str, str | None]]]) -> Seeds:
+def _seeds(field: str, *cases: Mapping[str, str | None]) -> Seeds:
     """From vectors: sound where no code is expected."""
-    cases = [case for file in files for key in ("cases", "receipts") for case in file.get(key, ())]
     found = [(case["code"] is None, bytes.fromhex(case[field] or "")) for case in cases]
     return Seeds([raw for is_sound, raw in found if is_sound], [raw for is_sound, raw in found if not is_sound])
 
@@ -202,8 +202,16 @@ def _all(*targets: Target) -> Mapping[str, Target]:
     return {target.name: target for target in targets}
 
 
-_RECEIPTS = _seeds("receipt", load("receipts.json"), load("membership.json"))
-_STATEMENTS = _seeds("statement", load("statements.json"))
+_HISTORY = load("history.json")
+_RECEIPTS = _seeds("receipt", *load("receipts.json")["cases"], *load("membership.json")["receipts"])
+_STATEMENTS = _seeds("statement", *load("statements.json")["cases"])
+
+
+def _whole(name: str, message: type[Message], reader: Callable[[bytes, Genesis], object], seeds: Seeds) -> Target:
+    """A reader that takes bytes and a genesis, and whose vectors are of one piece."""
+    codes = documented(reader, verify_sealed, verify_epochs)
+    return Target(name, [message], lambda raw: reader(raw, GENESIS), codes, seeds, Proven(message, seeds.sound))
+
 
 TARGETS: Mapping[str, Target] = _all(
     Target(
@@ -217,28 +225,31 @@ TARGETS: Mapping[str, Target] = _all(
     Target(
         "statement",
         [statement_pb2.Statement],
-        lambda raw: verify_statement(raw, GENESIS),
+        lambda raw: verify_statement(raw, GENESIS).to_dict(),
         documented(verify_statement),
         _STATEMENTS,
         ProvenStatements(_STATEMENTS.sound, _STATEMENTS.unsound),
     ),
+    _whole("history", history_pb2.HistoryProof, verify_history, _seeds("proof", *_HISTORY["proofs"])),
+    _whole("anchor", history_pb2.Anchor, read_anchor, _seeds("anchor", *_HISTORY["anchors"])),
+    _whole("fork", history_pb2.Fork, verify_fork, _seeds("fork", *_HISTORY["forks"])),
     Target(
         "genesis",
         [genesis_pb2.Genesis],
         Genesis.read,
         documented(Genesis.read),
-        _seeds("genesis", load("genesis.json")),
+        _seeds("genesis", *load("genesis.json")["cases"]),
         _anything,
     ),
-    Target(
-        "strict",
-        STRICT_MESSAGES,
-        _read_strict,
-        documented(strict.read),
-        _strict_seeds(STRICT_MESSAGES),
-        _anything,
-    ),
+    Target("strict", STRICT_MESSAGES, _read_strict, documented(strict.read), _strict_seeds(STRICT_MESSAGES), _anything),
 )
+
+
+@cache
+def _chain_headers() -> set[bytes]:
+    """All that are in sound vectors."""
+    seeds = [(target, raw) for target in TARGETS.values() for raw in target.seeds.sound]
+    return {header for target, raw in seeds for header in headers(_parsed(*target._split(raw)))}
 
 
 def inputs(target: Target, seed: int, count: int) -> Iterable[bytes]:

@@ -14,6 +14,9 @@ INPUTS = 2_500
 MET = {
     "receipt": "NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF BAD_SIGNATURE UNKNOWN_FIELD",
     "statement": "TOO_LARGE NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF",
+    "history": "TOO_LARGE NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF",
+    "anchor": "TOO_LARGE NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF",
+    "fork": "NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF",
     "genesis": "BAD_GENESIS SUITE_UNKNOWN SUITE_REFUSED BAD_CATALOGUE",
     "strict": "NOT_STRICT",
 }
@@ -58,15 +61,20 @@ class Anywhere:
 BREAKS: list[tuple[str, str, object]] = [
     ("receipt", "ledger.crypto.strict.read", lax_read),
     ("receipt", "ledger.receipt.verify_leaf", nothing),
-    ("receipt", "ledger.epoch_proof.verify_certificate", nothing),
+    ("receipt", "ledger.sealed_block.verify_certificate", nothing),
     ("receipt", "ledger.crypto.ed25519.verify_raw", lambda *_: True),
     ("receipt", "ledger.crypto.strict.DecodeError", LookupError),
     ("statement", "ledger.crypto.strict.read", lax_read),
-    ("statement", "ledger.epoch_proof.verify_certificate", nothing),
+    ("statement", "ledger.sealed_block.verify_certificate", nothing),
     ("statement", "ledger.statement.root_from_proof", lambda *_: Anywhere()),
     ("statement", "ledger.statement._check_order", nothing),
     ("statement", "ledger.crypto.strict.DecodeError", LookupError),
-    ("statement", "ledger.statement.verify_header", refuse_strangely),
+    ("statement", "ledger.statement.verify_sealed", refuse_strangely),
+    ("statement", "ledger.statement.require_last", nothing),
+    ("history", "ledger.history.verify_link", nothing),
+    ("history", "ledger.history.require_last", nothing),
+    ("anchor", "ledger.sealed_block.verify_certificate", nothing),
+    ("fork", "ledger.sealed_block.verify_certificate", nothing),
     ("genesis", "ledger.crypto.strict.read", lax_read),
     ("strict", "ledger.crypto.strict.read", lax_read),
 ]
