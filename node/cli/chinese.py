@@ -317,4 +317,6 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "{n} minutes": "{n} 分钟",
     "{n} hours": "{n} 小时",
     "{n} days": "{n} 天",
+    "It was the newest then, and still is.": "当时为最新版本，至今仍是。",
+    "It was the newest then, until block {height}, {time}.": "当时为最新版本，直至区块 {height}（{time}）被更新。",
 }

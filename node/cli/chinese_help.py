@@ -321,4 +321,5 @@ CHINESE_HELP: dict[str, str] = {
         "与 --anchor 同用：将文件所属区块与锚点相连的证明。"
     ),
     "Write the anchor to this file, for `huzheng verify`.": "将锚点写入该文件，供 `huzheng verify` 使用。",
+    "The version that was the newest then, proved; such as 2021-03-01.": "当时的最新版本，附证明；如 2021-03-01。",
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ledger.genesis import Genesis
     from ledger.statement import Answer
+    from node.cli.moment import Moment
     from node.cli.session import Session
     from node.client import LedgerClient
     from node.light_client import LightClient
@@ -36,6 +37,8 @@ class Found:
     genesis: Genesis
     as_of: AsOf | None
     """None if it is the node's word alone."""
+    replaced_at: AsOf | None = None
+    """Of a version that was asked for as of some moment: the block in which the next one came, if one did."""
 
 
 async def prove_record(light: LightClient, client: LedgerClient, about: list[str], version: int) -> Found:
@@ -94,6 +97,33 @@ async def prove_history(
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "the newest version is missing")
     found[-1].current = True
     return found, as_of
+
+
+async def prove_newest_at(light: LightClient, client: LedgerClient, about: list[str], moment: Moment) -> Found:
+    """The version that was the newest at some moment of the past, however long ago.
+
+    Its own block and that of the version after it prove it: no state of that time is needed, nor kept by anybody.
+
+    Raises:
+        HuzhengError: NOT_FOUND, which is proved; INVALID_REQUEST if the moment has not come yet; as `prove_history`.
+    """
+    found, as_of = await prove_history(light, client, *resource_and_subject(client, about))
+    if not _is_over(moment, as_of):
+        raise HuzhengError(
+            Code.INVALID_REQUEST, f"--at: the chain is at block {as_of.height}, {json_time(as_of.time_ms)}"
+        )
+    until = [located for located in found if moment.has_come(located.height, located.time_ms)]
+    if not until:
+        raise HuzhengError(Code.NOT_FOUND, f"proved: the first version came with block {found[0].height}")
+    after = found[len(until)] if len(until) < len(found) else None
+    replaced = None if after is None else AsOf(after.height, after.time_ms)
+    return Found(until[-1], light.genesis, as_of, replaced)
+
+
+def _is_over(moment: Moment, as_of: AsOf) -> bool:
+    if moment.height is not None:
+        return moment.height <= as_of.height
+    return moment.time_ms is not None and moment.time_ms <= as_of.time_ms
 
 
 async def _told(client: LedgerClient, resource: str, subject: str) -> list[bytes]:
@@ -170,6 +200,20 @@ def say_how_far_proved(session: Session, genesis: Genesis, as_of: AsOf | None) -
         id=short(genesis.chain_id),
     )
     session.out.note(text, "green")
+
+
+def say_until_when(session: Session, found: Found) -> None:
+    """Of a version that was the newest at the moment asked for."""
+    t, replaced = session.t, found.replaced_at
+    if replaced is None:
+        session.out.line(t("It was the newest then, and still is."), "bold green")
+        return
+    text = t(
+        "It was the newest then, until block {height}, {time}.",
+        height=replaced.height,
+        time=local_time(replaced.time_ms),
+    )
+    session.out.line(text, "bold yellow")
 
 
 def age_words(session: Session, age_ms: int) -> str:

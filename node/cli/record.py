@@ -10,8 +10,18 @@ from ledger.errors import Code, HuzhengError
 from node.cli.about import AboutArgument, VersionOption, find_record, resource_and_subject
 from node.cli.connection import with_client
 from node.cli.light import with_light_client
+from node.cli.moment import parse_moment
 from node.cli.output import local_time, printable
-from node.cli.proved import AsOf, Found, as_of_to_dict, prove_history, prove_record, say_how_far_proved
+from node.cli.proved import (
+    AsOf,
+    Found,
+    as_of_to_dict,
+    prove_history,
+    prove_newest_at,
+    prove_record,
+    say_how_far_proved,
+    say_until_when,
+)
 from node.cli.session import Session, command, group
 from node.cli.show import action_name, located_pairs, located_to_dict
 
@@ -36,10 +46,26 @@ VerifiedOption = Annotated[
 
 
 @command(app, "get", online=True)
-def get(session: Session, about: AboutArgument, version: VersionOption = 0, verified: VerifiedOption = True) -> None:
+def get(
+    session: Session,
+    about: AboutArgument,
+    version: VersionOption = 0,
+    verified: VerifiedOption = True,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="HEIGHT|TIME", help="The version that was the newest then, proved; such as 2021-03-01."
+        ),
+    ] = None,
+) -> None:
     """Show one record: the newest about a subject, an older version, or one by its id."""
+    moment = None if at is None else parse_moment(at)
+    if moment is not None and (version or not verified):
+        raise HuzhengError(Code.INVALID_REQUEST, "--at goes with neither --version nor --unverified")
 
     async def ask(light: LightClient, client: LedgerClient) -> Found:
+        if moment is not None:
+            return await prove_newest_at(light, client, about, moment)
         if verified:
             return await prove_record(light, client, about, version)
         return Found(await find_record(client, about, version), client.genesis, None)
@@ -47,11 +73,14 @@ def get(session: Session, about: AboutArgument, version: VersionOption = 0, veri
     found = with_light_client(session, ask)
     view = located_to_dict(found.genesis, found.located)
     if session.out.is_json:
-        session.out.json(view | {"verified": verified, "as_of": as_of_to_dict(found.as_of)})
+        until = {} if moment is None else {"replaced_at": as_of_to_dict(found.replaced_at)}
+        session.out.json(view | {"verified": verified, "as_of": as_of_to_dict(found.as_of)} | until)
         return
     session.out.pairs("", located_pairs(session.out, found.genesis, found.located))
     if view["current"] and view["action"] == "revoke":
         session.out.line(session.t("Nothing is in force: the newest statement was withdrawn."), "bold yellow")
+    if moment is not None:
+        say_until_when(session, found)
     say_how_far_proved(session, found.genesis, found.as_of)
 
 

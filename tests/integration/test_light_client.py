@@ -21,7 +21,8 @@ from ledger.statement import Question, verify_statement
 from ledger.store import ChainStore
 from node import light_client
 from node.anchor_file import AnchorStore
-from node.cli.proved import prove_history, prove_record
+from node.cli.moment import Moment
+from node.cli.proved import prove_history, prove_newest_at, prove_record
 from node.client import Endpoint, LedgerClient
 from node.errors import abort
 from node.light_client import LightClient, compare_nodes
@@ -270,6 +271,27 @@ async def test_a_record_is_proved_with_few_bytes_and_so_is_that_there_is_none(st
             await prove_record(light, client, [OBJECTION, unit_code(9)], 0)
     assert caught.value.code is Code.NOT_FOUND
     assert "proved as of block 60" in caught.value.detail
+
+
+@in_a_loop
+async def test_what_was_the_newest_long_ago_is_proved_without_the_state_of_that_time(stage: Stage) -> None:
+    chain = stage.consortium.chain()
+    first = stage.consortium.record(1)
+    grow_to(chain, 3)
+    chain.add(stage.consortium.transaction([first], nonce=1))
+    grow_to(chain, 80)
+    chain.add(stage.consortium.transaction([stage.consortium.record(1, 2, first.id)], nonce=2))
+    grow_to(chain, 160)
+    async with serving(stage.node(chain)) as endpoint, stage.client(endpoint) as client:
+        light, about = LightClient(client, stage.anchors()), [OBJECTION, unit_code(1)]
+
+        async def at(height: int) -> tuple[int, int | None]:
+            found = await prove_newest_at(light, client, about, Moment(height, None))
+            return found.located.height, None if found.replaced_at is None else found.replaced_at.height
+
+        assert [await at(height) for height in (4, 80, 81, 160)] == [(4, 81), (4, 81), (81, None), (81, None)]
+        assert await code_of(at(3)) is Code.NOT_FOUND
+        assert await code_of(at(161)) is Code.INVALID_REQUEST
 
 
 def _without(positions: Sequence[int]) -> Callable[[Any], None]:

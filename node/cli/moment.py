@@ -1,0 +1,38 @@
+"""Moments in the chain's past, as people name them: a height, a day, a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.errors import Code, HuzhengError
+
+_MAX_HEIGHT_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """After a block, or at a time; one of the two is None."""
+
+    height: int | None
+    time_ms: int | None
+
+    def has_come(self, height: int, time_ms: int) -> bool:
+        """Whether a block is of this moment or before it."""
+        return height <= self.height if self.height is not None else time_ms <= (self.time_ms or 0)
+
+
+def parse_moment(text: str) -> Moment:
+    """A height, or a time in ISO 8601; without a zone it is this machine's, without a time the day's beginning.
+
+    Raises:
+        HuzhengError: INVALID_REQUEST.
+    """
+    if text.isascii() and text.isdecimal() and len(text) <= _MAX_HEIGHT_DIGITS and "-" not in text:
+        return Moment(int(text), None)
+    try:
+        return Moment(None, int(datetime.fromisoformat(text).timestamp() * 1000))
+    except (ValueError, OverflowError, OSError):
+        raise HuzhengError(
+            Code.INVALID_REQUEST, "--at: a height or a time such as 2021-03-01T12:00 is needed"
+        ) from None
