@@ -319,4 +319,8 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "{n} days": "{n} 天",
     "It was the newest then, and still is.": "当时为最新版本，至今仍是。",
     "It was the newest then, until block {height}, {time}.": "当时为最新版本，直至区块 {height}（{time}）被更新。",
+    "all": "合计",
+    "Part": "组成部分",
+    "Bytes": "字节",
+    "Not verified: `huzheng verify` says what it proves.": "未经验证：所证内容以 `huzheng verify` 为准。",
 }

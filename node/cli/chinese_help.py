@@ -322,4 +322,8 @@ CHINESE_HELP: dict[str, str] = {
     ),
     "Write the anchor to this file, for `huzheng verify`.": "将锚点写入该文件，供 `huzheng verify` 使用。",
     "The version that was the newest then, proved; such as 2021-03-01.": "当时的最新版本，附证明；如 2021-03-01。",
+    "A receipt, statement, anchor or proof of history.": "凭证、现状证明、锚点或历史证明。",
+    "Take a proof apart: the size of each part, with --output json all that is in it. Verifies nothing.": (
+        "拆解证明文件：列出各部分的大小，加 --output json 则列出全部内容。不作验证。"
+    ),
 }

@@ -10,7 +10,7 @@ import typer
 
 from node.cli.about import AboutArgument, VersionOption, find_record
 from node.cli.connection import with_client
-from node.cli.files import parse_hash, write_bytes
+from node.cli.files import parse_hash, read_bytes, write_bytes
 from node.cli.session import Session, command, group
 from node.cli.show import verdict_for_people
 
@@ -59,3 +59,22 @@ def get(
         session.out.note(session.t("Keep it with --out FILE; anyone can then check it with `huzheng verify`."))
     else:
         session.out.line(session.t("Receipt kept in {file}, {n} bytes.", file=out, n=len(raw)))
+
+
+@command(app, "show")
+def show(
+    session: Session,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A receipt, statement, anchor or proof of history.")],
+) -> None:
+    """Take a proof apart: the size of each part, with --output json all that is in it. Verifies nothing."""
+    from ledger.proof_parts import part_sizes, read_proof, to_dict
+
+    message = read_proof(read_bytes(file))
+    kind, sizes = message.DESCRIPTOR.name, part_sizes(message)
+    if session.out.is_json:
+        session.out.json({"kind": kind, "bytes": sum(sizes.values()), "part_bytes": sizes, "parts": to_dict(message)})
+        return
+    t = session.t
+    rows = [*sizes.items(), (t("all"), sum(sizes.values()))]
+    session.out.table(kind, [t("Part"), t("Bytes")], rows, numbers=[1])
+    session.out.note(t("Not verified: `huzheng verify` says what it proves."), "yellow")
