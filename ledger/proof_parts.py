@@ -31,12 +31,13 @@ _WITHIN: Mapping[str, type[Message]] = {
 _KINDS: tuple[type[Message], ...] = (
     statement_pb2.Statement,
     block_pb2.Receipt,
+    # Only the genesis block has no certificate and, under block 1, no path: else a fork could be read as a proof of history.
+    history_pb2.Fork,
     history_pb2.HistoryProof,
     history_pb2.Anchor,
-    history_pb2.Fork,
     statement_pb2.EpochBundle,
 )
-_TELLING = {"Statement": "leaves", "Receipt": "result", "HistoryProof": "old_header", "Fork": "other_header"}
+_TELLING = {"Statement": "leaves", "Receipt": "result", "HistoryProof": "old_header", "Fork": "other_certificate"}
 """A field that a message of this kind always has."""
 
 
