@@ -1,0 +1,171 @@
+"""What the command line proves about the newest state, with a whole node behind it, and what of that holds offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.network import Network
+from tests.builders import OBJECTION, objection_fields, unit_code
+from tests.command_line import CommandLine, make_network, running_node, write_lines
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("LANG", "LC_ALL", "LC_MESSAGES", "HUZHENG_PROFILE", "HUZHENG_GENESIS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def huzheng(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A running network of one node."""
+    made = make_network(tmp_path_factory.mktemp("net") / "net")
+    with running_node(made.nodes["planning"]):
+        yield made
+
+
+@pytest.fixture
+def profile(network: Network) -> tuple[str, Path]:
+    return "--profile", network.clients["planning"] / "system"
+
+
+_units = iter(range(1, 1_000))
+
+
+def submit(huzheng: CommandLine, profile: tuple[str, Path], folder: Path, unit: int, action: str = "assert") -> None:
+    fields = {"fields": objection_fields(unit)} if action == "assert" else {}
+    line: dict[str, Any] = {"resource": OBJECTION, "subject": unit_code(unit), "action": action} | fields
+    name = f"in-{unit}-{len(list(folder.iterdir()))}.jsonl"
+    assert huzheng("submit", write_lines(folder / name, [line]), *profile).status == 0
+
+
+@pytest.fixture
+def unit(huzheng: CommandLine, profile: tuple[str, Path], tmp_path: Path) -> int:
+    """A unit with an objection."""
+    number = next(_units)
+    submit(huzheng, profile, tmp_path, number)
+    return number
+
+
+def test_a_statement_is_fetched_and_verified_offline(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int
+) -> None:
+    file = tmp_path / "s"
+    got = huzheng("statement", "get", "property", unit_code(unit), "--out", file, *profile, "-o", "json").json
+    answers = {answer["resource"]: answer for answer in got["answers"]}
+    assert answers[OBJECTION]["record"]["fields"] == objection_fields(unit)
+    assert [name for name, answer in answers.items() if answer["in_force"]] == [OBJECTION]
+    checked = huzheng("verify", file, "-g", network.genesis, "--max-age", "1h", "-o", "json").json
+    assert (checked["valid"], checked["answers"], checked["still"]) == (True, got["answers"], None)
+    told = huzheng("verify", file, "-g", network.genesis)
+    assert (told.status, "VALID: this was so at" in told.out, "no, never was" in told.out) == (0, True, True)
+
+
+def test_one_resource_can_be_asked_for_and_the_others_stay_hidden(
+    huzheng: CommandLine, profile: tuple[str, Path], unit: int
+) -> None:
+    got = huzheng("statement", "get", OBJECTION, unit_code(unit), "--no-contents", *profile, "-o", "json").json
+    assert [(answer["resource"], answer["record"]) for answer in got["answers"]] == [(OBJECTION, None)]
+
+
+def test_what_no_longer_holds_is_said_to_be_so(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int
+) -> None:
+    statement, receipt = tmp_path / "s", tmp_path / "r"
+    assert huzheng("statement", "get", "property", unit_code(unit), "--out", statement, *profile).status == 0
+    assert huzheng("receipt", "get", OBJECTION, unit_code(unit), "--out", receipt, *profile).status == 0
+    for file in (statement, receipt):
+        ran = huzheng("verify", file, *profile, "-o", "json")
+        assert (ran.status, ran.json["still"]["holds"]) == (0, True)
+    submit(huzheng, profile, tmp_path, unit, "revoke")
+    for file in (statement, receipt):
+        ran = huzheng("verify", file, *profile, "-o", "json")
+        assert (ran.status, ran.json["valid"], ran.json["still"]["holds"]) == (5, True, False)
+        assert ran.json["still"]["changed"] == [{"resource": OBJECTION, "subject": unit_code(unit)}]
+        assert "NO LONGER SO" in huzheng("verify", file, *profile).out
+        # By itself it is as genuine as before.
+        assert huzheng("verify", file, "-g", network.genesis, "--offline").status == 0
+
+
+def test_where_no_node_answers_what_was_so_is_proved_all_the_same(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int
+) -> None:
+    file = tmp_path / "s"
+    assert huzheng("statement", "get", OBJECTION, unit_code(unit), "--out", file, *profile).status == 0
+    folder = network.clients["planning"] / "system"
+    lost = tmp_path / "client.toml"
+    text = (folder / "client.toml").read_text(encoding="utf-8").replace('"genesis.bin"', f'"{folder}/genesis.bin"')
+    text = text.replace('"keys/', f'"{folder}/keys/')
+    lost.write_text(_with_address(text, "127.0.0.1:9"), encoding="utf-8")
+    ran = huzheng("verify", file, "--profile", lost, "-o", "json")
+    assert (ran.status, ran.json["valid"], ran.json["still"]["holds"]) == (0, True, None)
+    assert ran.json["still"]["reason"].startswith("NODE_UNREACHABLE")
+
+
+def _with_address(text: str, address: str) -> str:
+    lines = [f'address = "{address}"' if line.startswith("address") else line for line in text.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def test_an_old_statement_is_refused_where_a_new_one_is_asked_for(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int
+) -> None:
+    file = tmp_path / "s"
+    assert huzheng("statement", "get", OBJECTION, unit_code(unit), "--out", file, *profile).status == 0
+    ran = huzheng("verify", file, "-g", network.genesis, "--max-age", "0s", "-o", "json")
+    assert (ran.status, ran.json["error"]["code"]) == (4, "STALE")
+    assert huzheng("verify", file, "-g", network.genesis, "--max-age", "soon").status == 3
+
+
+def test_a_receipt_is_held_against_a_newer_anchor(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int
+) -> None:
+    receipt, anchor, history = tmp_path / "r", tmp_path / "a", tmp_path / "h"
+    got = huzheng("receipt", "get", OBJECTION, unit_code(unit), "--out", receipt, *profile, "-o", "json").json
+    submit(huzheng, profile, tmp_path, next(_units))
+    newest = huzheng("chain", "anchor", "--out", anchor, *profile, "-o", "json").json
+    linked = huzheng("chain", "consistency", got["height"], newest["height"], "--out", history, *profile, "-o", "json")
+    assert (linked.json["old"]["hash"], linked.json["new"]["hash"]) == (got["block_hash"], newest["hash"])
+    trusting = ("-g", network.genesis, "--anchor", anchor)
+    held = huzheng("verify", receipt, *trusting, "--history", history, "-o", "json").json
+    assert held["anchor"] == {"height": newest["height"], "block_hash": newest["hash"]}
+    without = huzheng("verify", receipt, *trusting, "-o", "json")
+    assert (without.status, without.json["error"]["code"]) == (4, "BAD_PROOF")
+
+
+def test_nodes_are_compared(huzheng: CommandLine, profile: tuple[str, Path], unit: int) -> None:
+    found = huzheng("chain", "compare", *profile, "-o", "json").json
+    assert [node["same_chain"] for node in found["nodes"]] == [True]
+    assert found["height"] >= 1
+
+
+def test_what_was_the_newest_at_a_time_is_proved(
+    huzheng: CommandLine, profile: tuple[str, Path], tmp_path: Path, unit: int
+) -> None:
+    first = huzheng("record", "get", OBJECTION, unit_code(unit), *profile, "-o", "json").json
+    submit(huzheng, profile, tmp_path, unit, "revoke")
+    newest = huzheng("record", "get", OBJECTION, unit_code(unit), *profile, "-o", "json").json
+    about = ("record", "get", OBJECTION, unit_code(unit), *profile, "-o", "json", "--at")
+    then = huzheng(*about, newest["height"] - 1).json
+    assert (then["record_id"], then["replaced_at"]["height"]) == (first["record_id"], newest["height"])
+    by_time = huzheng(*about, first["time"].replace("Z", "+00:00")).json
+    assert by_time["record_id"] == first["record_id"]
+    assert huzheng(*about, "2001-01-01").status == 6
+    assert huzheng(*about, "someday").status == 3
+
+
+def test_a_proof_is_taken_apart(huzheng: CommandLine, profile: tuple[str, Path], tmp_path: Path, unit: int) -> None:
+    file = tmp_path / "s"
+    assert huzheng("statement", "get", "property", unit_code(unit), "--out", file, *profile).status == 0
+    shown = huzheng("receipt", "show", file, "-o", "json").json
+    assert (shown["kind"], shown["bytes"]) == ("Statement", file.stat().st_size)
+    assert set(shown["parts"]) == {"header", "certificate", "leaves", "records"}
