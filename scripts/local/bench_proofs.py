@@ -36,8 +36,8 @@ from ledger.statement import Question, verify_statement
 from ledger.store import ChainStore
 from ledger.transaction import check_batch, encode_batch
 from scripts.local.bench import machine
-from scripts.local.synthetic_state import SyntheticState, UpdateCost
 from tests.builders import OBJECTION, Consortium
+from tests.synthetic_state import SyntheticState, UpdateCost
 
 UPDATES = 1_000
 """Updates a block."""
@@ -140,18 +140,19 @@ def measure_proofs(state: SyntheticState, subjects: Sequence[str], repetitions: 
 
 
 def measure_statements(state: SyntheticState, subjects: Sequence[str], repetitions: int) -> dict[str, Any]:
-    """About all resources of a register and one subject of which something is registered."""
+    """About all resources of a register and one subject of which something is registered, with what the record says."""
     genesis, store = state.consortium.genesis, state.store
     register = genesis.slots[OBJECTION].register
     resources = [name for name, slot in genesis.slots.items() if slot.register == register]
     asked = [[Question(name, subject) for name in resources] for subject in subjects]
-    statements = [store.statement(questions) for questions in asked]
+    make = [partial(store.statement, questions, with_records=True) for questions in asked]
+    statements = [statement() for statement in make]
     rounds = max(1, repetitions // len(asked))
     parts = [statement_parts(raw) for raw in statements]
     return {
         "resources": len(resources),
         "bytes": {name: statistics.median(part[name] for part in parts) for name in parts[0]},
-        "make": asdict(time_each([partial(store.statement, questions) for questions in asked] * rounds)),
+        "make": asdict(time_each(make * rounds)),
         "verify": asdict(time_each([partial(verify_statement, raw, genesis) for raw in statements] * rounds)),
     }
 

@@ -16,8 +16,7 @@ MAKERS: dict[str, set[str]] = {
     "WellFormedTransaction": {"ledger/transaction.py"},
     # A block that is executed again has no batch to be read.
     "WellFormedBatch": {"ledger/transaction.py", "ledger/execution.py"},
-    # The bench writes a large state block by block, without transactions that make it.
-    "ExecutedBlock": {"ledger/execution.py", "scripts/local/synthetic_state.py"},
+    "ExecutedBlock": {"ledger/execution.py"},
     "ProvenBlock": {"ledger/block_apply.py"},
     "ProvenRecord": {"ledger/proven_record.py"},
     "SealedBlock": {"ledger/sealed_block.py"},

@@ -1,4 +1,7 @@
-"""A database with as many subjects as one likes, without their transactions: what a block does to state and tree, and nothing else of it."""
+"""A database with as many subjects as one likes, without their transactions: what a block does to state and tree, and nothing else of it.
+
+No batch makes such blocks, which is why this is not among the scripts: see tests/unit/test_verified_types.py.
+"""
 
 from __future__ import annotations
 
