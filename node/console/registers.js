@@ -1,0 +1,41 @@
+// Which place a resource's heads have in the state (docs/protocol.md X1).
+
+const PAGE_SLOTS = 16;
+/** Slots that are hashed together (K6). */
+export const GROUP_SLOTS = 4;
+
+/** By name, the register, page, number within the page, and the page's width of each resource, given the names of all. */
+export function assignSlots(resources) {
+  const registers = new Map();
+  // The names are ASCII, of which JavaScript's order is that of the bytes.
+  for (const name of [...resources].sort()) {
+    const register = name.split(".", 1)[0];
+    registers.set(register, [...(registers.get(register) ?? []), name]);
+  }
+  const slots = new Map();
+  for (const [register, names] of registers) {
+    names.forEach((name, position) => {
+      const page = Math.floor(position / PAGE_SLOTS);
+      const used = Math.min(PAGE_SLOTS, names.length - page * PAGE_SLOTS);
+      const width = Math.ceil(used / GROUP_SLOTS) * GROUP_SLOTS;
+      slots.set(name, { register, page, number: position % PAGE_SLOTS, width });
+    });
+  }
+  return slots;
+}
+
+/** By register and page (`pageKey`), its width and the names of its resources by number. */
+export function registerPages(slots) {
+  const pages = new Map();
+  for (const [name, { register, page, number, width }] of slots) {
+    const key = pageKey(register, page);
+    if (!pages.has(key)) pages.set(key, { width, resources: new Map() });
+    pages.get(key).resources.set(number, name);
+  }
+  return pages;
+}
+
+/** What `registerPages` finds a page by. */
+export function pageKey(register, page) {
+  return `${page} ${register}`;
+}
