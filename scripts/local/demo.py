@@ -80,9 +80,14 @@ class Demo:
             receipts = self._fetch_and_verify()
         with story.step("5  A forged copy"):
             self._forge(receipts[0])
-        with story.step("6  kill -9 of a node; work goes on"):
+        with story.step(
+            "6  Is it hers, and is nothing against it? A statement, proved under one block; then offline again"
+        ):
+            self._state()
+        with story.step("7  kill -9 of a node; work goes on"):
             self._kill_one()
-        with story.step("7  All four databases, re-checked from the genesis"):
+            self._compare()
+        with story.step("8  All four databases, re-checked from the genesis"):
             network.stop()
             self._verify_databases()
 
@@ -141,6 +146,29 @@ class Demo:
             f"one bit changed, exit status {verdict.returncode}: {first_line(verdict.stderr or verdict.stdout)}"
         )
 
+    def _state(self) -> None:
+        clerk, path = self.network.profile("tax", "clerk"), self.directory / "flat.statement"
+        listed = run_huzheng(
+            "--profile", clerk, "--output", "json", "record", "list", "property.ownership", "--limit", "1"
+        )
+        subject = json.loads(listed.stdout)["records"][0]["subject"]
+        run_huzheng("--profile", clerk, "statement", "get", "property", subject, "--out", path)
+        checked = run_huzheng("--output", "json", "verify", path, "--genesis", self.network.genesis, "--max-age", "10m")
+        verdict = json.loads(checked.stdout)
+        self.story.say(f"{subject}, {path.stat().st_size} bytes, as of block {verdict['height']}:")
+        for answer in verdict["answers"]:
+            what = f"in force, version {answer['version']}" if answer["in_force"] else "there is none"
+            self.story.say(f"  {answer['resource']:24} {what}")
+
+    def _compare(self) -> None:
+        clerk = self.network.profile("tax", "clerk")
+        found = json.loads(run_huzheng("--profile", clerk, "--output", "json", "chain", "compare").stdout)
+        if not all(node["same_chain"] for node in found["nodes"]):
+            raise NetworkFailure("the nodes do not have the same chain")
+        self.story.say(
+            f"{len(found['nodes'])} nodes prove that they have the same chain, up to block {found['height']}"
+        )
+
     def _kill_one(self) -> None:
         victim = self.network.nodes["police"]
         victim.kill()
@@ -196,6 +224,7 @@ def tell_what_next(network: LocalNetwork, console: Console) -> None:
         ("huzheng chain info", "departments, resources"),
         ("huzheng chain tail", "new blocks as they come, until Ctrl-C"),
         ("huzheng record list property.seizure", "what is seized"),
+        ("huzheng chain compare", "have all nodes the same chain?"),
         (f"huzheng verify {network.directory.parent}/*.receipt -g {network.genesis}", "verify offline"),
         (f"kill {daemons}", "stop the daemons"),
     ):

@@ -18,6 +18,8 @@ def test_four_departments_share_a_chain(tmp_path: Path) -> None:
     story = told.getvalue()
     assert story.count("VALID: this record is on the chain") == 3
     assert "exit status 4" in story
+    assert story.count("there is none") + story.count("in force, version") == 5
+    assert "4 nodes prove that they have the same chain" in story
     assert "police is back and has caught up" in story
     assert story.count(": verified") == 4
     assert "all four agree" in story
