@@ -81,6 +81,8 @@ class CatalogueFile:
 
     resources: tuple[pb.Resource, ...]
     code_titles: _CodeTitles
+    code_lists: Mapping[tuple[str, str], str]
+    """By resource and field, the list of its codes."""
 
 
 def default_catalogue() -> CatalogueFile:
@@ -107,7 +109,10 @@ def load_catalogue(path: Path) -> CatalogueFile:
     if not resources:
         toml.problem("[[resource]]", "there must be at least one")
     toml.raise_problems(Code.BAD_CATALOGUE)
-    return CatalogueFile(tuple(resources[name] for name in sorted(resources)), code_titles)
+    code_lists = {
+        (entry.name, field["name"]): field["codes"] for entry in entries for field in entry.field if field.get("codes")
+    }
+    return CatalogueFile(tuple(resources[name] for name in sorted(resources)), code_titles, code_lists)
 
 
 def _code_list(toml: TomlFile, name: str, table: object) -> dict[str, Title]:

@@ -90,6 +90,12 @@ NODE_TEXTS: dict[Code, Text] = {
         "Check the path, the permissions and the free space.",
         "请检查路径、权限和剩余空间。",
     ),
+    Code.EXTRA_MISSING: Text(
+        "A library or font that certificates and pictures need is not installed.",
+        "未安装制作或识读证书所需的程序库或字体。",
+        "Install it: pip install 'huzheng[certificates]'. A font can also be named with --font, or be Debian's fonts-noto-cjk.",
+        "请安装：pip install 'huzheng[certificates]'。字体亦可用 --font 指定，或安装 Debian 的 fonts-noto-cjk。",
+    ),
     Code.PERSONAL_DATA: Text(
         "This looks like personal data, which must never go on chain.",
         "内容疑似包含个人信息，禁止上链。",

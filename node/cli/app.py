@@ -8,6 +8,7 @@ import typer
 
 from ledger.errors import Language
 from node.cli import (
+    certificate,
     chain,
     doctor,
     evidence,
@@ -40,6 +41,7 @@ ORDER = (
     "record",
     "receipt",
     "statement",
+    "certificate",
     "submit",
     "chain",
     "node",
@@ -72,6 +74,7 @@ def build_app() -> typer.Typer:
     app.add_typer(statement.app, name="statement")
     verify.add_to(app)
     history.add_to(chain.app)
+    certificate.add_to(app)
     app.add_typer(chain.app, name="chain")
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")

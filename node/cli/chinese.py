@@ -323,4 +323,9 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Part": "组成部分",
     "Bytes": "字节",
     "Not verified: `huzheng verify` says what it proves.": "未经验证：所证内容以 `huzheng verify` 为准。",
+    # certificate
+    "Certificate written to {file}, {n} bytes.": "证书核验页已写入 {file}，共 {n} 字节。",
+    "Anyone with the genesis file can check it, printed too: huzheng verify {file}": (
+        "任何持有创世文件者均可核验，打印件亦可：huzheng verify {file}"
+    ),
 }

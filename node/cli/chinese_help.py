@@ -228,6 +228,16 @@ CHINESE_HELP: dict[str, str] = {
         "成员：由谁表决，以及由法定数部门决定的变更。"
     ),
     "The file that `member propose` wrote.": "`member propose` 写出的文件。",
+    # certificate
+    "Make a property certificate to print: an A4 page whose QR codes prove what it says.": (
+        "制作可打印的不动产权证书核验页：A4 一页，其二维码可证明所载内容。"
+    ),
+    (
+        "The statement is verified first. The page can be checked by anyone with the genesis file, from the PDF, a scan or a "
+        "photograph: huzheng verify."
+    ): "先验证现状证明。任何持有创世文件者均可凭 PDF、扫描件或照片核验：huzheng verify。",
+    "The PDF to write; - is standard output.": "要写入的 PDF 文件；- 表示标准输出。",
+    "Set it in this font, which must have Chinese.": "使用此字体排版，须含中文字符。",
     "The genesis of the chain that runs already.": "已在运行的链的创世文件。",
     "Show the replicas that vote now, and those of the next epoch if a change is under way.": (
         "显示现有表决副本节点；如有变更在途，并显示下一期成员。"
@@ -326,4 +336,6 @@ CHINESE_HELP: dict[str, str] = {
     "Take a proof apart: the size of each part, with --output json all that is in it. Verifies nothing.": (
         "拆解证明文件：列出各部分的大小，加 --output json 则列出全部内容。不作验证。"
     ),
+    "The property unit code; a node is asked for the statement.": "不动产单元代码；将向节点查询现状证明。",
+    "Print this statement instead of asking a node.": "打印该现状证明文件，不向节点查询。",
 }

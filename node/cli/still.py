@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import Code, HuzhengError
+from node.cli.connection import with_client
 from node.cli.light import with_light_client
 from node.cli.output import local_time
 from node.cli.proved import AsOf, as_of_to_dict
 from node.cli.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.epochs import EpochTerms
     from ledger.genesis import Genesis
     from ledger.receipt import Verdict
     from ledger.statement import Question, StatementVerdict
@@ -71,6 +75,23 @@ def ask_whether_still(session: Session, genesis: Genesis, verdict: Verdict | Sta
         return Still(None, None, f"{error.code}: {error.detail}")
     finally:
         session.timeout_s = patience_s
+
+
+def ask_for_epochs(session: Session, genesis: Genesis, refused: HuzhengError) -> Sequence[EpochTerms]:
+    """How the members changed since the genesis, proved by a node of the profile. `refused`: what is said if there is none."""
+    try:
+        session.profile()
+    except HuzhengError as error:
+        if error.code is Code.CONFIG_MISSING:
+            raise refused from None
+        raise
+
+    async def ask(client: LedgerClient) -> Sequence[EpochTerms]:
+        if client.genesis.chain_id != genesis.chain_id:
+            raise refused
+        return (await client.membership()).epochs
+
+    return with_client(session, ask)
 
 
 def _what_was(verdict: Verdict | StatementVerdict) -> dict[Question, tuple[bytes, bool]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,11 +20,12 @@ from node.cli.proved import age_words
 from node.cli.session import Ended, Session, command
 from node.cli.show import verdict_for_people
 from node.cli.show_statement import statement_for_people
-from node.cli.still import Still, ask_whether_still, say_whether_still
+from node.cli.still import Still, ask_for_epochs, ask_whether_still, say_whether_still
 from node.errors import ExitStatus, exit_status
+from node.printed import looks_printed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ledger.epochs import EpochTerms
     from ledger.genesis import Genesis
@@ -48,6 +50,8 @@ class Trust:
     anchor: SealedBlock | None
     history: bytes
     epochs: Sequence[EpochTerms]
+    ask_epochs: Callable[[HuzhengError], Sequence[EpochTerms]] | None
+    """Asks a node how the members changed since the genesis, which it has to prove; None if nobody is to be asked."""
     max_age_ms: int | None
 
 
@@ -102,7 +106,7 @@ def verify(
     trusted = chosen_genesis(session, genesis)
     if chain_id is not None and parse_hash(chain_id, "--chain-id") != trusted.chain_id:
         raise HuzhengError(Code.WRONG_CHAIN, "the genesis file is not that of --chain-id")
-    trust = _trust(trusted, anchor, history, epochs, max_age)
+    trust = _trust(session, trusted, (anchor, history, epochs), max_age, offline)
     worst = ExitStatus.OK
     for number, path in enumerate(files):
         if len(files) > 1 and not session.out.is_json:
@@ -113,16 +117,22 @@ def verify(
 
 
 def _trust(
-    genesis: Genesis, anchor: Path | None, history: Path | None, epochs: Path | None, max_age: str | None
+    session: Session,
+    genesis: Genesis,
+    files: tuple[Path | None, Path | None, Path | None],
+    max_age: str | None,
+    offline: bool,
 ) -> Trust:
     from ledger.statement import verify_bundle
     from node.anchor_file import read_anchor_file
 
+    anchor, history, epochs = files
     return Trust(
         genesis,
         None if anchor is None else read_anchor_file(anchor, genesis),
         b"" if history is None else read_bytes(history),
         () if epochs is None else verify_bundle(read_bytes(epochs), genesis),
+        None if offline else partial(ask_for_epochs, session, genesis),
         None if max_age is None else _duration_ms(max_age),
     )
 
@@ -171,16 +181,38 @@ def _verdict_of(path: Path, trust: Trust) -> Verdict | StatementVerdict:
     from ledger.receipt import verify_receipt
     from ledger.statement import verify_statement
 
+    raw = _proof_in(path)
+    if not _is_statement(raw):
+        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history)
+    try:
+        verdict = verify_statement(raw, trust.genesis, trust.epochs, trust.anchor, trust.history)
+    except HuzhengError as error:
+        # What is printed leaves out how the members changed.
+        if error.code is not Code.EPOCH_UNKNOWN or trust.ask_epochs is None:
+            raise
+        verdict = verify_statement(raw, trust.genesis, trust.ask_epochs(error), trust.anchor, trust.history)
+    if trust.max_age_ms is not None:
+        verdict.check_age(int(time.time() * 1000), trust.max_age_ms)
+    return verdict
+
+
+def _proof_in(path: Path) -> bytes:
+    """A file's own bytes, or what the codes say that can be seen on it."""
     raw = read_bytes(path)
     if not raw:
         # An empty message is well-formed, and would be said to be of another chain.
         raise HuzhengError(Code.BAD_FILE, f"{path}: the file is empty")
-    if not _is_statement(raw):
-        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history)
-    verdict = verify_statement(raw, trust.genesis, trust.epochs, trust.anchor, trust.history)
-    if trust.max_age_ms is not None:
-        verdict.check_age(int(time.time() * 1000), trust.max_age_ms)
-    return verdict
+    if not looks_printed(raw):
+        return raw
+    from node.certificate.extra import extra_needed
+
+    with extra_needed():
+        from node.certificate.codes import from_codes
+        from node.certificate.scanning import read_codes
+    codes = read_codes(raw)
+    if not codes:
+        raise HuzhengError(Code.BAD_FILE, f"{path}: no code of a certificate can be seen on it")
+    return from_codes(codes)
 
 
 def _is_statement(raw: bytes) -> bool:

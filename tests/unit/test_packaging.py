@@ -37,9 +37,11 @@ def packages_on_disk() -> Iterator[tuple[str, Path]]:
 
 
 def declared() -> list[Requirement]:
-    """What setup.cfg asks for, to run, to develop and to fuzz."""
+    """What setup.cfg asks for, to run, to develop, to fuzz and for certificates."""
     extras = [line for extra in SETUP["options.extras_require"] for line in lines("options.extras_require", extra)]
-    return [Requirement(line) for line in lines("options", "install_requires") + extras]
+    requirements = [Requirement(line) for line in lines("options", "install_requires") + extras]
+    # One extra may ask for another.
+    return [requirement for requirement in requirements if requirement.name != "huzheng"]
 
 
 def pins() -> dict[str, str]:

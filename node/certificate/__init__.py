@@ -1,0 +1,1 @@
+"""Certificates that people hold: printed pages whose codes carry a statement, and reading them back."""
