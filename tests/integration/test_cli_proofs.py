@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from node.network import Network
 from tests.builders import OBJECTION, objection_fields, unit_code
+from tests.certificates import FEW_FIELDS
 from tests.command_line import CommandLine, make_network, running_node, write_lines
 
 
@@ -169,3 +171,33 @@ def test_a_proof_is_taken_apart(huzheng: CommandLine, profile: tuple[str, Path],
     shown = huzheng("receipt", "show", file, "-o", "json").json
     assert (shown["kind"], shown["bytes"]) == ("Statement", file.stat().st_size)
     assert set(shown["parts"]) == {"header", "certificate", "leaves", "records"}
+
+
+def test_a_certificate_is_printed_read_back_and_found_out_when_it_no_longer_holds(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path
+) -> None:
+    number, page = unit_code(next(_units)), tmp_path / "page.pdf"
+    line: dict[str, Any] = {"resource": "property.ownership", "subject": number, "fields": FEW_FIELDS}
+    assert huzheng("submit", write_lines(tmp_path / "a.jsonl", [line]), *profile).status == 0
+    made = huzheng("certificate", number, "--out", page, *profile, "-o", "json").json
+    assert (made["subject"], made["certificate_number"]) == (number, FEW_FIELDS["BDCQZH"])
+    read = huzheng("verify", page, *profile, "-o", "json")
+    answers = {answer["resource"]: answer for answer in read.json["answers"]}
+    assert (read.status, read.json["still"]["holds"]) == (0, True)
+    assert answers["property.ownership"]["record"]["fields"] == FEW_FIELDS
+    assert not answers["property.seizure"]["in_force"]
+    withdrawn = line | {"action": "revoke"}
+    del withdrawn["fields"]
+    assert huzheng("submit", write_lines(tmp_path / "b.jsonl", [withdrawn]), *profile).status == 0
+    later = huzheng("verify", page, *profile, "-o", "json")
+    assert (later.status, later.json["valid"], later.json["still"]["holds"]) == (5, True, False)
+    assert huzheng("verify", page, "-g", network.genesis, "--offline").status == 0
+    refused = huzheng("certificate", number, "--out", page, *profile, "-o", "json")
+    assert refused.status != 0
+
+
+def test_a_picture_without_codes_says_so(huzheng: CommandLine, network: Network, tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("L", (600, 800), 255).save(blank)
+    ran = huzheng("verify", blank, "-g", network.genesis, "-o", "json")
+    assert (ran.status, ran.json["error"]["code"]) == (4, "BAD_FILE")
