@@ -9,7 +9,7 @@ import typer
 
 from ledger.errors import Code, HuzhengError
 from node.cli.about import resource_and_subject
-from node.cli.files import chosen_genesis, read_bytes, write_bytes
+from node.cli.files import GenesisOption, chosen_genesis, read_bytes, write_bytes
 from node.cli.light import with_light_client
 from node.cli.session import Session, command
 
@@ -39,16 +39,7 @@ def certificate(
         Path | None,
         typer.Option("--statement", metavar="FILE", help="Print this statement instead of asking a node."),
     ] = None,
-    genesis: Annotated[
-        Path | None,
-        typer.Option(
-            "--genesis",
-            "-g",
-            envvar="HUZHENG_GENESIS",
-            metavar="FILE",
-            help="The genesis file you trust; otherwise that of the profile.",
-        ),
-    ] = None,
+    genesis: GenesisOption = None,
     font: Annotated[
         Path | None, typer.Option("--font", metavar="FILE", help="Set it in this font, which must have Chinese.")
     ] = None,

@@ -6,13 +6,27 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ledger.errors import Code, HuzhengError
 
 if TYPE_CHECKING:
     from ledger.genesis import Genesis
     from node.cli.session import Session
+
+GenesisOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--genesis",
+        "-g",
+        envvar="HUZHENG_GENESIS",
+        metavar="FILE",
+        help="The genesis file you trust; otherwise that of the profile.",
+    ),
+]
+"""For commands that need no node."""
 
 # Larger than any genesis or receipt; a device file or a wrong path must not fill memory.
 MAX_FILE_BYTES = 64 << 20

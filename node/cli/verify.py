@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.errors import Code, HuzhengError
-from node.cli.files import chosen_genesis, parse_hash, read_bytes
+from node.cli.files import GenesisOption, chosen_genesis, parse_hash, read_bytes
 from node.cli.output import print_error
 from node.cli.proved import age_words
 from node.cli.session import Ended, Session, command
@@ -63,16 +63,7 @@ def verify(
             metavar="FILE...", help="Receipts, statements, certificates as PDF, or pictures of their codes."
         ),
     ],
-    genesis: Annotated[
-        Path | None,
-        typer.Option(
-            "--genesis",
-            "-g",
-            envvar="HUZHENG_GENESIS",
-            metavar="FILE",
-            help="The genesis file you trust; otherwise that of the profile.",
-        ),
-    ] = None,
+    genesis: GenesisOption = None,
     chain_id: Annotated[
         str | None,
         typer.Option("--chain-id", metavar="HEX", help="Also demand that the genesis is this chain's, as published."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from time import time
 from typing import Any
@@ -20,26 +19,6 @@ from node.keyfile import KeyKind, load_signer
 from node.network import Network
 from tests.builders import OBJECTION, objection_fields, unit_code
 from tests.command_line import CommandLine, make_network, running_node, write_lines
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("LANG", "LC_ALL", "LC_MESSAGES", "HUZHENG_PROFILE", "HUZHENG_GENESIS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def huzheng(capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(capsys)
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    """A running network of one node."""
-    made = make_network(tmp_path_factory.mktemp("net") / "net")
-    with running_node(made.nodes["planning"]):
-        yield made
 
 
 @pytest.fixture

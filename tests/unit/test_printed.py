@@ -19,8 +19,6 @@ def test_no_proof_is_taken_for_a_picture() -> None:
     assert not looks_printed(PROOFS[0] + b"%PDF-1.7")
 
 
-@pytest.mark.parametrize(
-    "raw", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"%PDF-1.7", b" %PDF-1.4", b"GIF89a"]
-)
+@pytest.mark.parametrize("raw", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"%PDF-1.7", b" %PDF-1.4", b"GIF89a"])
 def test_pictures_and_documents_are_told(raw: bytes) -> None:
     assert looks_printed(raw)
