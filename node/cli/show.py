@@ -8,11 +8,14 @@ from ledger.errors import Language
 from node.cli.output import Output, json_time, local_time, printable, short
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from huzheng.v1 import ledger_service_pb2 as pb
 
     from ledger.crypto import Membership
     from ledger.genesis import Genesis
     from ledger.receipt import Verdict
+    from ledger.sealed_block import BlockVerdict
 
 
 def department_name(genesis: Genesis, department: str, language: Language) -> str:
@@ -79,16 +82,24 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict) -> None:
             department_name(genesis, verdict.department, language),
         ),
         (t("Time"), local_time(verdict.time_ms)),
-        (t("Block"), f"{verdict.height}, {short(verdict.block_hash)}…"),
         (t("Transaction"), verdict.transaction_id.hex()),
-        (t("Sealed by"), replica_names(genesis, verdict.membership, verdict.sealed_by, language)),
-        (t("Trusting"), f"{genesis.name}, {t('chain')} {verdict.chain_id.hex()}"),
+        *block_pairs(out, genesis, verdict),
     ]
     out.pairs("", pairs)
     if not verdict.conclusive:
         out.note(t("The same transaction may have been accepted in another block: ask a node for its first result."))
     if record is not None and verdict.accepted:
         out.note(t("A receipt proves what was registered then; it can't show whether a newer version exists."))
+
+
+def block_pairs(out: Output, genesis: Genesis, verdict: BlockVerdict) -> Iterator[tuple[str, object]]:
+    """Of which block something is proved, by whom, and who is trusted for it."""
+    t = out.texts
+    yield t("Block"), f"{verdict.height}, {short(verdict.block_hash)}…"
+    yield t("Sealed by"), replica_names(genesis, verdict.membership, verdict.sealed_by, t.language)
+    yield t("Trusting"), f"{genesis.name}, {t('chain')} {verdict.chain_id.hex()}"
+    if verdict.anchor is not None:
+        yield t("Anchor"), f"{t('block')} {verdict.anchor.height}, {short(verdict.anchor.hash)}…"
 
 
 def located_pairs(out: Output, genesis: Genesis, located: pb.LocatedRecord) -> list[tuple[str, object]]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from node.cli.output import Output, local_time, printable, short
-from node.cli.show import field_title, replica_names, resource_title
+from node.cli.output import Output, local_time, printable
+from node.cli.show import block_pairs, field_title, resource_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ledger.genesis import Genesis
-    from ledger.sealed_block import BlockVerdict
     from ledger.statement import Answer, StatementVerdict
 
 
@@ -44,16 +41,6 @@ def statement_for_people(out: Output, genesis: Genesis, verdict: StatementVerdic
                 ],
             )
     out.pairs("", list(block_pairs(out, genesis, verdict)))
-
-
-def block_pairs(out: Output, genesis: Genesis, verdict: BlockVerdict) -> Iterator[tuple[str, object]]:
-    """Of which block something is proved, by whom, and who is trusted for it."""
-    t = out.texts
-    yield t("Block"), f"{verdict.height}, {short(verdict.block_hash)}…"
-    yield t("Sealed by"), replica_names(genesis, verdict.membership, verdict.sealed_by, t.language)
-    yield t("Trusting"), f"{genesis.name}, {t('chain')} {verdict.chain_id.hex()}"
-    if verdict.anchor is not None:
-        yield t("Anchor"), f"{t('block')} {verdict.anchor.height}, {short(verdict.anchor.hash)}…"
 
 
 def _standing(out: Output, answer: Answer) -> str:
