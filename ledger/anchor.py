@@ -5,10 +5,12 @@ Needs no node, no network, no database.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from huzheng.v1 import history_pb2
 
 from ledger.crypto import strict
-from ledger.epochs import epoch_state, first_epoch, read_epoch_state
+from ledger.epochs import EpochTerms, epoch_state, first_epoch, read_epoch_state
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.history import verify_history
@@ -42,13 +44,21 @@ def read_anchor(raw: bytes, genesis: Genesis) -> SealedBlock:
     return verify_sealed(genesis, terms, anchor.header, anchor.certificate)
 
 
-def check_against(genesis: Genesis, anchor: SealedBlock, block: SealedBlock, history: bytes) -> None:
+def check_against(
+    genesis: Genesis, anchor: SealedBlock, block: SealedBlock, history: bytes, epochs: Container[EpochTerms]
+) -> None:
     """That a proved block is of the anchor's chain: the same block, or linked with it by a `HistoryProof` (H3, H4).
 
+    `epochs`: those by which the block's own was proved, one following from the other.
+
     Raises:
-        HuzhengError: FORKED if they are two blocks of one height; BAD_PROOF, TOO_LARGE, NOT_STRICT and others if the
-            history proof does not link them.
+        HuzhengError: EPOCH_UNKNOWN if the block is no earlier one, and its epoch does not follow from the anchor's; FORKED
+            if they are two blocks of one height; BAD_PROOF, TOO_LARGE, NOT_STRICT and others if the history proof does
+            not link them.
     """
+    # A later block links with whatever those like to whose keys it is sealed; an earlier one is what the anchor says.
+    if block.height >= anchor.height and (block.terms.epoch < anchor.terms.epoch or anchor.terms not in epochs):
+        raise HuzhengError(Code.EPOCH_UNKNOWN, f"epoch {block.terms.epoch}, which does not follow from the anchor's")
     if block.height == anchor.height:
         if block.hash != anchor.hash:
             raise HuzhengError(Code.FORKED, f"height {anchor.height}")

@@ -166,14 +166,14 @@ def verify_receipt(raw: bytes, genesis: Genesis, anchor: SealedBlock | None = No
             EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD, MALFORMED_TRANSACTION; FORKED.
     """
     receipt = _read(raw, genesis)
-    terms = verify_epochs(genesis, receipt.epochs)[-1]
-    block = verify_sealed(genesis, terms, receipt.header, receipt.certificate)
+    epochs = verify_epochs(genesis, receipt.epochs)
+    block = verify_sealed(genesis, epochs[-1], receipt.header, receipt.certificate)
     body, identifier = _verify_transaction(receipt, block.header, genesis)
     result = _verify_result(receipt, block.header, identifier, genesis)
     accepted = result.code == pb.RESULT_CODE_ACCEPTED
     record = _verify_record(receipt.record, body, genesis, accepted) if receipt.HasField("record") else None
     if anchor is not None:
-        check_against(genesis, anchor, block, history)
+        check_against(genesis, anchor, block, history, epochs)
     return Verdict(block, anchor, identifier, body.department, result.code, result.index, record)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from huzheng.v1 import state_pb2, statement_pb2
@@ -119,9 +119,9 @@ def verify_statement(
             EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_PROOF, UNKNOWN_FIELD, MALFORMED_TRANSACTION; FORKED.
     """
     statement = _read(raw, genesis)
-    known = [] if anchor is None else [anchor.terms]
+    known = () if anchor is None else (anchor.terms,)
     own = verify_epochs(genesis, statement.epochs)
-    terms = epoch_among((*own, *epochs, *known), statement.header)
+    proved_by, terms = _epoch_of(statement.header, own, tuple(epochs), known)
     require_last(own, terms)
     block = verify_sealed(genesis, terms, statement.header, statement.certificate)
     answers: dict[Question, Answer] = {}
@@ -130,8 +130,14 @@ def verify_statement(
         answers.update((answer.question, answer) for answer in _verify_leaf(genesis, block.header.state_root, leaf))
     _add_records(genesis, answers, statement.records)
     if anchor is not None:
-        check_against(genesis, anchor, block, history)
+        check_against(genesis, anchor, block, history, proved_by)
     return StatementVerdict(block, anchor, answers)
+
+
+def _epoch_of(header: bytes, *known: tuple[EpochTerms, ...]) -> tuple[tuple[EpochTerms, ...], EpochTerms]:
+    """Of epochs that are known in several ways, the first that have a header's among them, and that one."""
+    terms = epoch_among(chain.from_iterable(known), header)
+    return next(epochs for epochs in known if terms in epochs), terms
 
 
 def _read(raw: bytes, genesis: Genesis) -> statement_pb2.Statement:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc.aio
 import pytest
 from google.protobuf.message import Message
+from huzheng.v1 import history_pb2, statement_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 
-from ledger.crypto import ED25519_SHA256, Height
+from ledger.block import ExecutedBlock, read_header
+from ledger.crypto import ED25519_SHA256, Domain, Height, Membership, strict
+from ledger.epochs import first_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.history import verify_fork
 from ledger.statement import Question, verify_statement
@@ -28,12 +31,14 @@ from node.errors import abort
 from node.light_client import LightClient, compare_nodes
 from node.queries import Queries
 from tests.builders import OBJECTION, Chain, Consortium, unit_code
-from tests.memberships import add, change_transaction, changeable, grow_to, store_up_to
+from tests.memberships import add, change_transaction, changeable, grow_to, store_up_to, terms_at
 from tests.plain_client import code_of, in_a_loop, plain_client, serving
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Q = TypeVar("Q")
 A = TypeVar("A", bound=Message)
+Sealed = tuple[bytes, bytes]
+"""A header and its certificate."""
 ASKED = Question(OBJECTION, unit_code(1))
 
 
@@ -252,6 +257,57 @@ async def test_an_old_statement_is_not_passed_off_as_new(stage: Stage) -> None:
 
         node.alter = alter
         assert await code_of(light.statement([ASKED])) is Code.UNTRUSTED_ANSWER
+
+
+def _sealed_by(consortium: Consortium, block: ExecutedBlock, membership: Membership, history_root: bytes) -> Sealed:
+    """A block as whoever has these members' keys can make it: on top of any history that he likes."""
+    header = read_header(block.header)
+    header.epoch, header.history_root = membership.epoch, history_root
+    raw = strict.write(header)
+    forged = replace(block, header=raw, block_hash=consortium.suite.digest(Domain.BLOCK, raw))
+    return raw, consortium.certificate(forged, membership)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("another_epoch", [False, True])
+@in_a_loop
+async def test_keys_of_an_epoch_that_is_over_seal_nothing_later_than_the_anchor(
+    stage: Stage, whole: bool, another_epoch: bool
+) -> None:
+    """Whether they go on with their own epoch, or let in other members than the chain did."""
+    stage.consortium = consortium = changeable()
+    chain, fork = consortium.chain(), consortium.chain()
+    for each, name in ((chain, "replica 5"), (fork, "thief")):
+        each.add(change_transaction(consortium, add(consortium, 5, key=name)))
+        grow_to(each, 12)
+    node, thief = stage.node(chain, 10), stage.node(fork, 12)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        await light.move_on()
+        assert (light.anchor.height, light.anchor.terms.epoch) == (10, 1)
+        store_up_to(node.store, chain, 12)
+        terms = terms_at(fork, 12) if another_epoch else first_epoch(consortium.genesis)
+        newest = fork.blocks[12]
+        sealed = _sealed_by(consortium, newest, terms.membership, read_header(chain.blocks[12].header).history_root)
+
+        def alter(response: Any) -> None:
+            if not isinstance(response, pb.GetStatementResponse):
+                return
+            statement = statement_pb2.Statement.FromString(thief.store.statement([ASKED]))
+            statement.header, statement.certificate = sealed
+            history = history_pb2.HistoryProof.FromString(response.history)
+            history.header = sealed[0]
+            response.statement, response.history = strict.write(statement), strict.write(history)
+            del response.epochs[:]
+            if another_epoch and whole:
+                response.epochs.extend(thief.store.epoch_proofs(1))
+            elif another_epoch:
+                statement.epochs.extend(thief.store.epoch_proofs(1))
+                response.statement = strict.write(statement)
+
+        node.alter = alter
+        assert await code_of(light.statement([ASKED], whole=whole)) is Code.UNTRUSTED_ANSWER
+        assert stage.anchors().anchor.height == 10
 
 
 @in_a_loop
