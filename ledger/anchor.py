@@ -67,6 +67,6 @@ def check_against(
         raise HuzhengError(
             Code.BAD_PROOF, f"no history proof between block {block.height} and the anchor, block {anchor.height}"
         )
-    link = verify_history(history, genesis, known=(anchor, block))
+    link = verify_history(history, genesis, known=(anchor, block), epochs=(anchor.terms, block.terms))
     if {link.old.hash, link.new.hash} != {anchor.hash, block.hash}:
         raise HuzhengError(Code.BAD_PROOF, "the history proof is about other blocks")

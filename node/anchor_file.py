@@ -7,6 +7,7 @@ from pathlib import Path
 from ledger.anchor import MAX_ANCHOR_BYTES, read_anchor, write_anchor
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.history import verify_fork
 from ledger.sealed_block import SealedBlock, genesis_anchor
 from node.private_file import replace_file
 
@@ -67,13 +68,21 @@ class AnchorStore:
             return
 
     def keep_fork(self, raw: bytes, height: int) -> str:
-        """Writes a `Fork` beside the profile. What became of it, in words for the error's detail."""
+        """Writes a `Fork` beside the profile, unless there is one of this height. What became of it, in words for the error's detail."""
         if self._directory is None:
             return "not kept"
         path = self._directory / EVIDENCE_DIRECTORY / f"{height}.fork"
         try:
             path.parent.mkdir(exist_ok=True)
+            if self._is_fork(path):
+                return f"a proof was kept before in {path}"
             replace_file(path, raw, private=False)
         except OSError as error:
             return f"{path} could not be written: {error.strerror}"
         return f"the proof is kept in {path}"
+
+    def _is_fork(self, path: Path) -> bool:
+        try:
+            return path.exists() and bool(verify_fork(path.read_bytes(), self._genesis))
+        except HuzhengError:
+            return False

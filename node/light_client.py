@@ -7,12 +7,14 @@ history and the changes of the membership since, never block by block.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from huzheng.v1 import block_pb2, statement_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 
+from ledger.anchor import check_against
 from ledger.crypto import strict
 from ledger.epoch_proof import verify_epochs
 from ledger.errors import Code, HuzhengError
@@ -133,7 +135,7 @@ class LightClient:
     async def _not_believed(self, anchor: SealedBlock, error: HuzhengError) -> HuzhengError:
         """What to say of a node whose proof does not hold: that there are two chains, if it shows the other one."""
         try:
-            other = await self._block_at(anchor)
+            other = await _block_like(self._client, anchor)
         except HuzhengError:
             other = anchor
         if other.hash == anchor.hash:
@@ -145,11 +147,20 @@ class LightClient:
         kept = self._anchors.keep_fork(fork_evidence(anchor, other, epochs), anchor.height)
         return HuzhengError(Code.FORKED, f"height {anchor.height}; {kept}")
 
-    async def _block_at(self, anchor: SealedBlock) -> SealedBlock:
-        """The node's sealed block of the anchor's height."""
-        answer = await self._client.block(height=anchor.height)
-        block = strict.read(block_pb2.Block, answer.block)
-        return verify_sealed(self.genesis, anchor.terms, block.header, block.certificate)
+
+async def _block_like(client: LedgerClient, block: SealedBlock) -> SealedBlock:
+    """A node's block of another's height, sealed by the members of the same epoch.
+
+    Raises:
+        HuzhengError: UNTRUSTED_ANSWER, and what the node answers.
+    """
+    answer = await client.block(height=block.height)
+    with _verifying():
+        shown = strict.read(block_pb2.Block, answer.block)
+        found = verify_sealed(client.genesis, block.terms, shown.header, shown.certificate)
+    if found.height != block.height:
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, f"block {found.height} instead of block {block.height}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +176,8 @@ async def compare_nodes(client: LedgerClient, anchors: AnchorStore) -> list[Stan
     """Asks each node of the client for its newest block, and then whether it has all lower ones that were seen in its history.
 
     A node's standing has the error FORKED if its chain is another than that of one with a lower block, and the proof is
-    kept; which of the two is the right one nobody can tell from that.
+    kept; which of the two is the right one nobody can tell from that. It has NODE_BEHIND if it is below the anchor and no
+    node shows that its block is of the anchor's chain.
     """
     nodes = [client.only(number) for number in range(len(client.nodes))]
     try:
@@ -182,14 +194,34 @@ async def compare_nodes(client: LedgerClient, anchors: AnchorStore) -> list[Stan
                 standings[number] = Standing(standing.block, error)
     finally:
         await asyncio.gather(*(node.close() for node in nodes))
-    return standings
+    return _held_against(anchors.anchor, standings)
+
+
+def _held_against(anchor: SealedBlock, standings: Sequence[Standing]) -> list[Standing]:
+    """Nodes below the anchor were compared with those that reach it; without any such nobody knows whose chain they have."""
+    if any(found.error is None and found.block and found.block.height >= anchor.height for found in standings):
+        return list(standings)
+    behind = HuzhengError(Code.NODE_BEHIND, f"block {anchor.height} was seen")
+    return [Standing(found.block, found.error or behind) for found in standings]
+
+
+@contextmanager
+def _verifying() -> Iterator[None]:
+    """A proof that does not hold is UNTRUSTED_ANSWER, whatever is wrong with it; but two chains are FORKED."""
+    try:
+        yield
+    except HuzhengError as error:
+        if error.code is Code.FORKED:
+            raise
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
 
 
 async def _standing(client: LedgerClient) -> Standing:
     try:
         membership = await client.membership()
         raw = await client.history_proof(0, 0)
-        return Standing(verify_history(raw, client.genesis, epochs=membership.epochs).new, None)
+        with _verifying():
+            return Standing(verify_history(raw, client.genesis, epochs=membership.epochs).new, None)
     except HuzhengError as error:
         return Standing(None, error)
 
@@ -200,13 +232,12 @@ async def _require_same_chain(
     """The node that showed `block` must have the other one, which is no later, in its history."""
     if not other.height:
         return
-    answer = await client.block(height=other.height)
-    shown = strict.read(block_pb2.Block, answer.block)
-    found = verify_sealed(client.genesis, other.terms, shown.header, shown.certificate)
+    found = await _block_like(client, other)
+    membership = await client.membership()
     if found.hash != other.hash:
-        membership = await client.membership()
         kept = anchors.keep_fork(fork_evidence(found, other, membership.proofs[: other.terms.epoch]), other.height)
         raise HuzhengError(Code.FORKED, f"height {other.height}; {kept}")
-    if other.height < block.height:
-        raw = await client.history_proof(other.height, block.height)
-        verify_history(raw, client.genesis, known=(block, other), epochs=(block.terms, other.terms))
+    raw = await client.history_proof(other.height, block.height) if other.height < block.height else b""
+    epochs = membership.epochs if block.terms in membership.epochs else ()
+    with _verifying():
+        check_against(client.genesis, other, block, raw, epochs)

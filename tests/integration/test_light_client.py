@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import grpc.aio
 import pytest
 from google.protobuf.message import Message
-from huzheng.v1 import history_pb2, statement_pb2
+from huzheng.v1 import block_pb2, history_pb2, statement_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 
@@ -31,7 +31,7 @@ from node.errors import abort
 from node.light_client import LightClient, compare_nodes
 from node.queries import Queries
 from tests.builders import OBJECTION, Chain, Consortium, unit_code
-from tests.memberships import add, change_transaction, changeable, grow_to, store_up_to, terms_at
+from tests.memberships import add, carry_out, change_transaction, changeable, grow_to, store_up_to, terms_at
 from tests.plain_client import code_of, in_a_loop, plain_client, serving
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -179,6 +179,21 @@ async def test_it_skips_from_epoch_to_epoch(stage: Stage) -> None:
 
 
 @in_a_loop
+async def test_records_are_proved_and_nodes_compared_when_the_members_have_changed(stage: Stage) -> None:
+    stage.consortium = consortium = changeable()
+    chain = consortium.chain()
+    carry_out(chain, [add(consortium, 5)])
+    chain.add_null()
+    async with serving(stage.node(chain)) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        assert (await light.move_on()).terms.epoch == 1
+        for unit in (1, 2):
+            found = await prove_record(light, client, [OBJECTION, unit_code(unit)], 0)
+            assert found.located.current
+        assert [standing.error for standing in await compare_nodes(client, stage.anchors())] == [None]
+
+
+@in_a_loop
 async def test_a_node_that_is_behind_is_not_believed_and_another_is_asked(stage: Stage) -> None:
     chain = versions_of(stage.consortium)
     async with serving(stage.node(chain)) as ahead, serving(stage.node(chain, 2)) as behind:
@@ -205,6 +220,45 @@ async def test_a_node_with_another_chain_is_found_out_and_the_proof_kept(stage: 
     assert str(evidence) in caught.value.detail
     assert {block.height for block in verify_fork(evidence.read_bytes(), genesis)} == {3}
     assert light.anchor.hash == stage.anchors().anchor.hash
+
+
+@in_a_loop
+async def test_a_block_of_another_height_is_not_taken_for_another_chain(stage: Stage) -> None:
+    """A lone node that lies must not be able to raise the alarm of a fork, nor to spoil a proof of one that is kept."""
+    node = stage.node(versions_of(stage.consortium))
+    lower = node.store.block(Height(2))
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        await light.move_on()
+
+        def alter(response: Any) -> None:
+            if isinstance(response, pb.GetStatementResponse):
+                response.statement = response.statement[:-1]
+            if isinstance(response, pb.GetBlockResponse):
+                response.block = lower
+
+        node.alter = alter
+        assert await code_of(light.statement([ASKED])) is Code.UNTRUSTED_ANSWER
+        [standing] = await compare_nodes(client, stage.anchors())
+        assert standing.error is not None
+        assert standing.error.code is Code.UNTRUSTED_ANSWER
+    assert not (stage.path / "evidence").exists()
+
+
+@in_a_loop
+async def test_a_proof_of_a_fork_that_is_kept_is_not_replaced(stage: Stage) -> None:
+    first, second = (stage.node(chain) for chain in (versions_of(stage.consortium), forked(stage.consortium)))
+    async with serving(first) as endpoint, stage.client(endpoint) as client:
+        await LightClient(client, stage.anchors()).move_on()
+    async with serving(second) as endpoint, stage.client(endpoint) as client:
+        assert await code_of(LightClient(client, stage.anchors()).statement([ASKED])) is Code.FORKED
+    evidence = stage.path / "evidence" / "3.fork"
+    kept = evidence.read_bytes()
+    assert str(evidence) in stage.anchors().keep_fork(b"nothing", 3)
+    assert evidence.read_bytes() == kept
+    evidence.write_bytes(b"cut off")
+    stage.anchors().keep_fork(kept, 3)
+    assert evidence.read_bytes() == kept
 
 
 def _flip(field: str, position: int) -> Callable[[Any], None]:
@@ -386,6 +440,68 @@ async def test_nodes_are_compared_and_one_with_another_chain_stands_out(stage: S
     genesis = stage.consortium.genesis
     proofs = [verify_fork(path.read_bytes(), genesis) for path in (stage.path / "evidence").iterdir()]
     assert {first.height for first, _ in proofs} == {2}
+
+
+@in_a_loop
+async def test_a_comparison_believes_no_keys_of_an_epoch_that_is_over(stage: Stage) -> None:
+    stage.consortium = consortium = changeable()
+    chain, fork = consortium.chain(), consortium.chain()
+    for each, name in ((chain, "replica 5"), (fork, "thief")):
+        each.add(change_transaction(consortium, add(consortium, 5, key=name)))
+        grow_to(each, 12)
+    node = stage.node(chain, 10)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        await LightClient(client, stage.anchors()).move_on()
+        store_up_to(node.store, chain, 12)
+        history_root = read_header(chain.blocks[12].header).history_root
+        sealed = _sealed_by(consortium, fork.blocks[12], terms_at(fork, 12).membership, history_root)
+        proofs = stage.node(fork).store.epoch_proofs(1)
+
+        def alter(response: Any) -> None:
+            if isinstance(response, pb.GetHistoryResponse):
+                history = history_pb2.HistoryProof.FromString(response.proof)
+                history.header, history.certificate = sealed
+                response.proof = strict.write(history)
+            if isinstance(response, pb.GetMembershipResponse):
+                response.epochs[0].CopyFrom(proofs[0])
+            if isinstance(response, pb.GetBlockResponse):
+                block = block_pb2.Block.FromString(response.block)
+                if read_header(block.header).height == 12:
+                    block.header, block.certificate = sealed
+                    response.block = strict.write(block)
+
+        node.alter = alter
+        [standing] = await compare_nodes(client, stage.anchors())
+    assert standing.error is not None
+    assert standing.error.code is Code.UNTRUSTED_ANSWER
+
+
+@in_a_loop
+async def test_a_proof_that_does_not_hold_is_not_said_to_be_a_node_that_can_not_be_asked(stage: Stage) -> None:
+    node = stage.node(versions_of(stage.consortium))
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+
+        def alter(response: Any) -> None:
+            if isinstance(response, pb.GetHistoryResponse):
+                response.proof = response.proof[:-1]
+
+        node.alter = alter
+        [standing] = await compare_nodes(client, stage.anchors())
+    assert standing.error is not None
+    assert standing.error.code is Code.UNTRUSTED_ANSWER
+
+
+@pytest.mark.parametrize("is_other", [False, True])
+@in_a_loop
+async def test_nodes_below_the_anchor_alone_are_not_said_to_have_its_chain(stage: Stage, is_other: bool) -> None:
+    chain = versions_of(stage.consortium)
+    async with serving(stage.node(chain)) as endpoint, stage.client(endpoint) as client:
+        await LightClient(client, stage.anchors()).move_on()
+    node = stage.node(forked(stage.consortium) if is_other else chain, 2)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        [standing] = await compare_nodes(client, stage.anchors())
+    assert standing.error is not None
+    assert standing.error.code is Code.NODE_BEHIND
 
 
 @in_a_loop
