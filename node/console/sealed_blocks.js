@@ -8,8 +8,8 @@ import { joined, read, write } from "./strict.js";
 import { isoTime, plainNumber } from "./verdict_values.js";
 
 /**
- * A header that a quorum of an epoch's members sealed (R2, R3): the `SealedBlock` `{raw, header, hash, terms, sealedBy}`. Throws NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
- * EPOCH_UNKNOWN, BAD_PROOF, BAD_CERTIFICATE.
+ * A header that a quorum of an epoch's members sealed (R2, R3): `{raw, header, hash, terms, sealedBy}`. Throws NOT_STRICT, WRONG_CHAIN,
+ * PROTOCOL_UNKNOWN, EPOCH_UNKNOWN, BAD_PROOF, BAD_CERTIFICATE.
  */
 export async function verifySealed(genesis, terms, raw, certificate) {
   const header = read("BlockHeader", raw);

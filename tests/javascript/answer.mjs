@@ -114,6 +114,17 @@ const ANSWERS = {
   filled({ of, genesis, unit, count }) {
     return ANSWERS[of]({ genesis, bytes: unit.repeat(count) });
   },
+  subject: ({ bytes: text }) => read("Record", bytes(text)).subject,
+  /** As in a page that came by http:// from another computer. */
+  async insecure({ bytes: text }) {
+    const { crypto } = globalThis;
+    Object.defineProperty(globalThis, "crypto", { value: {}, configurable: true });
+    try {
+      return await verifier.readGenesis(bytes(text));
+    } finally {
+      Object.defineProperty(globalThis, "crypto", { value: crypto });
+    }
+  },
   /** Given what is no bytes at all. */
   async misused({ of, value, genesis }) {
     return verifier[of](value, await genesisOf(genesis));
