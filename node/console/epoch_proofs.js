@@ -13,12 +13,13 @@ const MAX_EPOCHS = MAX_EPOCHS_BYTES / 128;
 const ACCEPTED = 1;
 
 /**
- * The epochs that an EpochBundle proves, from the first on, for the option `epochs` of verifications. Throws TOO_LARGE, and as `verifyEpochs`.
+ * The epochs that an EpochBundle proves, for the option `epochs` of verifications: from the first on (R8), or, where `anchor` is given, from
+ * `readAnchor`, from its epoch on (H4). Throws TOO_LARGE, and as `verifyEpochs`.
  */
-export function verifyBundle(bytes, genesis) {
+export function verifyBundle(bytes, genesis, { anchor = null } = {}) {
   return guarded(async () => {
     if (bytes?.length > MAX_EPOCHS_BYTES) throw new VerificationError("TOO_LARGE", "epochs");
-    return verifyEpochs(genesis, read("EpochBundle", bytes).epochs);
+    return verifyEpochs(genesis, read("EpochBundle", bytes).epochs, anchor?.terms);
   });
 }
 

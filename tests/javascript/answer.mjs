@@ -47,7 +47,7 @@ async function optionsOf(question, genesis) {
   const { anchor, history, bundle, ...options } = question.options ?? {};
   if (anchor) options.anchor = await verifier.readAnchor(bytes(anchor), genesis);
   if (history) options.history = bytes(history);
-  if (bundle) options.epochs = await verifier.verifyBundle(bytes(bundle), genesis);
+  if (bundle) options.epochs = await verifier.verifyBundle(bytes(bundle), genesis, options);
   return options;
 }
 
@@ -65,6 +65,13 @@ const ANSWERS = {
   async anchor(question) {
     const { hash, terms } = await proved(verifier.readAnchor, question);
     return { block_hash: hex(hash), epoch: terms.epoch };
+  },
+  async bundle({ genesis, bytes: text }) {
+    const epochs = await verifier.verifyBundle(bytes(text), await genesisOf(genesis));
+    return epochs.map(({ members, ...terms }) => ({
+      ...terms,
+      members: members.map(({ replica, department, publicKey: key }) => [replica, department, hex(key)]),
+    }));
   },
   async described(question) {
     const verdict = await proved(verifier.verifyProof, question);
