@@ -77,5 +77,5 @@ async function verifyEpoch(genesis, current, proof) {
   if (operation === null) throw badProof("the transaction is no change of the membership");
   const change = readChange(operation.change, genesis);
   if (change.epoch !== current.epoch) throw badProof(`a change for epoch ${change.epoch}`);
-  return nextEpoch(genesis, current, change, header.height);
+  return nextEpoch(genesis, current, change, header.height, index);
 }

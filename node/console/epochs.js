@@ -16,14 +16,25 @@ export function quorum(n) {
   return Math.floor((n + Math.floor((n - 1) / 3)) / 2) + 1;
 }
 
-// Members are in ascending order of their ids; `epoch` and `firstHeight` are BigInts.
-function epochTerms(epoch, members, firstHeight, protocolVersion, highestReplica) {
-  return Object.freeze({ epoch, members, firstHeight, protocolVersion, highestReplica });
+// Members are in ascending order of their ids; `epoch` and `firstHeight` are BigInts. `change`: block and position of the transaction that made it.
+function epochTerms(epoch, members, firstHeight, protocolVersion, highestReplica, change) {
+  return Object.freeze({ epoch, members, firstHeight, protocolVersion, highestReplica, change });
+}
+
+/** Whether two epochs are one and the same, however each was proved. */
+export function isSameEpoch(a, b) {
+  const all = ({ epoch, members, firstHeight, protocolVersion, highestReplica, change }) =>
+    [epoch, firstHeight, protocolVersion, highestReplica, ...change, ...members.map(nameOf)].join("\n");
+  return all(a) === all(b);
+}
+
+function nameOf({ replica, department, publicKey }) {
+  return `${replica} ${hex(publicKey)} ${department}`;
 }
 
 /** Epoch 0. */
 export function firstEpoch(genesis) {
-  return epochTerms(0n, genesis.members, 0n, genesis.protocolVersion, genesis.members.at(-1).replica);
+  return epochTerms(0n, genesis.members, 0n, genesis.protocolVersion, genesis.members.at(-1).replica, []);
 }
 
 /** The epoch of an `EpochState` that somebody outside tells of. Throws BAD_PROOF if there can be none like it. */
@@ -34,7 +45,8 @@ export function readEpochState(state) {
   if (!isOfOne || !members.every(({ publicKey }) => isAdmissibleKey(publicKey))) {
     throw badProof("an epoch that no change makes");
   }
-  return epochTerms(state.epoch, members, state.first_height, state.protocol_version, state.highest_replica);
+  const change = [state.change_height, state.change_index];
+  return epochTerms(state.epoch, members, state.first_height, state.protocol_version, state.highest_replica, change);
 }
 
 // --- changes of the membership ---
@@ -55,10 +67,10 @@ function malformed(detail) {
 }
 
 /**
- * The epoch that a change makes: M4 as far as ids, versions and numbers go, and M5. `height`: of the block in which it was accepted. Throws
- * BAD_PROOF, NOT_STRICT.
+ * The epoch that a change makes: M4 as far as ids, versions and numbers go, and M5. `height` and `index`: of the block in which it was accepted, and
+ * its position there. Throws BAD_PROOF, NOT_STRICT.
  */
-export function nextEpoch(genesis, current, change, height) {
+export function nextEpoch(genesis, current, change, height, index) {
   const draft = {
     members: new Map(current.members.map((member) => [member.replica, member])),
     touched: new Set(),
@@ -69,7 +81,7 @@ export function nextEpoch(genesis, current, change, height) {
   const members = [...draft.members.values()].sort((a, b) => a.replica - b.replica);
   checkSize(current.members, members);
   const firstHeight = height + BigInt(genesis.parameters.watermark_window) + 1n;
-  return epochTerms(current.epoch + 1n, members, firstHeight, draft.version, draft.highest);
+  return epochTerms(current.epoch + 1n, members, firstHeight, draft.version, draft.highest, [height, index]);
 }
 
 function takeAction(draft, action) {
@@ -105,9 +117,8 @@ function present(draft, replica) {
 
 function checkSize(before, after) {
   if (after.length < Math.min(before.length, SAFE_REPLICAS) || after.length > MAX_REPLICAS) throw refused();
-  const name = ({ replica, department, publicKey }) => `${replica} ${hex(publicKey)} ${department}`;
-  const stay = new Set(before.map(name));
-  const kept = after.filter((member) => stay.has(name(member))).length;
+  const stay = new Set(before.map(nameOf));
+  const kept = after.filter((member) => stay.has(nameOf(member))).length;
   if (before.length >= SAFE_REPLICAS && kept < quorum(after.length)) throw refused();
 }
 

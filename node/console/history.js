@@ -1,7 +1,7 @@
 // Proofs that a block is in the history of a later one, anchors, and forks (docs/protocol.md section 13).
 
 import { epochAmong, readLimited, requireLast, verifyEpochs } from "./epoch_proofs.js";
-import { firstEpoch, readEpochState } from "./epochs.js";
+import { firstEpoch, isSameEpoch, readEpochState } from "./epochs.js";
 import { VerificationError, badProof, guarded } from "./errors.js";
 import { compareBytes, digest, equal, hex } from "./hashing.js";
 import { rootFromPath, verifyConsistency } from "./merkle.js";
@@ -67,9 +67,15 @@ export function readAnchor(bytes, genesis) {
 
 /**
  * That a proved block is of the anchor's chain: the same block, or linked with it by a HistoryProof, whose bytes are `history` or null (H4).
- * Throws FORKED if they are two blocks of one height; BAD_PROOF and others if the proof does not link them.
+ * `epochs`: those by which the block's own was proved, one following from the other. Throws EPOCH_UNKNOWN if the block is no earlier one, and
+ * its epoch does not follow from the anchor's; FORKED if they are two blocks of one height; BAD_PROOF and others if the proof does not link them.
  */
-export async function checkAgainst(genesis, anchor, block, history) {
+export async function checkAgainst(genesis, anchor, block, history, epochs) {
+  const follows = block.terms.epoch >= anchor.terms.epoch && epochs.some((terms) => isSameEpoch(terms, anchor.terms));
+  if (block.header.height >= anchor.header.height && !follows) {
+    // A later block links with whatever those like to whose keys it is sealed.
+    throw new VerificationError("EPOCH_UNKNOWN", `epoch ${block.terms.epoch}, which does not follow from the anchor's`);
+  }
   if (block.header.height === anchor.header.height) {
     if (!equal(block.hash, anchor.hash)) throw new VerificationError("FORKED", `height ${anchor.header.height}`);
     return;

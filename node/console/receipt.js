@@ -26,14 +26,14 @@ export function verifyReceipt(bytes, genesis, { anchor = null, history = null } 
   return guarded(async () => {
     const limit = genesis.parameters.max_transaction_bytes + OVERHEAD_BYTES;
     const receipt = readLimited("Receipt", bytes, limit, EPOCHS_FIELD);
-    const terms = (await verifyEpochs(genesis, receipt.epochs)).at(-1);
-    const block = await verifySealed(genesis, terms, receipt.header, receipt.certificate);
+    const epochs = await verifyEpochs(genesis, receipt.epochs);
+    const block = await verifySealed(genesis, epochs.at(-1), receipt.header, receipt.certificate);
     const { body, id } = await verifyTransaction(receipt, block.header, genesis);
     const result = await verifyResult(receipt, block.header, id);
     const code = RESULTS.get(result.code);
     const accepted = code === "ACCEPTED";
     const record = receipt.record === null ? null : await verifyRecord(receipt.record, body, genesis, accepted);
-    if (anchor !== null) await checkAgainst(genesis, anchor, block, history);
+    if (anchor !== null) await checkAgainst(genesis, anchor, block, history, epochs);
     return {
       kind: "receipt",
       valid: true,

@@ -34,14 +34,15 @@ export function verifyStatement(bytes, genesis, options = {}) {
     const limit = genesis.parameters.max_transaction_bytes + OVERHEAD_BYTES;
     const statement = readLimited("Statement", bytes, limit, EPOCHS_FIELD);
     const own = await verifyEpochs(genesis, statement.epochs);
-    const terms = epochAmong([...own, ...epochs, ...(anchor === null ? [] : [anchor.terms])], statement.header);
+    const ways = [own, epochs, anchor === null ? [] : [anchor.terms]];
+    const terms = epochAmong(ways.flat(), statement.header);
     requireLast(own, terms);
     const block = await verifySealed(genesis, terms, statement.header, statement.certificate);
     checkOrder(statement.leaves);
     const answers = [];
     for (const leaf of statement.leaves) answers.push(...(await verifyLeafProof(genesis, block.header.state_root, leaf)));
     await addRecords(genesis, statement.records, answers);
-    if (anchor !== null) await checkAgainst(genesis, anchor, block, history);
+    if (anchor !== null) await checkAgainst(genesis, anchor, block, history, ways.find((way) => way.includes(terms)));
     const age = ageOf(block.header.time_ms, nowMs, maxAgeMs);
     const described = describeBlock(genesis, block, anchor);
     return { kind: "statement", valid: true, ...described, age_ms: age, answers: answers.sort(byQuestion) };

@@ -34,6 +34,10 @@ def by_name(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", VECTORS[kind], ids=lambda case: case["name"])
 
 
+NEED_THE_ANCHOR = {"a later block of the next epoch, not proved", "a later block of the anchor's own epoch"}
+"""To know the members."""
+
+
 def check(case: dict[str, Any], verify: Callable[[], object]) -> Any:
     """The verdict, or None where the case says that there is none."""
     if case["code"] is None:
@@ -66,8 +70,9 @@ def test_statements_held_against_anchors(case: dict[str, Any]) -> None:
     verdict = check(case, lambda: verify_statement(raw, GENESIS, anchor=anchor, history=history))
     if verdict is not None:
         assert verdict.anchor is anchor
-    # Without the anchor each of them proves something: it is the anchor that is needed to refuse them.
-    assert verify_statement(raw, GENESIS).anchor is None
+    # Without the anchor nearly each of them proves something: it is the anchor that is needed to refuse them.
+    if case["name"] not in NEED_THE_ANCHOR:
+        assert verify_statement(raw, GENESIS).anchor is None
 
 
 @by_name("forks")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from huzheng.v1 import block_pb2, history_pb2, state_pb2, statement_pb2
+from typing import Any
+
+from huzheng.v1 import block_pb2, genesis_pb2, history_pb2, state_pb2, statement_pb2
 
 from tests.naive import merkle
 from tests.naive.ledger import tagged_hash
 from tests.vectors import example
-from tests.vectors.example import OTHER, write
+from tests.vectors.example import OTHER, signer, write
 from tests.vectors.example_chain import Block, certificate, chain
-from tests.vectors.sections.membership import first_change
+from tests.vectors.sections.membership import CHANGED, FIRST, changing, first_change, sealed
 from tests.vectors.sections.statements import absent_leaf
 
 _Cases = dict[str, tuple[str, bytes]]
@@ -193,6 +195,92 @@ def _anchored() -> list[dict[str, object]]:
     ]
 
 
+def _over_epochs() -> list[dict[str, object]]:
+    """Statements around a change of the members, held against anchors of both epochs."""
+    fillers = [tagged_hash("block", b"filler %d" % number) for number in range(FIRST + 2)]
+    leaf = absent_leaf(2)
+    state: dict[str, Any] = {"state_root": block_pb2.BlockHeader.FromString(chain()[2].header).state_root}
+    members, joined = (1, 2, 3), (1, 2, 5, 6)
+    change = sealed(CHANGED, 0, changing(), members, history_root=merkle.root(fillers[:CHANGED]), **state)
+    hashes = [*fillers[:CHANGED], tagged_hash("block", change.header), *fillers[CHANGED + 1 :]]
+
+    def later(height: int, epoch: int, by: tuple[int, ...], before: list[bytes]) -> block_pb2.EpochProof:
+        return sealed(height, epoch, changing(), by, history_root=merkle.root(before), **state)
+
+    first = later(FIRST, 1, joined, hashes[:FIRST])
+    hashes[FIRST] = tagged_hash("block", first.header)
+    second = later(FIRST + 1, 1, joined, hashes[: FIRST + 1])
+    stolen = later(FIRST + 1, 0, members, hashes[: FIRST + 1])
+    aside = later(FIRST, 0, members, hashes[:FIRST])
+
+    def anchor(block: block_pb2.EpochProof) -> bytes:
+        made = history_pb2.Anchor(header=block.header, certificate=block.certificate)
+        if block_pb2.BlockHeader.FromString(block.header).epoch:
+            made.epoch.CopyFrom(_joined_epoch())
+        return write(made)
+
+    def link(old: block_pb2.EpochProof, old_height: int, new: block_pb2.EpochProof, height: int) -> bytes:
+        return write(
+            history_pb2.HistoryProof(
+                header=new.header,
+                old_header=old.header,
+                inclusion=merkle.inclusion_path(old_height, hashes[:height]),
+                consistency=merkle.consistency_path(old_height, hashes[:height]),
+            )
+        )
+
+    def statement(block: block_pb2.EpochProof, *epochs: block_pb2.EpochProof) -> bytes:
+        return write(
+            statement_pb2.Statement(header=block.header, certificate=block.certificate, leaves=[leaf], epochs=epochs)
+        )
+
+    up = link(change, CHANGED, second, FIRST + 1)
+    on = link(first, FIRST, second, FIRST + 1)
+    back = link(change, CHANGED, first, FIRST)
+    cases: dict[str, tuple[str | None, bytes, bytes, bytes]] = {
+        "a later block of the next epoch, proved from the genesis": (
+            None,
+            anchor(change),
+            statement(second, change),
+            up,
+        ),
+        "a later block of the next epoch, not proved": ("EPOCH_UNKNOWN", anchor(change), statement(second), up),
+        "a later block of the anchor's own epoch": (None, anchor(first), statement(second), on),
+        "the same with the way from the genesis": (None, anchor(first), statement(second, change), on),
+        "an earlier block of the epoch before": (None, anchor(first), statement(change), back),
+        "a later block sealed with keys of the epoch before": (
+            "EPOCH_UNKNOWN",
+            anchor(first),
+            statement(stolen),
+            link(first, FIRST, stolen, FIRST + 1),
+        ),
+        "another block of the anchor's height, sealed with keys of the epoch before": (
+            "EPOCH_UNKNOWN",
+            anchor(first),
+            statement(aside),
+            b"",
+        ),
+    }
+    return [
+        {"name": name, "anchor": held.hex(), "statement": raw.hex(), "history": history.hex(), "code": code}
+        for name, (code, held, raw, history) in cases.items()
+    ]
+
+
+def _joined_epoch() -> state_pb2.EpochState:
+    """What the example change makes of the members: replica 6 of gamma joins."""
+    replicas = [*example.genesis_message().replicas]
+    replicas.append(genesis_pb2.Replica(id=6, department="gamma", public_key=signer("replica 6").public_key))
+    return state_pb2.EpochState(
+        epoch=1,
+        first_height=FIRST,
+        protocol_version=2,
+        replicas=replicas,
+        highest_replica=6,
+        change_height=CHANGED,
+    )
+
+
 def _fork(first: Block, second: Block, seals: bytes | None = None) -> bytes:
     return write(
         history_pb2.Fork(
@@ -232,7 +320,7 @@ def _file() -> dict[str, object]:
         "hashes": [tagged_hash("block", block.header).hex() for block in chain()],
         "proofs": _proofs(),
         "anchors": _anchors(),
-        "anchored": _anchored(),
+        "anchored": _anchored() + _over_epochs(),
         "forks": _forks(),
     }
 

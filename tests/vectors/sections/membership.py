@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from huzheng.v1 import block_pb2, genesis_pb2
 from huzheng.v1 import membership_pb2 as membership
@@ -15,8 +16,8 @@ from tests.vectors import example
 from tests.vectors.example import Built, signer, transaction, transaction_id, write
 
 _WINDOW = 8
-_CHANGED = 7
-_FIRST = _CHANGED + _WINDOW + 1
+CHANGED = 7
+FIRST = CHANGED + _WINDOW + 1
 """The first height of epoch 1 (M5)."""
 
 
@@ -36,6 +37,11 @@ def _change(epoch: int = 0) -> bytes:
             chain_id=example.CHAIN_ID, epoch=epoch, expires_ms=example.EXPIRES_MS, actions=actions
         )
     )
+
+
+def changing() -> bytes:
+    """The transaction with the change."""
+    return _transaction(_change())
 
 
 def _too_much() -> bytes:
@@ -66,8 +72,10 @@ def _transaction(change: bytes) -> bytes:
     return transaction(key="alpha admin", operations=[operation])
 
 
-def _sealed(height: int, epoch: int, raw: bytes, replicas: Sequence[int], code: int = 1) -> block_pb2.EpochProof:
-    """A block with one transaction, sealed by these replicas, in the form of a proof."""
+def sealed(
+    height: int, epoch: int, raw: bytes, replicas: Sequence[int], code: int = 1, **fields: Any
+) -> block_pb2.EpochProof:
+    """A block with one transaction, sealed by these replicas, in the form of a proof. `fields`: others of its header."""
     identifier = transaction_id(raw)
     result = write(pb.TransactionResult(transaction_id=identifier, code=code))  # type: ignore[arg-type]
     header = write(
@@ -81,6 +89,7 @@ def _sealed(height: int, epoch: int, raw: bytes, replicas: Sequence[int], code: 
             transaction_count=1,
             transactions_root=merkle.root([identifier]),
             results_root=merkle.root([tagged_hash("result", result)]),
+            **fields,
         )
     )
     seal = write(block_pb2.Seal(epoch=epoch, height=height, block_hash=tagged_hash("block", header)))
@@ -113,38 +122,38 @@ def _receipt(block: block_pb2.EpochProof, raw: bytes, epochs: Sequence[block_pb2
 
 def first_change() -> block_pb2.EpochProof:
     """That epoch 0 ended, by rights."""
-    return _sealed(_CHANGED, 0, _transaction(_change()), (1, 2, 3))
+    return sealed(CHANGED, 0, _transaction(_change()), (1, 2, 3))
 
 
 def _receipts() -> list[dict[str, object]]:
-    changing = _transaction(_change())
+    change_raw = changing()
     record = transaction(Built())
     change = first_change()
-    after = _sealed(_FIRST, 1, record, (1, 2, 5, 6))
+    after = sealed(FIRST, 1, record, (1, 2, 5, 6))
     wrong = {
         "without its path": ("EPOCH_UNKNOWN", after, []),
         "path with a change too many": ("EPOCH_UNKNOWN", after, [change, change]),
-        "sealed by the members before": ("BAD_CERTIFICATE", _sealed(_FIRST, 1, record, (1, 2, 3)), [change]),
-        "sealed by one seal too few": ("BAD_CERTIFICATE", _sealed(_FIRST, 1, record, (1, 2, 6)), [change]),
+        "sealed by the members before": ("BAD_CERTIFICATE", sealed(FIRST, 1, record, (1, 2, 3)), [change]),
+        "sealed by one seal too few": ("BAD_CERTIFICATE", sealed(FIRST, 1, record, (1, 2, 6)), [change]),
         "sealed by a replica that never was": (
             "BAD_CERTIFICATE",
-            _sealed(_FIRST, 1, record, (1, 2, 4, 6)),
+            sealed(FIRST, 1, record, (1, 2, 4, 6)),
             [change],
         ),
-        "block before the epoch's first": ("BAD_PROOF", _sealed(_FIRST - 1, 1, record, (1, 2, 5, 6)), [change]),
-        "change that was refused": ("BAD_PROOF", after, [_sealed(_CHANGED, 0, changing, (1, 2, 3), 24)]),
-        "change without certificate": ("BAD_CERTIFICATE", after, [_sealed(_CHANGED, 0, changing, ())]),
-        "change that is none": ("BAD_PROOF", after, [_sealed(_CHANGED, 0, record, (1, 2, 3))]),
-        "change for another epoch": ("BAD_PROOF", after, [_sealed(_CHANGED, 0, _transaction(_change(1)), (1, 2, 3))]),
+        "block before the epoch's first": ("BAD_PROOF", sealed(FIRST - 1, 1, record, (1, 2, 5, 6)), [change]),
+        "change that was refused": ("BAD_PROOF", after, [sealed(CHANGED, 0, change_raw, (1, 2, 3), 24)]),
+        "change without certificate": ("BAD_CERTIFICATE", after, [sealed(CHANGED, 0, change_raw, ())]),
+        "change that is none": ("BAD_PROOF", after, [sealed(CHANGED, 0, record, (1, 2, 3))]),
+        "change for another epoch": ("BAD_PROOF", after, [sealed(CHANGED, 0, _transaction(_change(1)), (1, 2, 3))]),
         "change of too much at once": (
             "BAD_PROOF",
             after,
-            [_sealed(_CHANGED, 0, _transaction(_too_much()), (1, 2, 3))],
+            [sealed(CHANGED, 0, _transaction(_too_much()), (1, 2, 3))],
         ),
-        "change sealed by who joins by it": ("BAD_CERTIFICATE", after, [_sealed(_CHANGED, 0, changing, (1, 2, 6))]),
+        "change sealed by who joins by it": ("BAD_CERTIFICATE", after, [sealed(CHANGED, 0, change_raw, (1, 2, 6))]),
     }
     cases: list[dict[str, object]] = [
-        {"name": "before the change", "code": None, "epoch": 0, "receipt": _receipt(change, changing, [])},
+        {"name": "before the change", "code": None, "epoch": 0, "receipt": _receipt(change, change_raw, [])},
         {"name": "after the change", "code": None, "epoch": 1, "receipt": _receipt(after, record, [change])},
     ]
     cases += [
@@ -161,8 +170,8 @@ def _file() -> dict[str, object]:
         "genesis": example.GENESIS.hex(),
         "change": change.hex(),
         "transaction": _transaction(change).hex(),
-        "changed_at": _CHANGED,
-        "first_height": _FIRST,
+        "changed_at": CHANGED,
+        "first_height": FIRST,
         "members": [
             {"replica": replica, "public_key": signer(f"replica {replica}").public_key.hex()}
             for replica in (1, 2, 3, 5, 6)
