@@ -48,7 +48,7 @@ def test_a_statement_is_fetched_and_verified_offline(
     checked = huzheng("verify", file, "-g", network.genesis, "--max-age", "1h", "-o", "json").json
     assert (checked["valid"], checked["answers"], checked["still"]) == (True, got["answers"], None)
     told = huzheng("verify", file, "-g", network.genesis)
-    assert (told.status, "VALID: this was so at" in told.out, "no, never was" in told.out) == (0, True, True)
+    assert (told.status, "VALID: this was so at" in told.out) == (0, True)
 
 
 def test_one_resource_can_be_asked_for_and_the_others_stay_hidden(
