@@ -69,4 +69,5 @@ def check_against(
         )
     link = verify_history(history, genesis, known=(anchor, block), epochs=(anchor.terms, block.terms))
     if {link.old.hash, link.new.hash} != {anchor.hash, block.hash}:
-        raise HuzhengError(Code.BAD_PROOF, "the history proof is about other blocks")
+        heights = f"blocks {link.old.height} and {link.new.height}, not {block.height} and the anchor, {anchor.height}"
+        raise HuzhengError(Code.BAD_PROOF, f"the history proof is about {heights}")

@@ -294,7 +294,7 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
         "转交该文件之前，请与其他部门核对哈希值。"
     ),
     "NO LONGER SO at {time}, block {height}: {resource} has changed since.": (
-        "已不再有效（{time}，区块 {height}）：{resource} 此后已有变更。"
+        "已有变更（{time}，区块 {height}）：{resource} 此后已变。"
     ),
     "PROVED: block {old} ({old_hash}…) and all before it are in the history of block {new} ({new_hash}…).": (
         "已证明：区块 {old}（{old_hash}…）及其之前的全部区块都在区块 {new}（{new_hash}…）的历史之中。"
@@ -304,11 +304,11 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
         "Proved, and that there is nothing newer: as of block {height}, {time}, {age} ago. Trusting chain {id}…."
     ): "已证明，且没有更新的版本：截至区块 {height}，{time}，{age}前。所信任的链 {id}…。",
     "STILL SO at {time}, block {height}: there is nothing newer.": (
-        "仍然有效（{time}，区块 {height}）：没有更新的版本。"
+        "至今未变（{time}，区块 {height}）：没有更新的版本。"
     ),
     "Statement kept in {file}, {n} bytes.": "现状证明已保存到 {file}，{n} 字节。",
     "VALID: this was so at {time}, {age} ago; block {height}.": (
-        "有效：截至 {time}（{age}前，区块 {height}）情况如下。"
+        "验证通过：截至 {time}（{age}前，区块 {height}）情况如下。"
     ),
     "Whether it is still so could not be asked: {reason}": "未能询问是否仍然有效：{reason}",
     "no, never was": "否，从未登记",
@@ -328,4 +328,14 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Anyone with the genesis file can check it, printed too: huzheng verify {file}": (
         "任何持有创世文件者均可核验，打印件亦可：huzheng verify {file}"
     ),
+    "Proved, and that there is a newer one: as of block {height}, {time}, {age} ago. Trusting chain {id}….": (
+        "已证明，但之后已有更新的版本：截至区块 {height}，{time}，{age}前。所信任的链 {id}…。"
+    ),
+    "Nothing was ever registered about this subject: make sure that it is the right one.": "该登记对象从未有过任何登记：请核对代码是否正确。",
+    "What the records say is not in it: nothing that is printed or said about them can be checked with it.": (
+        "其中不含记录内容：纸面或口头所称的内容无法据此核对。"
+    ),
+    "GENUINE, BUT OLDER THAN WAS ASKED FOR.": "真实，但出具时间早于所要求的时限。",
+    "All {n} have the same chain.": "{n} 个节点均为同一条链。",
+    "Anchor kept in {file}.": "锚点已保存到 {file}。",
 }

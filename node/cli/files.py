@@ -76,7 +76,15 @@ def chosen_genesis(session: Session, given: Path | None) -> Genesis:
     """
     from node.genesis_file import read_genesis
 
-    return read_genesis(given if given is not None else session.profile().client.genesis)
+    if given is not None:
+        return read_genesis(given)
+    try:
+        return read_genesis(session.profile().client.genesis)
+    except HuzhengError as error:
+        if error.code is not Code.CONFIG_MISSING:
+            raise
+        needed = "no profile tells the genesis file: give your department's own with --genesis FILE"
+        raise HuzhengError(Code.CONFIG_MISSING, f"{needed}; {error.detail}") from None
 
 
 def parse_hash(text: str, what: str, needed: str = "64 hexadecimal digits are needed") -> bytes:

@@ -130,6 +130,8 @@ def _show_standings(
         rows.append((node.replica, name, height, behind, t("yes") if found.error is None else _reason(session, found)))
     columns = [t("Node"), t("Department"), t("Height"), t("Behind"), t("Same chain")]
     session.out.table("", columns, rows, numbers=[0, 2, 3])
+    if all(found.error is None for found in standings):
+        session.out.line(t("All {n} have the same chain.", n=len(standings)), "bold green")
 
 
 def _reason(session: Session, found: Standing) -> str:
@@ -143,7 +145,7 @@ def _standing_to_dict(found: Standing, node: Endpoint) -> dict[str, Any]:
         "replica": node.replica,
         "department": node.department,
         "block": None if found.block is None else _block(found.block),
-        "same_chain": error is None,
+        "same_chain": None if found.block is None else error is None,
         "error": None if error is None else {"code": str(error.code), "detail": error.detail},
     }
 
@@ -179,7 +181,9 @@ def anchor(
             (t("Epoch"), block.terms.epoch),
         ],
     )
-    session.out.note(t("Compare the hash with another department's before you hand the file on."))
+    if out is not None:
+        session.out.line(t("Anchor kept in {file}.", file=out))
+        session.out.note(t("Compare the hash with another department's before you hand the file on."))
 
 
 def _block(block: SealedBlock) -> dict[str, Any]:

@@ -186,14 +186,21 @@ def as_of_to_dict(as_of: AsOf | None) -> dict[str, Any] | None:
     return None if as_of is None else {"height": as_of.height, "time": json_time(as_of.time_ms)}
 
 
-def say_how_far_proved(session: Session, genesis: Genesis, as_of: AsOf | None) -> None:
-    """What was proved, as of when; or that nothing was."""
+def say_how_far_proved(session: Session, genesis: Genesis, as_of: AsOf | None, *, newest: bool = True) -> None:
+    """What was proved, as of when; or that nothing was. `newest`: whether it is what nothing newer has replaced."""
     t = session.t
     if as_of is None:
         session.out.note(t("Not verified: this is the node's word."), "yellow")
         return
-    text = t(
-        "Proved, and that there is nothing newer: as of block {height}, {time}, {age} ago. Trusting chain {id}….",
+    known = {
+        True: t(
+            "Proved, and that there is nothing newer: as of block {height}, {time}, {age} ago. Trusting chain {id}…."
+        ),
+        False: t(
+            "Proved, and that there is a newer one: as of block {height}, {time}, {age} ago. Trusting chain {id}…."
+        ),
+    }
+    text = known[newest].format(
         height=as_of.height,
         time=local_time(as_of.time_ms),
         age=age_words(session, int(time.time() * 1000) - as_of.time_ms),

@@ -81,7 +81,7 @@ def get(
         session.out.line(session.t("Nothing is in force: the newest statement was withdrawn."), "bold yellow")
     if moment is not None:
         say_until_when(session, found)
-    say_how_far_proved(session, found.genesis, found.as_of)
+    say_how_far_proved(session, found.genesis, found.as_of, newest=view["current"])
 
 
 @command(app, "history", online=True)

@@ -52,8 +52,8 @@ def replica_names(genesis: Genesis, membership: Membership, replicas: tuple[int,
     return ", ".join(names)
 
 
-def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict) -> None:
-    """What a valid receipt proves, and what it does not."""
+def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict, *, asked: bool = False) -> None:
+    """What a valid receipt proves, and what it does not. `asked`: whether a node has proved if there is anything newer."""
     t, language = out.texts, out.texts.language
     record = verdict.record
     if verdict.refusal is not None:
@@ -88,7 +88,7 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict) -> None:
     out.pairs("", pairs)
     if not verdict.conclusive:
         out.note(t("The same transaction may have been accepted in another block: ask a node for its first result."))
-    if record is not None and verdict.accepted:
+    if record is not None and verdict.accepted and not asked:
         out.note(t("A receipt proves what was registered then; it can't show whether a newer version exists."))
 
 

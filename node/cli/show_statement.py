@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from node.cli.output import Output, local_time, printable
+from node.cli.output import Output, local_time, printable, short
 from node.cli.show import block_pairs, field_title, resource_title
 
 if TYPE_CHECKING:
@@ -20,17 +20,24 @@ def statement_for_people(out: Output, genesis: Genesis, verdict: StatementVerdic
         t("VALID: this was so at {time}, {age} ago; block {height}.", time=when, age=age, height=verdict.height),
         "bold green",
     )
+    subjects = {answer.question.subject for answer in verdict.answers.values()}
+    if len(subjects) == 1:
+        out.line(f"{t('Subject')}: {printable(subjects.pop())}", "bold")
     rows = [
         (
-            printable(answer.question.subject),
+            *([printable(answer.question.subject)] if subjects else []),
             resource_title(genesis, answer.question.resource, t.language),
             _standing(out, answer),
             answer.version or "",
-            answer.record_id.hex() if answer.version else "",
+            f"{short(answer.record_id)}…" if answer.version else "",
         )
         for _, answer in sorted(verdict.answers.items())
     ]
-    out.table("", [t("Subject"), t("Resource"), t("In force"), t("Version"), t("Record id")], rows, numbers=[3])
+    columns = [t("Resource"), t("In force"), t("Version"), t("Record id")]
+    out.table(
+        "", [t("Subject"), *columns] if subjects else columns, rows, numbers=[len(columns) - 1 if subjects else 2]
+    )
+    _say_what_is_missing(out, verdict)
     for _, answer in sorted(verdict.answers.items()):
         if answer.record is not None and answer.is_in_force:
             out.pairs(
@@ -41,6 +48,19 @@ def statement_for_people(out: Output, genesis: Genesis, verdict: StatementVerdic
                 ],
             )
     out.pairs("", list(block_pairs(out, genesis, verdict)))
+
+
+def _say_what_is_missing(out: Output, verdict: StatementVerdict) -> None:
+    t, answers = out.texts, verdict.answers.values()
+    if not any(answer.version for answer in answers):
+        out.line(
+            t("Nothing was ever registered about this subject: make sure that it is the right one."), "bold yellow"
+        )
+    if any(answer.is_in_force and answer.record is None for answer in answers):
+        text = t(
+            "What the records say is not in it: nothing that is printed or said about them can be checked with it."
+        )
+        out.line(text, "bold yellow")
 
 
 def _standing(out: Output, answer: Answer) -> str:

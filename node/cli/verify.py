@@ -118,6 +118,8 @@ def _trust(
     from node.anchor_file import read_anchor_file
 
     anchor, history, epochs = files
+    if history is not None and anchor is None:
+        raise HuzhengError(Code.INVALID_REQUEST, "--history goes with --anchor")
     return Trust(
         genesis,
         None if anchor is None else read_anchor_file(anchor, genesis),
@@ -139,6 +141,8 @@ def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> Ex
     try:
         verdict = _verdict_of(path, trust)
     except HuzhengError as error:
+        if error.code is Code.INVALID_REQUEST:
+            raise
         _say_invalid(session, path, error)
         return ExitStatus.LOCAL if exit_status(error) is ExitStatus.LOCAL else ExitStatus.NOT_PROVEN
     still = None if offline else ask_whether_still(session, trust.genesis, verdict)
@@ -146,7 +150,7 @@ def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> Ex
         view = {"file": str(path), "network": trust.genesis.name, **verdict.to_dict()}
         session.out.json(view | {"still": None if still is None else still.to_dict()})
     else:
-        _show(session, trust.genesis, verdict)
+        _show(session, trust.genesis, verdict, asked=still is not None and still.as_of is not None)
         say_whether_still(session, still)
     return _status(verdict, still)
 
@@ -158,11 +162,11 @@ def _status(verdict: Verdict | StatementVerdict, still: Still | None) -> ExitSta
     return ExitStatus.REFUSED if refused or (still is not None and still.holds is False) else ExitStatus.OK
 
 
-def _show(session: Session, genesis: Genesis, verdict: Verdict | StatementVerdict) -> None:
+def _show(session: Session, genesis: Genesis, verdict: Verdict | StatementVerdict, *, asked: bool) -> None:
     from ledger.receipt import Verdict
 
     if isinstance(verdict, Verdict):
-        verdict_for_people(session.out, genesis, verdict)
+        verdict_for_people(session.out, genesis, verdict, asked=asked)
     else:
         age = age_words(session, int(time.time() * 1000) - verdict.time_ms)
         statement_for_people(session.out, genesis, verdict, age)
@@ -174,6 +178,10 @@ def _verdict_of(path: Path, trust: Trust) -> Verdict | StatementVerdict:
 
     raw = _proof_in(path)
     if not _is_statement(raw):
+        if trust.max_age_ms is not None:
+            raise HuzhengError(
+                Code.INVALID_REQUEST, "--max-age is for statements: a receipt says what came at its time"
+            )
         return verify_receipt(raw, trust.genesis, trust.anchor, trust.history)
     try:
         verdict = verify_statement(raw, trust.genesis, trust.epochs, trust.anchor, trust.history)
@@ -227,5 +235,8 @@ def _say_invalid(session: Session, path: Path, error: HuzhengError) -> None:
         }
         session.out.json({"file": str(path), "valid": False, "error": reason | {"hint": error.hint(session.language)}})
         return
-    session.out.line(session.t("NOT PROVEN: do not rely on this file."), "bold red")
+    if error.code is Code.STALE:
+        session.out.line(session.t("GENUINE, BUT OLDER THAN WAS ASKED FOR."), "bold yellow")
+    else:
+        session.out.line(session.t("NOT PROVEN: do not rely on this file."), "bold red")
     print_error(error, session.language, as_json=False)
