@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ledger.anchor import MAX_ANCHOR_BYTES, read_anchor, write_anchor
@@ -30,6 +34,17 @@ def read_anchor_file(path: Path, genesis: Genesis) -> SealedBlock:
         return read_anchor(raw, genesis)
     except HuzhengError as error:
         raise HuzhengError(error.code, f"{path}: {error.detail}") from None
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """While no other process that asks for the same is let in."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class AnchorStore:
@@ -63,8 +78,11 @@ class AnchorStore:
         if self._path is None:
             return
         try:
-            replace_file(self._path, write_anchor(block), private=False)
-        except OSError:
+            with _locked(self._path.parent):
+                # Another process may have got further.
+                if not self._path.exists() or read_anchor_file(self._path, self._genesis).height < block.height:
+                    replace_file(self._path, write_anchor(block), private=False)
+        except (OSError, HuzhengError):
             return
 
     def keep_fork(self, raw: bytes, height: int) -> str:

@@ -398,6 +398,9 @@ class LedgerClient:
 
 def _error(failure: grpc.aio.AioRpcError, node: Endpoint) -> HuzhengError:
     error = from_rpc(failure)
+    if error.code in (Code.FORKED, Code.UNTRUSTED_ANSWER):
+        # Only clients find that out.
+        return HuzhengError(Code.UNTRUSTED_ANSWER, f"the node answers {error.code}")
     if isinstance(error, RemoteError) or error.code not in (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.TIMED_OUT):
         return error
     return HuzhengError(error.code, f"{node.address}, replica {node.replica} of {node.department}")

@@ -76,10 +76,13 @@ class LightClient:
             seen_height=anchor.height,
         )
         answer = await self._when_not_behind(request)
+        raw = answer.statement
+        if whole:
+            raw += strict.write(statement_pb2.Statement(epochs=answer.epochs))
         try:
-            start = None if whole else anchor.terms
-            epochs = verify_epochs(self.genesis, answer.epochs, start)
-            verdict = verify_statement(answer.statement, self.genesis, epochs, anchor, answer.history)
+            # What is kept is verified as others will, with no epoch but those in it.
+            epochs = () if whole else verify_epochs(self.genesis, answer.epochs, anchor.terms)
+            verdict = verify_statement(raw, self.genesis, epochs, anchor, answer.history)
         except HuzhengError as error:
             raise await self._not_believed(anchor, error) from None
         if verdict.height < anchor.height:
@@ -88,8 +91,7 @@ class LightClient:
         if missing:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, f"{len(missing)} questions are not answered")
         self._anchors.keep(verdict.block)
-        proofs = strict.write(statement_pb2.Statement(epochs=answer.epochs)) if whole else b""
-        return Stated(answer.statement + proofs, verdict)
+        return Stated(raw, verdict)
 
     async def record_receipt(self, record_id: bytes) -> tuple[bytes, Verdict]:
         """A record's receipt, which is of the anchor's chain.
@@ -97,7 +99,8 @@ class LightClient:
         Raises:
             HuzhengError: FORKED, UNTRUSTED_ANSWER, and what the node answers.
         """
-        raw, verdict = await self._client.record_receipt(record_id)
+        with _not_found_is_a_lie():
+            raw, verdict = await self._client.record_receipt(record_id)
         if verdict.height > self.anchor.height:
             await self.move_on()
         anchor, history = self.anchor, b""
@@ -125,7 +128,8 @@ class LightClient:
         waited_s = 0.0
         while True:
             try:
-                return await self._client.statement(request)
+                with _not_found_is_a_lie():
+                    return await self._client.statement(request)
             except HuzhengError as error:
                 if error.code is not Code.NODE_BEHIND or waited_s >= _PATIENCE_S:
                     raise
@@ -203,6 +207,17 @@ def _held_against(anchor: SealedBlock, standings: Sequence[Standing]) -> list[St
         return list(standings)
     behind = HuzhengError(Code.NODE_BEHIND, f"block {anchor.height} was seen")
     return [Standing(found.block, found.error or behind) for found in standings]
+
+
+@contextmanager
+def _not_found_is_a_lie() -> Iterator[None]:
+    """Nodes prove that there is nothing; one that only says so must not be taken for one that proved it."""
+    try:
+        yield
+    except HuzhengError as error:
+        if error.code is Code.NOT_FOUND:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "no proof of what is there") from None
+        raise
 
 
 @contextmanager

@@ -50,15 +50,17 @@ async def prove_record(light: LightClient, client: LedgerClient, about: list[str
     from ledger.statement import Question
 
     record_id = b""
-    if len(about) == 1 or version:
-        located = await find_record(client, about, version)
+    if len(about) == 1:
+        located = await _told_of(client, about)
         record_id = located.record_id
         question = _question_of(located)
     else:
         question = Question(*resource_and_subject(client, about))
     answer, as_of = await _newest(light, question)
-    if not answer.version:
+    if not answer.version or version > answer.version:
         raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
+    if version and not record_id:
+        record_id = await _told_version(client, about, version)
     proved = await _prove(light, record_id or answer.record_id)
     if _version(proved) > answer.version:
         # It came with a block after the statement's.
@@ -79,12 +81,12 @@ async def prove_history(
     """
     from ledger.statement import Question
 
-    told = await _told(client, resource, subject)
     answer, as_of = await _newest(light, Question(resource, subject))
     if not answer.version:
         raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
+    told = await _told(client, resource, subject, answer.version)
     # A version that came after the statement's block is left out: the statement says of which block this is all.
-    found = [await _prove(light, record_id) for record_id in told[: answer.version]]
+    found = [await _prove(light, record_id) for record_id in told]
     previous = b""
     for number, located in enumerate(found, 1):
         record = _record(located)
@@ -121,19 +123,45 @@ async def prove_newest_at(light: LightClient, client: LedgerClient, about: list[
 
 
 def _is_over(moment: Moment, as_of: AsOf) -> bool:
+    # The next block may have the same time.
     if moment.height is not None:
         return moment.height <= as_of.height
-    return moment.time_ms is not None and moment.time_ms <= as_of.time_ms
+    return moment.time_ms is not None and moment.time_ms < as_of.time_ms
 
 
-async def _told(client: LedgerClient, resource: str, subject: str) -> list[bytes]:
-    """The ids of the versions that the node tells of; whether they are all is proved by others."""
+async def _told_of(client: LedgerClient, about: list[str]) -> pb.LocatedRecord:
+    """The record with an id. That there is none can't be proved, and is not to look as if it were."""
     try:
-        return [located.record_id async for located in client.history(resource, subject)]
+        return await find_record(client, about, 0)
+    except HuzhengError as error:
+        if error.code is Code.NOT_FOUND:
+            raise HuzhengError(Code.NOT_FOUND, "no record has this id, as the node says; not proved") from None
+        raise
+
+
+async def _told_version(client: LedgerClient, about: list[str], version: int) -> bytes:
+    """The id of a version that is proved to be there."""
+    try:
+        return (await find_record(client, about, version)).record_id
+    except HuzhengError as error:
+        if error.code is Code.NOT_FOUND:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"version {version} is missing") from None
+        raise
+
+
+async def _told(client: LedgerClient, resource: str, subject: str, count: int) -> list[bytes]:
+    """The ids of the first so many versions that the node tells of; whether they are all is proved by others."""
+    found: list[bytes] = []
+    try:
+        async for located in client.history(resource, subject):
+            found.append(located.record_id)
+            # A node may have no end of them.
+            if len(found) == count:
+                break
     except HuzhengError as error:
         if error.code is not Code.NOT_FOUND:
             raise
-        return []
+    return found
 
 
 async def _newest(light: LightClient, question: Any) -> tuple[Answer, AsOf]:

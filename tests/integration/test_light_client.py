@@ -19,7 +19,7 @@ from ledger.block import ExecutedBlock, read_header
 from ledger.crypto import ED25519_SHA256, Domain, Height, Membership, strict
 from ledger.epochs import first_epoch
 from ledger.errors import Code, HuzhengError
-from ledger.history import verify_fork
+from ledger.history import verify_fork, verify_history
 from ledger.statement import Question, verify_statement
 from ledger.store import ChainStore
 from node import light_client
@@ -27,7 +27,7 @@ from node.anchor_file import AnchorStore
 from node.cli.moment import Moment
 from node.cli.proved import prove_history, prove_newest_at, prove_record
 from node.client import Endpoint, LedgerClient
-from node.errors import abort
+from node.errors import RemoteError, abort
 from node.light_client import LightClient, compare_nodes
 from node.queries import Queries
 from tests.builders import OBJECTION, Chain, Consortium, unit_code
@@ -43,12 +43,13 @@ ASKED = Question(OBJECTION, unit_code(1))
 
 
 class StoredNode(LedgerServiceServicer):
-    """A stored chain and the production answers from it; `alter` may tamper with each before it leaves."""
+    """A stored chain and the production answers from it; `alter` may tamper with each before it leaves, `refuse` raise instead."""
 
     def __init__(self, consortium: Consortium, store: ChainStore) -> None:
         self.store = store
         self._queries = Queries(consortium.genesis, store)
         self.alter: Callable[[Any], None] = lambda _: None
+        self.refuse: Callable[[Any], None] = lambda _: None
         self.asked: list[Any] = []
         self.sent_bytes = 0
 
@@ -56,6 +57,7 @@ class StoredNode(LedgerServiceServicer):
         self.asked.append(request)
         try:
             response = query(request)
+            self.refuse(response)
         except HuzhengError as error:
             await abort(context, error)
         self.alter(response)
@@ -362,6 +364,128 @@ async def test_keys_of_an_epoch_that_is_over_seal_nothing_later_than_the_anchor(
         node.alter = alter
         assert await code_of(light.statement([ASKED], whole=whole)) is Code.UNTRUSTED_ANSWER
         assert stage.anchors().anchor.height == 10
+
+
+@pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.FORKED, Code.UNTRUSTED_ANSWER])
+@in_a_loop
+async def test_a_node_s_word_is_not_taken_for_what_a_client_has_proved(stage: Stage, code: Code) -> None:
+    node = stage.node(versions_of(stage.consortium))
+
+    def refuse(response: Any) -> None:
+        if isinstance(response, pb.GetStatementResponse):
+            raise HuzhengError(code, "proved as of block 3: there never was one")
+
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        node.refuse = refuse
+        for version in (0, 1):
+            with pytest.raises(HuzhengError) as caught:
+                await prove_record(light, client, [OBJECTION, unit_code(1)], version)
+            assert caught.value.code is Code.UNTRUSTED_ANSWER
+            assert "proved" not in caught.value.detail
+        assert not isinstance(caught.value, RemoteError)
+
+
+@in_a_loop
+async def test_that_there_is_no_such_version_is_proved_and_that_there_is_no_such_id_is_the_node_s_word(
+    stage: Stage,
+) -> None:
+    node = stage.node(versions_of(stage.consortium))
+
+    def refuse(response: Any) -> None:
+        if isinstance(response, pb.GetRecordResponse):
+            raise HuzhengError(Code.NOT_FOUND, "proved as of block 3: there never was one")
+
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        with pytest.raises(HuzhengError, match="proved as of block 3") as caught:
+            await prove_record(light, client, [OBJECTION, unit_code(1)], 4)
+        assert caught.value.code is Code.NOT_FOUND
+        node.refuse = refuse
+        assert await code_of(prove_record(light, client, [OBJECTION, unit_code(1)], 3)) is Code.UNTRUSTED_ANSWER
+        with pytest.raises(HuzhengError) as caught:
+            await prove_record(light, client, [stage.consortium.record(1).id.hex()], 0)
+        assert caught.value.code is Code.NOT_FOUND
+        assert "there never was" not in caught.value.detail
+        assert "not proved" in caught.value.detail
+
+
+@in_a_loop
+async def test_what_is_kept_of_a_statement_is_what_was_verified(stage: Stage) -> None:
+    stage.consortium = consortium = changeable()
+    chain = consortium.chain()
+    carry_out(chain, [add(consortium, 5)])
+    node = stage.node(chain)
+    proof = node.store.epoch_proofs(1)[0]
+
+    def twice(response: Any) -> None:
+        if isinstance(response, pb.GetStatementResponse):
+            statement = statement_pb2.Statement.FromString(response.statement)
+            statement.epochs.append(proof)
+            response.statement = strict.write(statement)
+
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        node.alter = twice
+        light = LightClient(client, stage.anchors())
+        assert await code_of(light.statement([ASKED], whole=True)) is Code.UNTRUSTED_ANSWER
+
+
+@in_a_loop
+async def test_a_version_that_comes_meanwhile_is_not_said_to_be_missing(stage: Stage) -> None:
+    chain = versions_of(stage.consortium)
+    node = stage.node(chain, 2)
+    asked: list[Any] = []
+
+    def advance(response: Any) -> None:
+        asked.append(response)
+        if len(asked) == 1:
+            store_up_to(node.store, chain, 3)
+
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        node.alter = advance
+        found, as_of = await prove_history(LightClient(client, stage.anchors()), client, OBJECTION, unit_code(1))
+    assert (len(found), as_of.height, found[-1].current) == (2, 2, True)
+
+
+@in_a_loop
+async def test_a_history_without_end_is_not_read_to_its_end(stage: Stage) -> None:
+    node = stage.node(versions_of(stage.consortium))
+
+    def more(response: Any) -> None:
+        if isinstance(response, pb.ListHistoryResponse):
+            response.next_version = len(node.asked) + 10
+
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        node.alter = more
+        found, _ = await prove_history(LightClient(client, stage.anchors()), client, OBJECTION, unit_code(1))
+    assert len(found) == 3
+    assert sum(isinstance(request, pb.ListHistoryRequest) for request in node.asked) == 1
+
+
+@in_a_loop
+async def test_what_was_the_newest_at_a_time_that_may_go_on_is_not_said(stage: Stage) -> None:
+    """Blocks that follow one another may have the same time."""
+    chain = versions_of(stage.consortium)
+    node = stage.node(chain, 2)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light, about = LightClient(client, stage.anchors()), [OBJECTION, unit_code(1)]
+        time_ms = chain.tip.time_ms
+        call = prove_newest_at(light, client, about, Moment(None, time_ms))
+        assert await code_of(call) is Code.INVALID_REQUEST
+        chain.add(time_ms=time_ms + 1)
+        store_up_to(node.store, chain, 4)
+        found = await prove_newest_at(light, client, about, Moment(None, time_ms))
+        assert found.located.height == 3
+
+
+def test_another_process_that_got_further_is_not_thrown_back(stage: Stage) -> None:
+    store = stage.node(versions_of(stage.consortium)).store
+    genesis = stage.consortium.genesis
+    low, high = (verify_history(store.history_proof(Height(0), Height(h)), genesis).new for h in (2, 3))
+    slow, fast = stage.anchors(), stage.anchors()
+    fast.keep(high)
+    slow.keep(low)
+    assert stage.anchors().anchor == high
 
 
 @in_a_loop
