@@ -25,6 +25,8 @@ from ledger.store.verified import VerifiedCache
 from ledger.store.votes import VoteLog
 from ledger.store.writing import put_block
 
+_STATEMENT_TRIES = 3
+
 
 class ExecutableState(StoredState):
     """The state after the last stored block, with its tree: a `ledger.state.LedgerState`."""
@@ -147,13 +149,23 @@ class ChainStore(ChainReader):
         """What is the newest about subjects, and what there is not, as of the last block. From any thread.
 
         Raises:
-            HuzhengError: NOT_FOUND before block 1; UNKNOWN_RESOURCE, TOO_LARGE, STORE_CORRUPT.
+            HuzhengError: NOT_READY before block 1, and while blocks go on faster than a statement is made; UNKNOWN_RESOURCE,
+                TOO_LARGE, STORE_CORRUPT.
         """
+        asked = list(questions)
+        for _ in range(_STATEMENT_TRIES):
+            height, statement = self._statement(asked, with_records)
+            if statement is not None:
+                return statement
+        raise HuzhengError(Code.NOT_READY, f"block {height} is not kept any more")
+
+    def _statement(self, questions: Sequence[Question], with_records: bool) -> tuple[Height, bytes | None]:
+        """None if the block whose state it is about ceased to be kept meanwhile."""
         with self._engine.snapshot() as snapshot:
             # The tip that the snapshot has, which may be a block ahead of what was noted.
             height = Height(strict.read(store_pb2.StoredTip, snapshot.get(layout.TIP_KEY) or b"").height)
             if not height:
-                raise HuzhengError(Code.NOT_FOUND, "no block is sealed yet")
+                raise HuzhengError(Code.NOT_READY, "no block is sealed yet")
             chain = ChainReader(self._genesis, snapshot, self._tip, self._counts, self._cache)
 
             def heads(key: bytes) -> state_pb2.Heads | None:
@@ -168,7 +180,13 @@ class ChainStore(ChainReader):
                 lambda path: self._tree.walk(path, height),
                 chain.contents if with_records else None,
             )
-            return build_statement(self._genesis, source, questions)
+            try:
+                return height, build_statement(self._genesis, source, questions)
+            except HuzhengError:
+                # What was read of the tree then is not of this block, and looks damaged.
+                if self._tree.keeps(height):
+                    raise
+                return height, None
 
     def entries(self) -> Iterator[Entry]:
         """The whole database, key by key in ascending order."""

@@ -83,6 +83,10 @@ class StoredTree:
         """After a block that is kept. Raises HuzhengError(NOT_FOUND)."""
         return self._tree.root(height)
 
+    def keeps(self, height: Height) -> bool:
+        """Whether proofs can be made for a block that was stored."""
+        return height >= self._tree.oldest
+
     def walk(self, path: bytes, height: Height) -> Walk:
         """As `StateTree.walk`."""
         return self._tree.walk(path, height)

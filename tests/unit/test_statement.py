@@ -14,11 +14,12 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger.crypto import ED25519_SHA256, Height
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.state.proof import Walk
 from ledger.statement import Answer, Question, StatementVerdict, verify_bundle, verify_statement
 from ledger.store import ChainStore
 from tests.builders import OBJECTION, Consortium, unit_code
 from tests.chains import stored_chain
-from tests.memberships import add, change_transaction, changeable, grow_to
+from tests.memberships import add, change_transaction, changeable, grow_to, store_up_to
 from tests.memberships import stored as stored_in
 from tests.vectors import load
 
@@ -230,12 +231,41 @@ def test_statement_vectors(case: dict[str, Any]) -> None:
     ] == case["answers"]
 
 
+@pytest.mark.parametrize(("times", "height"), [(1, 71), (9, None)])
+def test_a_block_that_ceases_to_be_kept_meanwhile_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, height: int | None
+) -> None:
+    """Blocks go on while a statement is made: then it is made of a newer one, and where that is so again and again, not now."""
+    consortium = Consortium()
+    chain = consortium.chain()
+    grow_to(chain, 1 + 70 * times)
+    store = ChainStore.open(tmp_path / "db", consortium.genesis)
+    store_up_to(store, chain, 1)
+    walk, calls = store._tree.walk, list[int]()
+
+    def slow_walk(path: bytes, at: Height) -> Walk:
+        calls.append(at)
+        if len(calls) <= times:
+            store_up_to(store, chain, at + 70)
+        return walk(path, at)
+
+    monkeypatch.setattr(store._tree, "walk", slow_walk)
+    if height is None:
+        with pytest.raises(HuzhengError) as caught:
+            store.statement([Question(OBJECTION, unit_code(1))])
+        assert caught.value.code is Code.NOT_READY
+    else:
+        raw = store.statement([Question(OBJECTION, unit_code(1))])
+        assert verify_statement(raw, consortium.genesis).height == height
+    store.close()
+
+
 def test_before_the_first_block_there_is_no_statement(tmp_path: Path) -> None:
     consortium = Consortium()
     store = ChainStore.open(tmp_path / "db", consortium.genesis)
     with pytest.raises(HuzhengError) as caught:
         store.statement([Question(OBJECTION, unit_code(1))])
-    assert caught.value.code is Code.NOT_FOUND
+    assert caught.value.code is Code.NOT_READY
     store.close()
 
 
