@@ -52,7 +52,8 @@ def ask_whether_still(session: Session, genesis: Genesis, verdict: Verdict | Sta
     except HuzhengError as error:
         if error.code is Code.CONFIG_MISSING:
             return None
-        raise
+        # The file is proved by itself.
+        return Still(None, None, f"{error.code}: {error.detail}") if was else None
     if not was or not profile.nodes:
         return None
 

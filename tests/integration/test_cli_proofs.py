@@ -92,6 +92,22 @@ def test_where_no_node_answers_what_was_so_is_proved_all_the_same(
     assert ran.json["still"]["reason"].startswith("NODE_UNREACHABLE")
 
 
+@pytest.mark.parametrize("damage", ["[client]\n", "anchor"])
+def test_a_file_is_verified_though_the_profile_can_not_be_used(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int, damage: str
+) -> None:
+    file, folder = tmp_path / "s", network.clients["planning"] / "system"
+    assert huzheng("statement", "get", OBJECTION, unit_code(unit), "--out", file, *profile).status == 0
+    lost = tmp_path / "client.toml"
+    text = (folder / "client.toml").read_text(encoding="utf-8").replace('"genesis.bin"', f'"{folder}/genesis.bin"')
+    lost.write_text(text.replace('"keys/', f'"{folder}/keys/') if damage == "anchor" else damage, encoding="utf-8")
+    if damage == "anchor":
+        (tmp_path / "anchor").write_bytes(b"\x0a\x01\x00")
+    ran = huzheng("verify", file, "-g", network.genesis, "--profile", lost, "-o", "json")
+    assert (ran.status, ran.json["valid"], ran.json["still"]["holds"]) == (0, True, None)
+    assert str(tmp_path) in ran.json["still"]["reason"]
+
+
 def _with_address(text: str, address: str) -> str:
     lines = [f'address = "{address}"' if line.startswith("address") else line for line in text.splitlines()]
     return "\n".join(lines) + "\n"
