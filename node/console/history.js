@@ -81,7 +81,7 @@ export async function checkAgainst(genesis, anchor, block, history, epochs) {
     return;
   }
   if (history === null || history.length === 0) throw badProof("no history proof between the block and the anchor");
-  const { older, newer } = await verifyLink(history, genesis, [], [anchor, block]);
+  const { older, newer } = await verifyLink(history, genesis, [block.terms, anchor.terms], [anchor, block]);
   const isBoth = [older, newer].every(({ hash }) => equal(hash, anchor.hash) || equal(hash, block.hash));
   if (!isBoth) throw badProof("the history proof is about other blocks");
 }

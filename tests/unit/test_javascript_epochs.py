@@ -20,6 +20,7 @@ from ledger.errors import HuzhengError
 from ledger.genesis import Genesis, Parameters
 from ledger.history import verify_history
 from ledger.receipt import RECEIPT_OVERHEAD_BYTES, verify_receipt
+from ledger.sealed_block import SealedBlock
 from ledger.statement import Question, verify_bundle, verify_statement
 from ledger.store import ChainStore, Place
 from node.receipts import transaction_receipt
@@ -214,6 +215,7 @@ def terms_of(raw: bytes) -> list[dict[str, Any]]:
             "firstHeight": str(terms.first_height),
             "protocolVersion": terms.protocol_version,
             "highestReplica": terms.highest_replica,
+            "change": [] if terms.change is None else [str(terms.change[0]), terms.change[1]],
             "members": [[m.replica, m.department, m.public_key.hex()] for m in terms.membership.members],
         }
         for terms in verify_bundle(raw, GENESIS)
@@ -385,6 +387,44 @@ def test_any_two_blocks_of_a_chain_are_linked(changed: tuple[Consortium, ChainSt
     assert [(link["old"]["height"], link["new"]["height"]) for link in said] == heights
     assert [link["old"]["block_hash"] for link in said] == [store.block_hash(Height(old)).hex() for old, _ in heights]
     assert {link["new"]["epoch"] for link in said} == {0, 1, 2}
+
+
+def test_receipts_held_against_anchors(changed: tuple[Consortium, ChainStore]) -> None:
+    """Each against each, the history with certificates and without, or left out."""
+    consortium, store = changed
+    genesis, tip = consortium.genesis, store.tip.height
+    known = verify_epochs(genesis, store.epoch_proofs(2))
+    blocks = {tip: verify_history(store.history_proof(Height(0), tip), genesis, epochs=known).new}
+    blocks |= {
+        height: verify_history(store.history_proof(height, tip), genesis, epochs=known).old
+        for height in map(Height, range(tip))
+    }
+    heights = [height for height, block in blocks.items() if block.header.transaction_count]
+    assert {blocks[height].terms.epoch for height in heights} == {0, 1, 2}
+    tries: list[tuple[bytes, SealedBlock, bytes]] = []
+    for height in heights:
+        receipt = transaction_receipt(genesis, store, Place(height, 0))
+        for other in sorted(blocks):
+            old, new = sorted((height, other))
+            ways: tuple[bool, ...] = (True, False) if old < new else ()
+            links = [store.history_proof(old, new, with_certificates=way) for way in ways]
+            tries += [(receipt, blocks[other], link) for link in (*links, b"")]
+    said = ask(
+        {
+            "ask": "receipt",
+            "genesis": genesis.raw.hex(),
+            "bytes": receipt.hex(),
+            "options": {"anchor": write_anchor(anchor).hex(), "history": link.hex()},
+        }
+        for receipt, anchor, link in tries
+    )
+    right = [code_or(lambda given=given: against(genesis, *given)) for given in tries]  # type: ignore[misc]
+    assert [same_keys(answer, like) for answer, like in zip(said, right, strict=True)] == right
+    assert {answer.get("code") for answer in said} == {None, "BAD_PROOF"}
+
+
+def against(genesis: Genesis, receipt: bytes, anchor: SealedBlock, link: bytes) -> dict[str, Any]:
+    return verify_receipt(receipt, genesis, anchor, link).to_dict()
 
 
 def test_a_statement_of_a_later_epoch(changed: tuple[Consortium, ChainStore]) -> None:
