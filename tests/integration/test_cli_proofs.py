@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huzheng.v1 import ledger_service_pb2 as pb
 from PIL import Image
 
 from node.network import Network
@@ -196,3 +197,21 @@ def test_a_picture_without_codes_says_so(huzheng: CommandLine, network: Network,
     Image.new("L", (600, 800), 255).save(blank)
     ran = huzheng("verify", blank, "-g", network.genesis, "-o", "json")
     assert (ran.status, ran.json["error"]["code"]) == (4, "BAD_FILE")
+
+
+def test_a_statement_about_what_only_looks_like_a_subject_is_not_believed(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int
+) -> None:
+    """It is genuine: nothing was ever said about that. Whoever reads it would take it for the flat next to it."""
+    from node.cli.connection import with_client
+    from node.cli.output import Output, OutputFormat
+    from node.cli.session import Session
+    from node.cli.texts import Texts
+
+    session = Session(Output(OutputFormat.TABLE, Texts("en")), profile[1])
+    question = pb.StatementQuestion(resource=OBJECTION, subject=unit_code(unit) + " ")
+    answer = with_client(session, lambda client: client.statement(pb.GetStatementRequest(questions=[question])))
+    file = tmp_path / "s"
+    file.write_bytes(answer.statement)
+    ran = huzheng("verify", file, "-g", network.genesis, "-o", "json")
+    assert (ran.status, ran.json["error"]["code"]) == (4, "BAD_SUBJECT")
