@@ -44,9 +44,10 @@ function genesisOf(text) {
 
 /** Anchors, histories and bundles that a question brings along. */
 async function optionsOf(question, genesis) {
-  const { anchor, history, bundle, ...options } = question.options ?? {};
+  const { anchor, history, bundle, genesis_bundle: fromGenesis, ...options } = question.options ?? {};
   if (anchor) options.anchor = await verifier.readAnchor(bytes(anchor), genesis);
   if (history) options.history = bytes(history);
+  if (fromGenesis) options.epochs = await verifier.verifyBundle(bytes(fromGenesis), genesis);
   if (bundle) options.epochs = await verifier.verifyBundle(bytes(bundle), genesis, options);
   return options;
 }

@@ -1,34 +1,26 @@
-"""The verifier for browsers over changes of the membership, and over stored chains (docs/protocol.md M2 to M5, R8)."""
+"""The verifier for browsers over changes of the membership (docs/protocol.md M2 to M5, R8, H4)."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import pytest
 from huzheng.v1 import block_pb2, genesis_pb2, statement_pb2
 from huzheng.v1 import membership_pb2 as pb
 from huzheng.v1 import transaction_pb2 as tx
 
-from ledger.anchor import read_anchor, write_anchor
-from ledger.crypto import ED25519_SHA256, Domain, Height
-from ledger.epoch_proof import MAX_EPOCHS, MAX_EPOCHS_BYTES, verify_epochs
+from ledger.anchor import write_anchor
+from ledger.crypto import Domain, Height
+from ledger.epoch_proof import MAX_EPOCHS, MAX_EPOCHS_BYTES
 from ledger.epochs import EpochTerms, first_epoch
-from ledger.errors import HuzhengError
-from ledger.genesis import Genesis, Parameters
-from ledger.history import verify_history
+from ledger.genesis import Genesis
 from ledger.receipt import RECEIPT_OVERHEAD_BYTES, verify_receipt
-from ledger.sealed_block import SealedBlock
-from ledger.statement import Question, verify_bundle, verify_statement
-from ledger.store import ChainStore, Place
-from node.receipts import transaction_receipt
-from tests.builders import OBJECTION, Consortium, unit_code
-from tests.chains import stored_chain
-from tests.javascript_verifier import ask, exact
-from tests.memberships import WINDOW, add, carry_out, rekey
-from tests.memberships import stored as stored_in
+from ledger.sealed_block import SealedBlock, verify_sealed
+from ledger.statement import verify_bundle, verify_statement
+from tests.javascript_verifier import ask, code_or, same_keys
 from tests.naive import merkle
 from tests.naive.ledger import tagged_hash
 from tests.vectors import example
@@ -36,19 +28,6 @@ from tests.vectors.example import OTHER, signer, write
 
 GENESIS = Genesis.read(example.GENESIS)
 _DEPARTMENTS = ("alpha", "beta")
-
-
-def code_or(verify: Callable[[], Any]) -> Any:
-    """What it says, or the code of its error as `ask` gives it."""
-    try:
-        return exact(verify())
-    except HuzhengError as error:
-        return {"code": error.code}
-
-
-def same_keys(said: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
-    """Without what only the verifier for browsers says."""
-    return said if "code" in said or "code" in like else {name: said.get(name) for name in like}
 
 
 # --- changes of the membership ---
@@ -313,153 +292,66 @@ def test_a_receipt_has_a_limit_besides_that_of_its_epochs() -> None:
     assert said == right
 
 
-# --- stored chains ---
+# --- keys of epochs that are over ---
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Consortium, ChainStore]]:
-    consortium, _, store = stored_chain(tmp_path_factory.mktemp("javascript") / "db", ED25519_SHA256)
-    yield consortium, store
-    store.close()
-
-
-@pytest.fixture(scope="module")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Consortium, ChainStore]]:
-    """In its third epoch."""
-    consortium = Consortium(ED25519_SHA256, parameters=Parameters(watermark_window=WINDOW))
-    chain = consortium.chain()
-    carry_out(chain, [add(consortium, 5), add(consortium, 6, "police")], [rekey(consortium, 1, "housing", "again")])
-    store = stored_in(tmp_path_factory.mktemp("javascript") / "changed", chain)
-    yield consortium, store
-    store.close()
-
-
-def asked(store: ChainStore, *questions: tuple[str, str]) -> bytes:
-    return store.statement([Question(*question) for question in questions], with_records=True)
-
-
-def test_statements_about_a_page_of_eight_slots(stored: tuple[Consortium, ChainStore]) -> None:
-    consortium, store = stored
-    genesis, dice = consortium.genesis, random.Random(13)
-    names = [name for name in genesis.catalogue if name.startswith(("property.", "tax."))]
-    raws = [
-        asked(store, *((dice.choice(names), unit_code(dice.randint(1, 5))) for _ in range(dice.randint(1, 9))))
-        for _ in range(60)
-    ]
-    # Order by code points, which is not that of UTF-16.
-    raws.append(asked(store, (OBJECTION, "\uffee"), (OBJECTION, "\U0001f600"), (OBJECTION, unit_code(2))))
-    raws += [damaged(dice.choice(raws), dice) for _ in range(150)]
-    said = ask({"ask": "statement", "genesis": genesis.raw.hex(), "bytes": raw.hex()} for raw in raws)
-    right = [code_or(lambda raw=raw: verify_statement(raw, genesis).to_dict()) for raw in raws]  # type: ignore[misc]
-    assert [same_keys(answer, like) for answer, like in zip(said, right, strict=True)] == right
-    assert not any("code" in answer for answer in right[:61])
-    assert any(answer["record"] for verdict in right[:61] for answer in verdict["answers"])
-
-
-def damaged(raw: bytes, dice: random.Random) -> bytes:
-    """With a bit flipped."""
-    at = dice.randrange(len(raw))
-    return raw[:at] + bytes([raw[at] ^ 1 << dice.randrange(8)]) + raw[at + 1 :]
-
-
-def test_receipts_of_every_transaction(stored: tuple[Consortium, ChainStore]) -> None:
-    consortium, store = stored
-    places = [Place(Height(height), index) for height, count in ((1, 2), (2, 3), (4, 2)) for index in range(count)]
-    raws = [transaction_receipt(consortium.genesis, store, place) for place in places]
-    said = ask({"ask": "receipt", "genesis": consortium.genesis.raw.hex(), "bytes": raw.hex()} for raw in raws)
-    right = [exact(verify_receipt(raw, consortium.genesis).to_dict()) for raw in raws]
-    assert [same_keys(answer, like) for answer, like in zip(said, right, strict=True)] == right
-
-
-def test_any_two_blocks_of_a_chain_are_linked(changed: tuple[Consortium, ChainStore]) -> None:
-    consortium, store = changed
-    heights = [(old, new) for new in range(1, store.tip.height + 1) for old in range(new)]
-    epochs = statement_pb2.EpochBundle(epochs=store.epoch_proofs(2))
-    said = ask(
-        {
-            "ask": "history",
-            "genesis": consortium.genesis.raw.hex(),
-            "bytes": store.history_proof(Height(old), Height(new)).hex(),
-            "options": {"bundle": write(epochs).hex()},
-        }
-        for old, new in heights
+def nothing_known(terms: EpochTerms, height: int, *epochs: block_pb2.EpochProof, time_ms: int = 0) -> bytes:
+    """A statement as of an empty state."""
+    block = sealed(terms, [], height=height, header={"state_root": bytes(32), "time_ms": example.NOW_MS + time_ms})
+    leaf = statement_pb2.LeafProof(register="demo", subject="AB1234")
+    return write(
+        statement_pb2.Statement(header=block.header, certificate=block.certificate, leaves=[leaf], epochs=epochs)
     )
-    assert [(link["old"]["height"], link["new"]["height"]) for link in said] == heights
-    assert [link["old"]["block_hash"] for link in said] == [store.block_hash(Height(old)).hex() for old, _ in heights]
-    assert {link["new"]["epoch"] for link in said} == {0, 1, 2}
 
 
-def test_receipts_held_against_anchors(changed: tuple[Consortium, ChainStore]) -> None:
-    """Each against each, the history with certificates and without, or left out."""
-    consortium, store = changed
-    genesis, tip = consortium.genesis, store.tip.height
-    known = verify_epochs(genesis, store.epoch_proofs(2))
-    blocks = {tip: verify_history(store.history_proof(Height(0), tip), genesis, epochs=known).new}
-    blocks |= {
-        height: verify_history(store.history_proof(height, tip), genesis, epochs=known).old
-        for height in map(Height, range(tip))
+def anchor_in(terms: EpochTerms, height: int) -> SealedBlock:
+    block = sealed(terms, [], height=height, header={"state_root": bytes(32)})
+    return verify_sealed(GENESIS, terms, block.header, block.certificate)
+
+
+def test_under_an_anchor_they_seal_nothing_later() -> None:
+    first = first_epoch(GENESIS)
+    one, other = (sealed(first, [operation(change(added(replica)))]) for replica in (6, 7))
+    second, forged = (verify_bundle(bundle(proof), GENESIS)[-1] for proof in (one, other))
+    next_one = sealed(second, [operation(change(rekeyed(3), epoch=1))], height=16)
+    both = bundle(one, next_one)
+    third = verify_bundle(both, GENESIS)[-1]
+    old, new = anchor_in(second, 40), anchor_in(third, 40)
+    elsewhere = replace(old, terms=replace(second, change=(Height(7), 5)))
+    tries: dict[str, tuple[str | None, bytes, SealedBlock, bytes]] = {
+        "the anchor": (None, nothing_known(second, 40, one), old, b""),
+        "the anchor, by a bundle": (None, nothing_known(third, 40), new, both),
+        "the anchor, by its own epoch": (None, nothing_known(third, 40), new, b""),
+        "another of its height": ("FORKED", nothing_known(second, 40, one, time_ms=1), old, b""),
+        "a later one": ("BAD_PROOF", nothing_known(second, 41, one), old, b""),
+        "an earlier one of an earlier epoch": ("BAD_PROOF", nothing_known(first, 39), old, b""),
+        "of an earlier epoch": ("EPOCH_UNKNOWN", nothing_known(first, 40), old, b""),
+        "later, of an earlier epoch": ("EPOCH_UNKNOWN", nothing_known(first, 41), old, b""),
+        "later, of an earlier epoch, by the way to the anchor's": (
+            "EPOCH_UNKNOWN",
+            nothing_known(second, 41),
+            new,
+            both,
+        ),
+        "later, of another epoch of this number": ("EPOCH_UNKNOWN", nothing_known(forged, 41, other), old, b""),
+        "of another epoch of this number": ("EPOCH_UNKNOWN", nothing_known(forged, 40, other), old, b""),
+        "of the epoch, made elsewhere": ("EPOCH_UNKNOWN", nothing_known(second, 40, one), elsewhere, b""),
     }
-    heights = [height for height, block in blocks.items() if block.header.transaction_count]
-    assert {blocks[height].terms.epoch for height in heights} == {0, 1, 2}
-    tries: list[tuple[bytes, SealedBlock, bytes]] = []
-    for height in heights:
-        receipt = transaction_receipt(genesis, store, Place(height, 0))
-        for other in sorted(blocks):
-            old, new = sorted((height, other))
-            ways: tuple[bool, ...] = (True, False) if old < new else ()
-            links = [store.history_proof(old, new, with_certificates=way) for way in ways]
-            tries += [(receipt, blocks[other], link) for link in (*links, b"")]
     said = ask(
         {
-            "ask": "receipt",
-            "genesis": genesis.raw.hex(),
-            "bytes": receipt.hex(),
-            "options": {"anchor": write_anchor(anchor).hex(), "history": link.hex()},
+            "ask": "statement",
+            "genesis": example.GENESIS.hex(),
+            "bytes": raw.hex(),
+            "options": {"anchor": write_anchor(anchor).hex(), "genesis_bundle": known.hex()},
         }
-        for receipt, anchor, link in tries
+        for _, raw, anchor, known in tries.values()
     )
-    right = [code_or(lambda given=given: against(genesis, *given)) for given in tries]  # type: ignore[misc]
-    assert [same_keys(answer, like) for answer, like in zip(said, right, strict=True)] == right
-    assert {answer.get("code") for answer in said} == {None, "BAD_PROOF"}
+    for (name, (code, raw, anchor, known)), answer in zip(tries.items(), said, strict=True):
+        epochs = verify_bundle(known, GENESIS)
+        right = code_or(lambda t=(raw, anchor, epochs): held(*t))  # type: ignore[misc]
+        assert same_keys(answer, right) == right, name
+        assert answer.get("code") == code, name
 
 
-def against(genesis: Genesis, receipt: bytes, anchor: SealedBlock, link: bytes) -> dict[str, Any]:
-    return verify_receipt(receipt, genesis, anchor, link).to_dict()
-
-
-def test_a_statement_of_a_later_epoch(changed: tuple[Consortium, ChainStore]) -> None:
-    """With its epochs in it, apart, by an anchor, or not at all."""
-    consortium, store = changed
-    genesis, tip = consortium.genesis, store.tip.height
-    bare = asked(store, (OBJECTION, unit_code(1)))
-    proofs = store.epoch_proofs(2)
-    whole = statement_pb2.Statement.FromString(bare)
-    whole.epochs.extend(proofs)
-    apart = write(statement_pb2.EpochBundle(epochs=proofs))
-    newer = verify_history(store.history_proof(Height(1), tip), genesis, epochs=verify_bundle(apart, genesis)).new
-    older = verify_history(store.history_proof(Height(tip - 1), tip), genesis, epochs=verify_bundle(apart, genesis)).old
-    link = store.history_proof(Height(tip - 1), tip, with_certificates=False)
-    assert (newer.terms.epoch, older.terms.epoch) == (2, 1)
-    old_anchor, new_anchor = write_anchor(older).hex(), write_anchor(newer).hex()
-    rest = write(statement_pb2.EpochBundle(epochs=proofs[1:])).hex()
-    tries: list[tuple[str | None, bytes, dict[str, str]]] = [
-        (None, write(whole), {}),
-        (None, bare, {"bundle": apart.hex()}),
-        (None, bare, {"anchor": new_anchor}),
-        (None, bare, {"anchor": old_anchor, "history": link.hex(), "bundle": rest}),
-        ("BAD_PROOF", bare, {"anchor": old_anchor, "bundle": rest}),
-        ("EPOCH_UNKNOWN", bare, {"anchor": old_anchor, "history": link.hex()}),
-        ("EPOCH_UNKNOWN", bare, {"bundle": rest}),
-        ("EPOCH_UNKNOWN", bare, {}),
-    ]
-    said = ask(
-        {"ask": "statement", "genesis": genesis.raw.hex(), "bytes": raw.hex(), "options": options}
-        for _, raw, options in tries
-    )
-    assert [answer.get("code") for answer in said] == [code for code, _, _ in tries]
-    against = read_anchor(write_anchor(older), genesis)
-    later = verify_epochs(genesis, proofs[1:], against.terms)
-    right = verify_statement(bare, genesis, later, against, link).to_dict()
-    assert same_keys(said[3], right) == exact(right)
-    assert [verdict["epoch"] for verdict in said[:4]] == [2] * 4
-    assert [answer["version"] for answer in said[0]["answers"]] == [1]
+def held(raw: bytes, anchor: SealedBlock, epochs: Sequence[EpochTerms]) -> dict[str, Any]:
+    return verify_statement(raw, GENESIS, epochs, anchor).to_dict()

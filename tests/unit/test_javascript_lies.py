@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from huzheng.v1 import block_pb2, state_pb2, statement_pb2
 
 from ledger.crypto import ED25519_SHA256
-from ledger.errors import HuzhengError
 from ledger.genesis import Genesis
 from ledger.state.proof import root_from_proof
 from ledger.statement import verify_statement
-from tests.javascript_verifier import ask, exact
+from tests.javascript_verifier import ask, code_or, same_keys
 from tests.naive import merkle
 from tests.naive.ledger import tagged_hash
 from tests.vectors import example
@@ -192,17 +192,13 @@ def odd_record() -> Built:
 
 
 def verdict(raw: bytes) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = exact(verify_statement(raw, GENESIS).to_dict())
-    except HuzhengError as error:
-        return {"code": error.code}
-    return found
+    return verify_statement(raw, GENESIS).to_dict()
 
 
 def test_statements_that_liars_sealed() -> None:
     tries = cases()
     said = ask({"ask": "statement", "genesis": example.GENESIS.hex(), "bytes": raw.hex()} for _, raw in tries.values())
     for (name, (code, raw)), answer in zip(tries.items(), said, strict=True):
-        right = verdict(raw)
-        assert {key: answer.get(key) for key in right} == right, name
+        right = code_or(partial(verdict, raw))
+        assert same_keys(answer, right) == right, name
         assert answer.get("code") == code, name

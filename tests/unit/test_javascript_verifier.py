@@ -11,7 +11,6 @@ import pytest
 from huzheng.v1 import block_pb2, statement_pb2
 
 from ledger.anchor import read_anchor
-from ledger.errors import HuzhengError
 from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.history import verify_fork, verify_history
@@ -19,7 +18,7 @@ from ledger.receipt import verify_receipt
 from ledger.sealed_block import SealedBlock
 from ledger.statement import verify_bundle, verify_statement
 from tests.fuzzing.targets import TARGETS, inputs
-from tests.javascript_verifier import Cases, ask, disagreements, exact
+from tests.javascript_verifier import Cases, ask, code_or, disagreements, same_keys
 from tests.vectors import example, load
 
 GENESIS = Genesis.read(example.GENESIS)
@@ -61,19 +60,6 @@ def test_a_genesis_of_another_chain_id_than_the_reader_knows_is_refused() -> Non
     wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
     said = ask({"ask": "genesis", "bytes": EXAMPLE, "chain_id": given} for given in (right, right.upper(), wrong, ""))
     assert [answer.get("code") for answer in said] == [None, None, "WRONG_CHAIN", "WRONG_CHAIN"]
-
-
-def said_by_python(verify: Callable[[], dict[str, Any]]) -> Any:
-    """The verdict, or the code as `ask` gives it."""
-    try:
-        return exact(verify())
-    except HuzhengError as error:
-        return {"code": error.code}
-
-
-def same_keys(said: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
-    """Without what only the verifier for browsers says."""
-    return said if "code" in said or "code" in like else {name: said.get(name) for name in like}
 
 
 def place(block: SealedBlock) -> dict[str, Any]:
@@ -131,7 +117,7 @@ def compare(kind: str, raws: Sequence[bytes]) -> Counter[str]:
     said = ask({"ask": kind, "genesis": EXAMPLE, "bytes": raw.hex()} for raw in raws)
     counted = Counter[str]()
     for raw, answer in zip(raws, said, strict=True):
-        right = said_by_python(lambda raw=raw: READERS[kind](raw))  # type: ignore[misc]
+        right = code_or(lambda raw=raw: READERS[kind](raw))  # type: ignore[misc]
         assert same_keys(shown(kind, answer), right) == right, raw.hex()
         counted[right.get("code", "valid")] += 1
     return counted
@@ -269,7 +255,7 @@ def test_epochs_that_come_apart() -> None:
     def right(bundle: bytes) -> dict[str, Any]:
         return verify_statement(bytes.fromhex(raw), GENESIS, verify_bundle(bundle, GENESIS)).to_dict()
 
-    expected = [said_by_python(lambda bundle=bundle: right(bundle)) for bundle in bundles]  # type: ignore[misc]
+    expected = [code_or(lambda bundle=bundle: right(bundle)) for bundle in bundles]  # type: ignore[misc]
     assert [same_keys(answer, like) for answer, like in zip(said, expected, strict=True)] == expected
     assert len({str(answer.get("code")) for answer in expected}) > 4
 
@@ -284,7 +270,7 @@ def test_of_bytes_without_sense_it_soon_says_what_python_says(kind: str, unit: s
     limit = GENESIS.parameters.max_transaction_bytes + 2**16 + 4 * 2**20
     counts = [0, 1, 1_000, limit // max(1, len(unit) // 2), limit + 1]
     said = ask({"ask": "filled", "of": kind, "genesis": EXAMPLE, "unit": unit, "count": count} for count in counts)
-    right = [said_by_python(lambda n=count: READERS[kind](bytes.fromhex(unit) * n)) for count in counts]  # type: ignore[misc]
+    right = [code_or(lambda n=count: READERS[kind](bytes.fromhex(unit) * n)) for count in counts]  # type: ignore[misc]
     assert said == right
 
 
