@@ -56,7 +56,11 @@ class AnchorStore:
         self._directory = directory
         self._kept = genesis_anchor(genesis)
         if self._path is not None and self._path.exists():
-            self._kept = read_anchor_file(self._path, genesis)
+            try:
+                self._kept = read_anchor_file(self._path, genesis)
+            except HuzhengError as error:
+                detail = f"{error.detail}; to go from the genesis again, remove this file"
+                raise HuzhengError(error.code, detail) from None
 
     @property
     def anchor(self) -> SealedBlock:

@@ -23,6 +23,8 @@ MAX_PAGE = 500
 MAX_PAGE_BYTES = 1024 * 1024
 """A page, or a message of watched records, ends with the item that reaches this."""
 MAX_SUBJECT_BYTES = 1024
+MAX_QUESTIONS = 512
+"""Of one statement: all slots of as many leaves as it may have."""
 
 
 class Queries:
@@ -145,6 +147,8 @@ class Queries:
 
     def statement(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
         """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows."""
+        if len(request.questions) > MAX_QUESTIONS:
+            raise HuzhengError(Code.INVALID_REQUEST, f"questions: at most {MAX_QUESTIONS}")
         for question in request.questions:
             self._require_subject(question.resource, question.subject, "questions")
         questions = [Question(question.resource, question.subject) for question in request.questions]

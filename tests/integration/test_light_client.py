@@ -642,6 +642,7 @@ def test_an_anchor_that_is_damaged_is_said_to_be_so(stage: Stage) -> None:
     with pytest.raises(HuzhengError) as caught:
         stage.anchors()
     assert caught.value.code is Code.NOT_STRICT
+    assert "remove this file" in caught.value.detail
     assert str(stage.path / "anchor") in caught.value.detail
 
 
@@ -650,3 +651,13 @@ async def test_where_nothing_can_be_written_it_works_all_the_same(stage: Stage) 
     async with serving(stage.node(versions_of(stage.consortium))) as endpoint, stage.client(endpoint) as client:
         light = LightClient(client, AnchorStore(stage.path / "none", stage.consortium.genesis))
         assert (await light.statement([ASKED])).verdict.height == 3
+
+
+@in_a_loop
+async def test_a_node_is_not_asked_without_end(stage: Stage) -> None:
+    node = stage.node(versions_of(stage.consortium))
+    questions = [pb.StatementQuestion(resource=OBJECTION, subject=unit_code(1))] * 513
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        assert await code_of(client.statement(pb.GetStatementRequest(questions=questions))) is Code.INVALID_REQUEST
+        found = await client.statement(pb.GetStatementRequest(questions=questions[1:]))
+        assert found.statement
