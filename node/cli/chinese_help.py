@@ -338,4 +338,7 @@ CHINESE_HELP: dict[str, str] = {
     ),
     "The property unit code; a node is asked for the statement.": "不动产单元代码；将向节点查询现状证明。",
     "Print this statement instead of asking a node.": "打印该现状证明文件，不向节点查询。",
+    "Also write how the members changed, for `huzheng verify --epochs`.": (
+        "同时写出成员变更证明，供 `huzheng verify --epochs` 使用。"
+    ),
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.connection import with_client
+from node.cli.files import write_bytes
 from node.cli.membership import change_to_dict, show_change, show_history
 from node.cli.network import DaysOption, EncryptOption
 from node.cli.passphrase import new_passphrase
@@ -29,12 +30,26 @@ GenesisOption = Annotated[
 
 
 @command(app, "list", online=True)
-def list_members(session: Session) -> None:
+def list_members(
+    session: Session,
+    epochs: Annotated[
+        Path | None,
+        typer.Option(
+            "--epochs", metavar="FILE", help="Also write how the members changed, for `huzheng verify --epochs`."
+        ),
+    ] = None,
+) -> None:
     """Show the replicas that vote now, and those of the next epoch if a change is under way.
 
     Proved from the genesis on; that nothing newer has been decided is the node's word.
     """
     history, genesis = with_client(session, _history)
+    if epochs is not None:
+        from huzheng.v1 import statement_pb2
+
+        from ledger.crypto import strict
+
+        write_bytes(epochs, strict.write(statement_pb2.EpochBundle(epochs=history.proofs)))
     show_history(session, history, genesis)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ledger.statement import verify_bundle
+from node.genesis_file import read_genesis
 from node.network import Network
 from tests.command_line import CommandLine, free_port
 
@@ -36,6 +38,8 @@ def test_a_department_is_let_in_and_listed(huzheng: CommandLine, network: Networ
     assert shown["approved_by"] == ["planning"]
     assert [action["action"] for action in shown["actions"]] == ["add_department"]
     assert huzheng("member", "submit", "a.change", *admin(network)).status == 0
+    assert huzheng("member", "list", "--epochs", "members.epochs", *admin(network)).status == 0
+    assert len(verify_bundle(Path("members.epochs").read_bytes(), read_genesis(network.genesis))) == 2
     again = huzheng("member", "submit", "a.change", *admin(network), "-o", "json")
     assert again.error["code"] in ("CHANGE_PENDING", "WRONG_EPOCH")
     # Known by now: the replica alone is proposed.

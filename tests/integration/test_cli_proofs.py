@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 from huzheng.v1 import ledger_service_pb2 as pb
+from huzheng.v1 import statement_pb2
 from PIL import Image
 
+from ledger.crypto import ED25519_SHA256, strict
+from ledger.genesis import Parameters
+from ledger.statement import Question
 from node.network import Network
-from tests.builders import OBJECTION, objection_fields, unit_code
+from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 from tests.certificates import FEW_FIELDS
 from tests.command_line import CommandLine, write_lines
+from tests.memberships import WINDOW, add, change_transaction, grow_to, stored
 
 
 @pytest.fixture
@@ -215,3 +220,23 @@ def test_a_statement_about_what_only_looks_like_a_subject_is_not_believed(
     file.write_bytes(answer.statement)
     ran = huzheng("verify", file, "-g", network.genesis, "-o", "json")
     assert (ran.status, ran.json["error"]["code"]) == (4, "BAD_SUBJECT")
+
+
+def test_a_statement_of_a_later_epoch_is_verified_with_what_tells_of_the_members(
+    huzheng: CommandLine, tmp_path: Path
+) -> None:
+    """As a printed certificate is, which leaves that out."""
+    consortium = Consortium(ED25519_SHA256, parameters=Parameters(watermark_window=WINDOW))
+    chain = consortium.chain()
+    changed = chain.add(change_transaction(consortium, add(consortium, 5))).height
+    grow_to(chain, changed + WINDOW + 2)
+    store = stored(tmp_path / "db", chain)
+    genesis, statement, epochs = tmp_path / "g", tmp_path / "s", tmp_path / "e"
+    genesis.write_bytes(consortium.genesis.raw)
+    statement.write_bytes(store.statement([Question(OBJECTION, unit_code(1))]))
+    epochs.write_bytes(strict.write(statement_pb2.EpochBundle(epochs=store.epoch_proofs(1))))
+    store.close()
+    without = huzheng("verify", statement, "-g", genesis, "-o", "json")
+    assert (without.status, without.json["error"]["code"]) == (4, "EPOCH_UNKNOWN")
+    ran = huzheng("verify", statement, "-g", genesis, "--epochs", epochs, "-o", "json")
+    assert (ran.status, ran.json["epoch"]) == (0, 1)
