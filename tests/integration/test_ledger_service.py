@@ -380,6 +380,7 @@ def test_the_standard_health_service_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("role", list(Role))
 def test_each_role_may_call_what_the_table_says(tmp_path: Path, role: Role) -> None:
     async def scenario(server: Server) -> None:
+        server.node.seal(one())
         async with server.channel(Caller("tax", role, "7")) as channel:
             for method, roles in PERMISSIONS.items():
                 if method.endswith("/List"):
