@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from huzheng.v1 import catalogue_pb2, transaction_pb2
 from huzheng.v1.transaction_pb2 import (
@@ -11,6 +11,7 @@ from huzheng.v1.transaction_pb2 import (
     RESULT_CODE_BAD_PAYLOAD,
     RESULT_CODE_MISSING_FIELD,
     RESULT_CODE_UNKNOWN_FIELD,
+    FieldValue,
     Payload,
 )
 
@@ -28,7 +29,18 @@ _REFUSAL_ORDER = (Code.UNKNOWN_FIELD, Code.BAD_FIELD, Code.MISSING_FIELD)
 class CompiledResource:
     """A resource made ready for checking records. Raises BAD_CATALOGUE if its definition is not valid."""
 
-    __slots__ = ("_checks", "_required", "department", "fields", "message", "name", "schema_version", "subject")
+    __slots__ = (
+        "_checks",
+        "_required",
+        "confidential",
+        "department",
+        "fields",
+        "message",
+        "name",
+        "public",
+        "schema_version",
+        "subject",
+    )
 
     def __init__(self, resource: catalogue_pb2.Resource) -> None:
         validate_resource(resource)
@@ -38,8 +50,10 @@ class CompiledResource:
         self.schema_version: int = resource.schema_version
         self.subject: CompiledField = compile_spec(resource.subject)
         self.fields: tuple[CompiledField, ...] = tuple(compile_spec(spec) for spec in resource.fields)
-        self._checks = {field.number: (field.fits, field.required) for field in self.fields}
-        self._required = sum(field.required for field in self.fields)
+        self.public = tuple(field for field in self.fields if not field.confidential)
+        self.confidential = tuple(field for field in self.fields if field.confidential)
+        self._checks = {field.number: (field.fits, field.required) for field in self.public}
+        self._required = sum(field.required for field in self.public)
 
     def subject_fits(self, subject: str) -> bool:
         """Whether the subject fits the resource's subject specification."""
@@ -88,16 +102,29 @@ def encode_payload(resource: CompiledResource, values: Mapping[str, InputValue],
     """
     if len(salt) != SALT_BYTES:
         raise HuzhengError(Code.BAD_PAYLOAD, f"the salt has {SALT_BYTES} bytes")
+    texts = canonical_values(resource, resource.public, values)
+    return strict.write(
+        Payload(salt=salt, fields=[FieldValue(number=number, value=text) for number, text in texts.items()])
+    )
+
+
+def canonical_values(
+    resource: CompiledResource, fields: Sequence[CompiledField], values: Mapping[str, InputValue]
+) -> dict[int, str]:
+    """Values of some of a resource's fields in canonical form, by number and in order; `None` is a field left out.
+
+    Raises UNKNOWN_FIELD, BAD_FIELD or MISSING_FIELD; the detail names every field concerned and never a value.
+    """
     problems: list[tuple[Code, str]] = []
     given = {name: value for name, value in values.items() if value is not None}
-    names = {field.name for field in resource.fields}
+    names = {field.name for field in fields}
     problems += [(Code.UNKNOWN_FIELD, _unknown(resource, name)) for name in given if name not in names]
-    payload = Payload(salt=salt)
-    for field in resource.fields:
+    texts: dict[int, str] = {}
+    for field in fields:
         if field.name in given:
             text = canonical(field.type, given[field.name])
             if text is not None and field.fits(text):
-                payload.fields.add(number=field.number, value=text)
+                texts[field.number] = text
             else:
                 problems.append((Code.BAD_FIELD, f"{field.name}: must be {field.expected}"))
         elif field.required:
@@ -105,7 +132,7 @@ def encode_payload(resource: CompiledResource, values: Mapping[str, InputValue],
     if problems:
         code = min((code for code, _ in problems), key=_REFUSAL_ORDER.index)
         raise HuzhengError(code, "; ".join(text for _, text in problems))
-    return strict.write(payload)
+    return texts
 
 
 def _unknown(resource: CompiledResource, name: str) -> str:

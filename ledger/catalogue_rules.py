@@ -12,7 +12,7 @@ from ledger.errors import HuzhengError
 from ledger.fields.pattern import compile_pattern
 from ledger.fields.values import MAX_DECIMAL_DIGITS, is_plain_text
 
-_Ordered = TypeVar("_Ordered", int, bytes)
+_Ordered = TypeVar("_Ordered", int, str, bytes)
 
 MAX_NAME_BYTES = 64
 MAX_TITLE_BYTES = 256
@@ -21,10 +21,15 @@ MAX_FIELD_NUMBER = 1023
 MAX_TEXT_BYTES = 65_536
 MAX_SUBJECT_BYTES = 256
 MAX_CODES = 1024
+MAX_CONFIDENTIAL = 64
+MAX_CYCLE_DAYS = 3660
+MAX_LEGAL_BYTES = 1024
+MAX_TABLE_NAME_BYTES = 128
 
 _NAME_PART = compile_pattern("[a-z][a-z0-9_]*")
 _DEPARTMENT = compile_pattern("[a-z][a-z0-9\\-]{1,31}")
 _FIELD_NAME = compile_pattern("[A-Za-z][A-Za-z0-9_]{0,63}")
+_DUTY_CODE = compile_pattern("[A-Za-z0-9][A-Za-z0-9\\.\\-]{0,63}")
 
 
 def is_resource_name(name: str) -> bool:
@@ -36,6 +41,31 @@ def is_resource_name(name: str) -> bool:
 def is_field_name(name: str) -> bool:
     """[A-Za-z][A-Za-z0-9_]{0,63}, such as BDCDYH."""
     return _FIELD_NAME.matches(name)
+
+
+def is_duty_code(code: str) -> bool:
+    """[A-Za-z0-9][A-Za-z0-9.-]{0,63} (docs/protocol.md D1)."""
+    return _DUTY_CODE.matches(code)
+
+
+def is_text(text: str, max_bytes: int) -> bool:
+    """Whether this is printable text of 1 to `max_bytes` bytes (F1)."""
+    return is_plain_text(text) and len(text.encode()) <= max_bytes
+
+
+def is_duty(duty: pb.Duty) -> bool:
+    """Whether a duty's definition is valid (D1); whose it is, is not looked at."""
+    titles = is_text(duty.title_zh, MAX_TITLE_BYTES) and is_text(duty.title_en, MAX_TITLE_BYTES)
+    return is_duty_code(duty.code) and titles and is_text(duty.legal_basis, MAX_LEGAL_BYTES)
+
+
+def is_table(table: pb.DataTable) -> bool:
+    """Whether a table's definition is valid (D5), as far as it can be told without the resource."""
+    names = [table.system, table.name, *(column.name for column in table.columns)]
+    numbers = [column.field for column in table.columns]
+    if not all(is_text(name, MAX_TABLE_NAME_BYTES) for name in names):
+        return False
+    return 1 <= len(numbers) <= MAX_FIELDS and is_ascending(numbers)
 
 
 def resource_problems(resource: pb.Resource) -> list[str]:
@@ -53,6 +83,10 @@ def _resource_problems(resource: pb.Resource) -> Iterator[str]:
         yield "sharing_class must be unconditional, conditional or none"
     if resource.schema_version < 1:
         yield "schema_version must be at least 1"
+    if resource.duty and not is_duty_code(resource.duty):
+        yield "duty must be a duty's code"
+    if resource.update_cycle_days > MAX_CYCLE_DAYS:
+        yield f"update_cycle_days must be at most {MAX_CYCLE_DAYS}"
     yield from (f"subject: {problem}" for problem in _subject_problems(resource.subject))
     yield from _field_list_problems(resource.fields)
     for spec in resource.fields:
@@ -73,6 +107,8 @@ def _subject_problems(subject: pb.FieldSpec) -> Iterator[str]:
         yield "number and name must be unset"
     if not subject.required:
         yield "must be required"
+    if subject.confidential:
+        yield "must not be confidential"
     yield from _title_problems(subject.title_zh, subject.title_en)
     yield from _type_problems(subject, MAX_SUBJECT_BYTES)
 
@@ -80,8 +116,10 @@ def _subject_problems(subject: pb.FieldSpec) -> Iterator[str]:
 def _field_list_problems(fields: Sequence[pb.FieldSpec]) -> Iterator[str]:
     if len(fields) > MAX_FIELDS:
         yield f"at most {MAX_FIELDS} fields"
+    if sum(spec.confidential for spec in fields) > MAX_CONFIDENTIAL:
+        yield f"at most {MAX_CONFIDENTIAL} confidential fields"
     numbers = [spec.number for spec in fields]
-    if not _is_ascending(numbers):
+    if not is_ascending(numbers):
         yield "the fields' numbers must be strictly ascending"
     names = [spec.name for spec in fields]
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -131,9 +169,10 @@ def _code_problems(spec: pb.FieldSpec) -> Iterator[str]:
         yield f"there must be 1 to {MAX_CODES} codes"
     if not all(is_plain_text(code) and len(code.encode()) <= MAX_NAME_BYTES for code in spec.codes):
         yield f"each code must be printable text of 1 to {MAX_NAME_BYTES} bytes"
-    if not _is_ascending([code.encode() for code in spec.codes]):
+    if not is_ascending([code.encode() for code in spec.codes]):
         yield "codes must be strictly ascending"
 
 
-def _is_ascending(values: Sequence[_Ordered]) -> bool:
+def is_ascending(values: Sequence[_Ordered]) -> bool:
+    """Strictly."""
     return all(a < b for a, b in pairwise(values))

@@ -11,13 +11,18 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
 from ledger.block import ExecutedBlock, Tip
+from ledger.catalogue import CompiledResource
 from ledger.crypto import Domain, Height, ReplicaId, strict
 from ledger.epochs import epoch_at, newest_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import DEPARTMENT_ROLES, PROTOCOL_VERSION, Genesis
 from ledger.membership_execution import change_membership, is_known_key
 from ledger.outcome import Outcome, Refused
+from ledger.published import Published, initial_entries
+from ledger.registers import Slot
 from ledger.rules import Rules
+from ledger.sharing.context import Context
+from ledger.sharing.operations import carry_out, kind_of, publishes, role_for
 from ledger.state import (
     POOL_KEY,
     SEEN_PREFIX,
@@ -26,10 +31,10 @@ from ledger.state import (
     RegisteredKey,
     StateReader,
     admin_keys_key,
-    catalogue_key,
     head_in,
     heads_key,
     put_head,
+    read_head,
     read_heads,
     read_key,
     seen_key,
@@ -55,10 +60,12 @@ def execute(genesis: Genesis, state: LedgerState, parent: Tip, batch: WellFormed
     time_ms = parent.time_ms if batch.proposer == 0 else max(parent.time_ms, batch.proposed_ms)
     overlay = Overlay(state)
     _drop_expired(overlay, time_ms, 2 * genesis.parameters.max_batch_transactions)
-    outcomes = [
-        _execute_one(genesis, rules, overlay, transaction, time_ms, (height, index))
-        for index, transaction in enumerate(batch.transactions)
-    ]
+    published = Published(genesis, overlay)
+    outcomes = []
+    for index, transaction in enumerate(batch.transactions):
+        outcomes.append(_execute_one(genesis, rules, overlay, published, transaction, time_ms, (height, index)))
+        if publishes(transaction.body):
+            published = Published(genesis, overlay)
     results = tuple(
         strict.write(pb.TransactionResult(transaction_id=transaction.id, code=outcome.code, index=outcome.index))
         for transaction, outcome in zip(batch.transactions, outcomes, strict=True)
@@ -118,7 +125,9 @@ def precheck(genesis: Genesis, state: StateReader, transaction: WellFormedTransa
     """How the transaction would end if it were executed next, in a block of this time. Changes nothing."""
     terms = newest_epoch(genesis, state)
     rules = genesis.rules.get(terms.protocol_version) or genesis.rules[PROTOCOL_VERSION]
-    return _execute_one(genesis, rules, Overlay(state), transaction, time_ms, (terms.first_height, 0))
+    overlay = Overlay(state)
+    published = Published(genesis, overlay)
+    return _execute_one(genesis, rules, overlay, published, transaction, time_ms, (terms.first_height, 0))
 
 
 def _finish(
@@ -151,9 +160,7 @@ def _finish(
 
 
 def _initial_state(genesis: Genesis) -> dict[bytes, bytes | None]:
-    state: dict[bytes, bytes | None] = {
-        catalogue_key(name): strict.write(resource.message) for name, resource in genesis.catalogue.items()
-    }
+    state: dict[bytes, bytes | None] = dict(initial_entries(genesis))
     for department in genesis.departments.values():
         admins = 0
         for key in department.keys:
@@ -174,6 +181,7 @@ def _execute_one(
     genesis: Genesis,
     rules: Rules,
     overlay: Overlay,
+    published: Published,
     transaction: WellFormedTransaction,
     time_ms: int,
     place: tuple[Height, int],
@@ -187,10 +195,17 @@ def _execute_one(
         for index, operation in enumerate(transaction.body.operations):
             if operation.HasField("change_membership"):
                 change_membership(genesis, effects, operation.change_membership, time_ms, place)
+            elif operation.HasField("add_key"):
+                _add_key(genesis, effects, department, operation.add_key.key, index)
+            elif operation.HasField("revoke_key"):
+                _revoke_key(effects, department, operation.revoke_key.public_key, index)
             else:
-                _apply_operation(genesis, effects, department, operation, index)
+                view = published.over(effects)
+                carry_out(
+                    Context(genesis, effects, view, department, transaction.id, place[0], time_ms, index), operation
+                )
         for index, record in enumerate(transaction.records):
-            _apply_record(genesis, effects, department, record, index)
+            _apply_record(published, effects, department, record, index)
         code = rules.refuses(transaction.body)
         if code != pb.RESULT_CODE_ACCEPTED:
             raise Refused(code)
@@ -220,15 +235,8 @@ def _check_signer(state: StateReader, transaction: WellFormedTransaction) -> Non
         raise Refused(pb.RESULT_CODE_REVOKED_KEY)
     if transaction.records and key.role != genesis_pb2.KEY_ROLE_SYSTEM:
         raise Refused(pb.RESULT_CODE_KEY_NOT_ALLOWED)
-    if transaction.body.operations and key.role != genesis_pb2.KEY_ROLE_ADMIN:
+    if any(role_for(kind_of(operation)) != key.role for operation in transaction.body.operations):
         raise Refused(pb.RESULT_CODE_KEY_NOT_ALLOWED)
-
-
-def _apply_operation(genesis: Genesis, state: Overlay, department: str, operation: pb.Operation, index: int) -> None:
-    if operation.HasField("add_key"):
-        _add_key(genesis, state, department, operation.add_key.key, index)
-    else:
-        _revoke_key(state, department, operation.revoke_key.public_key, index)
 
 
 def _add_key(genesis: Genesis, state: Overlay, department: str, key: genesis_pb2.SigningKey, index: int) -> None:
@@ -260,26 +268,21 @@ def _count_admin_keys(state: Overlay, department: str, change: int) -> int:
     return count
 
 
-def _apply_record(genesis: Genesis, state: Overlay, department: str, item: RecordInTransaction, index: int) -> None:
+def _apply_record(published: Published, state: Overlay, department: str, item: RecordInTransaction, index: int) -> None:
     """X5."""
     record = item.record
     # Every access to a field of a message makes a new value.
-    name, subject, version = record.resource, record.subject, record.version
-    resource = genesis.catalogue.get(name)
-    if resource is None:
-        raise Refused(pb.RESULT_CODE_UNKNOWN_RESOURCE, index)
-    if resource.department != department:
-        raise Refused(pb.RESULT_CODE_NOT_OWNER, index)
-    if record.schema_version != resource.schema_version:
-        raise Refused(pb.RESULT_CODE_SCHEMA_MISMATCH, index)
+    subject, version = record.subject, record.version
+    asserts = record.action == pb.RECORD_ACTION_ASSERT
+    resource, slot = _cited(published, department, record, index, asserts=asserts)
     if not resource.subject_fits(subject):
         raise Refused(pb.RESULT_CODE_BAD_SUBJECT, index)
-    asserts = record.action == pb.RECORD_ACTION_ASSERT
     if asserts:
         code = resource.check_payload(item.payload)
         if code != pb.RESULT_CODE_ACCEPTED:
             raise Refused(code, index)
-    slot = genesis.slots[name]
+    if bool(record.confidential_root) != (asserts and bool(resource.confidential)):
+        raise Refused(pb.RESULT_CODE_BAD_COMMITMENT, index)
     heads = read_heads(state, slot, subject)
     head = head_in(heads, slot.number)
     newest, newest_id = (0, b"") if head is None else (head.version, head.record_id)
@@ -287,5 +290,30 @@ def _apply_record(genesis: Genesis, state: Overlay, department: str, item: Recor
         raise Refused(pb.RESULT_CODE_VERSION_CONFLICT, index)
     if not asserts and (head is None or head.action != pb.RECORD_ACTION_ASSERT):
         raise Refused(pb.RESULT_CODE_NOTHING_TO_REVOKE, index)
+    for relied in record.relies_on:
+        _check_relied(published, state, relied, index)
     put_head(heads, slot, state_pb2.Head(version=version, record_id=item.id, action=record.action))
     state.set(heads_key(slot, subject), strict.write(heads))
+
+
+def _cited(
+    published: Published, department: str, record: pb.Record, index: int, *, asserts: bool
+) -> tuple[CompiledResource, Slot]:
+    """The schema version that a record cites, and where its resource's heads are."""
+    name, cited = record.resource, record.schema_version
+    known, slot = published.find(name), published.slot(name)
+    if known is None or slot is None:
+        raise Refused(pb.RESULT_CODE_UNKNOWN_RESOURCE, index)
+    if known.department != department:
+        raise Refused(pb.RESULT_CODE_NOT_OWNER, index)
+    resource = published.version(name, cited)
+    if resource is None or (asserts and cited not in known.open_versions):
+        raise Refused(pb.RESULT_CODE_SCHEMA_MISMATCH, index)
+    return resource, slot
+
+
+def _check_relied(published: Published, state: Overlay, relied: pb.Reliance, index: int) -> None:
+    slot = published.slot(relied.resource)
+    head = None if slot is None else read_head(state, slot, relied.subject)
+    if head is None or head.action != pb.RECORD_ACTION_ASSERT or head.record_id != relied.record_id:
+        raise Refused(pb.RESULT_CODE_RELIED_NOT_CURRENT, index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
@@ -11,14 +12,15 @@ from types import MappingProxyType
 from huzheng.v1 import catalogue_pb2, genesis_pb2
 
 from ledger.catalogue import CompiledResource
+from ledger.catalogue_rules import is_duty
 from ledger.crypto import SIMULATION, Domain, Epoch, Member, Membership, ReplicaId, Suite, strict, suite_named
 from ledger.errors import Code, HuzhengError
 from ledger.fields.codes import is_social_credit_code
 from ledger.fields.values import is_plain_text
-from ledger.registers import Slot, assign_slots
+from ledger.registers import MAX_RESOURCES, Slot, assign_slots, register_of
 from ledger.rules import RULES, Rules
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 MAX_GENESIS_BYTES = 4 * 1024 * 1024
 MAX_REPLICAS = 256
 MAX_NAME_BYTES = 512
@@ -90,7 +92,10 @@ class Genesis:
     """Epoch 0."""
     catalogue: Mapping[str, CompiledResource]
     slots: Mapping[str, Slot]
-    """Where the heads of each resource of the catalogue are in the state."""
+    """Where the heads of each resource of the genesis' catalogue are in the state."""
+    registers: Mapping[str, int]
+    """How many resources of the genesis' catalogue each register has."""
+    duties: tuple[catalogue_pb2.Duty, ...]
     rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
     """The versions of the protocol that can be executed."""
 
@@ -130,6 +135,8 @@ class Genesis:
             membership,
             MappingProxyType(catalogue),
             assign_slots(catalogue),
+            MappingProxyType(Counter(map(register_of, catalogue))),
+            _read_duties(message, departments),
         )
 
 
@@ -221,10 +228,28 @@ def _read_catalogue(message: genesis_pb2.Genesis, departments: Mapping[str, Depa
     for resource in message.catalogue:
         if resource.department not in departments:
             raise _bad(f"catalogue.{resource.name}: no such department")
+    if max(Counter(register_of(resource.name) for resource in message.catalogue).values(), default=0) > MAX_RESOURCES:
+        raise _bad(f"catalogue: a register with more than {MAX_RESOURCES} resources")
     return {resource.name: CompiledResource(resource) for resource in message.catalogue}
 
 
-def _require_ascending(what: str, values: Sequence[int] | Sequence[str] | Sequence[bytes]) -> None:
+def _read_duties(message: genesis_pb2.Genesis, departments: Mapping[str, Department]) -> tuple[catalogue_pb2.Duty, ...]:
+    places = [(duty.department, duty.code) for duty in message.duties]
+    _require_ascending("duties", places)
+    for duty in message.duties:
+        if duty.department not in departments:
+            raise _bad("duties: no such department")
+        if not is_duty(duty):
+            raise _bad(f"duties.{duty.department}: a duty that is not valid")
+    for resource in message.catalogue:
+        if resource.duty and (resource.department, resource.duty) not in places:
+            raise _bad(f"catalogue.{resource.name}: no such duty")
+    return tuple(message.duties)
+
+
+def _require_ascending(
+    what: str, values: Sequence[int] | Sequence[str] | Sequence[bytes] | Sequence[tuple[str, str]]
+) -> None:
     if any(a >= b for a, b in pairwise(values)):  # type: ignore[operator]
         raise _bad(f"{what}: not in strictly ascending order")
 
@@ -236,6 +261,7 @@ def build_genesis(
     departments: Iterable[genesis_pb2.Department],
     replicas: Iterable[genesis_pb2.Replica],
     catalogue: Iterable[catalogue_pb2.Resource],
+    duties: Iterable[catalogue_pb2.Duty] = (),
     parameters: Parameters | None = None,
     suite: str = "ed25519-sha256",
 ) -> bytes:
@@ -261,6 +287,7 @@ def build_genesis(
         departments=ordered,
         replicas=sorted(replicas, key=lambda replica: replica.id),
         catalogue=sorted(catalogue, key=lambda resource: resource.name),
+        duties=sorted(duties, key=lambda duty: (duty.department, duty.code)),
     )
     raw = strict.write(message)
     Genesis.read(raw, allow_simulation=suite == SIMULATION.name)

@@ -11,6 +11,8 @@ PAGE_SLOTS = 16
 """Resources whose heads about one subject are in one leaf of the state tree."""
 GROUP_SLOTS = 4
 """Slots that are hashed together (K6)."""
+MAX_RESOURCES = 256 * PAGE_SLOTS
+"""Of a register: a page's number is one byte (X1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,17 @@ def assign_slots(resources: Iterable[str]) -> Mapping[str, Slot]:
     for register, names in groupby(sorted(resources), register_of):
         members = list(names)
         for position, name in enumerate(members):
-            page, number = divmod(position, PAGE_SLOTS)
-            used = min(PAGE_SLOTS, len(members) - page * PAGE_SLOTS)
-            slots[name] = Slot(register, page, number, -(-used // GROUP_SLOTS) * GROUP_SLOTS)
+            slots[name] = slot_of(register, position, len(members))
     return MappingProxyType(slots)
+
+
+def slot_of(register: str, position: int, count: int) -> Slot:
+    """The slot of a resource that is at this position, from 0 on, among the `count` of its register."""
+    page, number = divmod(position, PAGE_SLOTS)
+    used = min(PAGE_SLOTS, count - page * PAGE_SLOTS)
+    return Slot(register, page, number, -(-used // GROUP_SLOTS) * GROUP_SLOTS)
+
+
+def position_of(slot: Slot) -> int:
+    """Among all resources of the register, from 0 on."""
+    return slot.page * PAGE_SLOTS + slot.number

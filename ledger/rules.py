@@ -18,11 +18,11 @@ class Rules:
     """One version: what it does otherwise than the version before."""
 
     version: int
-    operations: frozenset[str] = frozenset({"add_key", "revoke_key", "change_membership"})
+    operations: frozenset[str] = frozenset(field.name for field in pb.Operation.DESCRIPTOR.fields)
     """The operations that it knows (T3)."""
     refuses: Callable[[pb.TransactionBody], pb.ResultCode.ValueType] = _refuse_nothing
     """Why it refuses a transaction that all other rules accept; ACCEPTED if it does not."""
 
 
-RULES: Mapping[int, Rules] = MappingProxyType({2: Rules(2)})
+RULES: Mapping[int, Rules] = MappingProxyType({3: Rules(3)})
 """By version. A node that needs another stops before the first block it is in force for."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from huzheng.v1 import transaction_pb2 as pb
 
@@ -18,6 +19,8 @@ from ledger.membership_change import check_change
 
 NONCE_BYTES = 16
 MAX_OPERATIONS = 16
+MAX_RELIANCE = 16
+"""Records that one record may cite."""
 
 INCONCLUSIVE = (pb.RESULT_CODE_LIFETIME_TOO_LONG, pb.RESULT_CODE_EXPIRED, pb.RESULT_CODE_REPEATED)
 """Refusals that say nothing of how the same transaction ended in another block (X4)."""
@@ -143,11 +146,23 @@ def _check_record(
     if record.version < 1 or len(record.replaces) != (HASH_BYTES if record.version > 1 else 0):
         raise _malformed("version or replaces")
     if record.action == pb.RECORD_ACTION_REVOKE:
-        if record.version < 2 or payload:
-            raise _malformed("a revoking record has a version from 2 on and no payload")
+        if record.version < 2 or payload or record.confidential_root:
+            raise _malformed("a revoking record has a version from 2 on, no payload and no confidential fields")
     elif record.action != pb.RECORD_ACTION_ASSERT:
         raise _malformed("action")
+    if len(record.confidential_root) not in (0, HASH_BYTES):
+        raise _malformed("confidential_root")
+    _check_reliance(record.relies_on)
     return RecordInTransaction(identifier, raw, record, payload)
+
+
+def _check_reliance(relies_on: Sequence[pb.Reliance]) -> None:
+    if len(relies_on) > MAX_RELIANCE:
+        raise _malformed(f"a record relies on at most {MAX_RELIANCE} others")
+    if any((a.resource, a.subject) >= (b.resource, b.subject) for a, b in pairwise(relies_on)):
+        raise _malformed("what a record relies on is not in strictly ascending order")
+    if any(len(relied.record_id) != HASH_BYTES for relied in relies_on):
+        raise _malformed("a record's id has 32 bytes")
 
 
 def _malformed(detail: str) -> HuzhengError:

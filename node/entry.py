@@ -3,20 +3,23 @@
 Refused here is only what no later block can accept, whatever is pending or not yet known at this node:
 
 - by this node's clock: EXPIRED, LIFETIME_TOO_LONG;
-- by what never changes: KEY_NOT_ALLOWED, REVOKED_KEY, BAD_KEY, KEY_EXISTS, UNKNOWN_RESOURCE, NOT_OWNER, SCHEMA_MISMATCH,
-  BAD_SUBJECT, BAD_PAYLOAD, UNKNOWN_FIELD, BAD_FIELD, MISSING_FIELD;
+- by what never changes: KEY_NOT_ALLOWED, REVOKED_KEY, BAD_KEY, KEY_EXISTS, NOT_OWNER, BAD_SUBJECT, BAD_PAYLOAD, UNKNOWN_FIELD,
+  BAD_FIELD, MISSING_FIELD, BAD_COMMITMENT of a record; BAD_OPERATION;
 - VERSION_CONFLICT and NOTHING_TO_REVOKE when the stored head is at or past the version before the record's: versions only
   grow. A record further ahead may follow one that is pending here or at another node;
 - UNKNOWN_KEY of the signer, unless a key change of the department is pending here.
 
-LAST_ADMIN_KEY, UNKNOWN_KEY of an operation and REPEATED are for execution to judge: a pending transaction may change them.
+All else is for execution to judge, as a pending transaction may change it: LAST_ADMIN_KEY, UNKNOWN_KEY of an operation, REPEATED,
+UNKNOWN_RESOURCE and SCHEMA_MISMATCH, and how an operation on catalogue, grants, reads and erasures ends.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from google.protobuf.message import Message
 from huzheng.v1 import catalogue_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
@@ -26,6 +29,7 @@ from ledger.errors import Code, HuzhengError, refusal
 from ledger.execution import precheck
 from ledger.genesis import Genesis
 from ledger.outcome import Outcome
+from ledger.published import Published
 from ledger.state import StateReader, read_head, read_key
 from ledger.transaction import RecordInTransaction, WellFormedTransaction
 from node.personal_data import find_personal_data
@@ -38,14 +42,14 @@ _FINAL_REFUSALS = frozenset(
         pb.RESULT_CODE_REVOKED_KEY,
         pb.RESULT_CODE_BAD_KEY,
         pb.RESULT_CODE_KEY_EXISTS,
-        pb.RESULT_CODE_UNKNOWN_RESOURCE,
         pb.RESULT_CODE_NOT_OWNER,
-        pb.RESULT_CODE_SCHEMA_MISMATCH,
         pb.RESULT_CODE_BAD_SUBJECT,
         pb.RESULT_CODE_BAD_PAYLOAD,
         pb.RESULT_CODE_UNKNOWN_FIELD,
         pb.RESULT_CODE_BAD_FIELD,
         pb.RESULT_CODE_MISSING_FIELD,
+        pb.RESULT_CODE_BAD_COMMITMENT,
+        pb.RESULT_CODE_BAD_OPERATION,
     }
 )
 _ABOUT_THE_WHOLE = (
@@ -93,6 +97,9 @@ def _where(transaction: WellFormedTransaction, outcome: Outcome) -> str:
 
 
 def _is_certain(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, outcome: Outcome) -> bool:
+    if outcome.code == pb.RESULT_CODE_UNKNOWN_FIELD and transaction.body.operations:
+        # Of the newest schema version, which may be followed by another.
+        return False
     if outcome.code in _FINAL_REFUSALS:
         return True
     return outcome.code in _VERSION_REFUSALS and _is_outdated(genesis, state, transaction.records[outcome.index])
@@ -100,7 +107,8 @@ def _is_certain(genesis: Genesis, state: StateReader, transaction: WellFormedTra
 
 def _is_outdated(genesis: Genesis, state: StateReader, item: RecordInTransaction) -> bool:
     record = item.record
-    head = read_head(state, genesis.slots[record.resource], record.subject)
+    slot = Published(genesis, state).slot(record.resource)
+    head = None if slot is None else read_head(state, slot, record.subject)
     if head is None or record.version > head.version + 1:
         return False
     if record.version <= head.version or record.replaces != head.record_id:
@@ -108,20 +116,35 @@ def _is_outdated(genesis: Genesis, state: StateReader, item: RecordInTransaction
     return record.action == pb.RECORD_ACTION_REVOKE and head.action != pb.RECORD_ACTION_ASSERT
 
 
-def refuse_personal_data(genesis: Genesis, transaction: WellFormedTransaction) -> None:
+def refuse_personal_data(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction) -> None:
     """Turns away what looks like personal data in free text; never part of a validity decision.
 
     Raises:
         HuzhengError: PERSONAL_DATA; the detail names the field.
     """
+    for index, operation in enumerate(transaction.body.operations):
+        for place, text in _free_texts(operation):
+            if find_personal_data(text):
+                raise HuzhengError(Code.PERSONAL_DATA, f"operation {index}, {place}")
+    published = Published(genesis, state)
     for index, item in enumerate(transaction.records):
-        resource = genesis.catalogue.get(item.record.resource)
+        resource = published.version(item.record.resource, item.record.schema_version)
         if resource is None:
             continue
         if resource.subject.type == catalogue_pb2.FIELD_TYPE_TEXT and find_personal_data(item.record.subject):
             raise HuzhengError(Code.PERSONAL_DATA, f"record {index}, subject")
         if _MANY_DIGITS.search(item.payload):
             _look_closer(resource, item, index)
+
+
+def _free_texts(message: Message) -> Iterator[tuple[str, str]]:
+    """All texts in an operation, each with the name of its field."""
+    for field, value in message.ListFields():
+        for item in value if field.is_repeated else (value,):
+            if isinstance(item, Message):
+                yield from _free_texts(item)
+            elif isinstance(item, str):
+                yield field.name, item
 
 
 def _look_closer(resource: CompiledResource, item: RecordInTransaction, index: int) -> None:

@@ -162,7 +162,7 @@ class Intake:
     def _examine_submitted(self, now_ms: int, raw: bytes) -> _Examined:
         """In a worker thread."""
         transaction = check_transaction(raw, self._genesis)
-        refuse_personal_data(self._genesis, transaction)
+        refuse_personal_data(self._genesis, self._store.state, transaction)
         height = self._store.tip.height
         judgement = judge(self._genesis, self._store.state, transaction, now_ms)
         # After the state: if the state shows the transaction's own effects, then its place is there too.

@@ -12,12 +12,13 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger.errors.chain_texts import CHAIN_TEXTS
 from ledger.errors.codes import Code, Text
 from ledger.errors.node_texts import NODE_TEXTS
+from ledger.errors.sharing_texts import SHARING_TEXTS
 
 __all__ = ["TEXTS", "Code", "HuzhengError", "Language", "Text", "refusal"]
 
 Language = Literal["en", "zh"]
 
-TEXTS: dict[Code, Text] = CHAIN_TEXTS | NODE_TEXTS
+TEXTS: dict[Code, Text] = CHAIN_TEXTS | SHARING_TEXTS | NODE_TEXTS
 
 
 class HuzhengError(Exception):

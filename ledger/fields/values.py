@@ -39,12 +39,13 @@ class CompiledField:
     required: bool
     fits: Fits
     expected: str
+    confidential: bool = False
 
 
 def compile_spec(spec: pb.FieldSpec) -> CompiledField:
     """Compiles a specification that `ledger.catalogue.validate_resource` accepts."""
     fits, expected = _FITS[spec.type](spec)
-    return CompiledField(spec.number, spec.name, spec.type, spec.required, fits, expected)
+    return CompiledField(spec.number, spec.name, spec.type, spec.required, fits, expected, spec.confidential)
 
 
 def is_plain_text(value: str) -> bool:

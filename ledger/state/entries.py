@@ -54,11 +54,6 @@ def seen_key(expires_ms: int, transaction_id: bytes) -> bytes:
     return SEEN_PREFIX + expires_ms.to_bytes(8, "big") + transaction_id
 
 
-def catalogue_key(resource: str) -> bytes:
-    """Where a resource's definition is kept, as a `Resource`."""
-    return b"c" + resource.encode()
-
-
 def admin_keys_key(department: str) -> bytes:
     """Where the number of a department's active admin keys is kept, in 4 bytes."""
     return b"n" + department.encode()

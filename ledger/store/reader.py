@@ -19,6 +19,7 @@ from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epochs import EpochTerms, departments, epoch_at, epoch_numbered, last_height, newest_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Department, Genesis
+from ledger.published import Published
 from ledger.receipt import build_epoch_proof
 from ledger.state import SEEN_PREFIX, read_head
 from ledger.store import layout
@@ -117,6 +118,10 @@ class ChainReader:
     def record_count(self) -> int:
         """How many records took effect."""
         return self._counts.record_count
+
+    def published(self) -> Published:
+        """The catalogue after the last block."""
+        return Published(self._genesis, self.state)
 
     # --- epochs ---
 
@@ -386,11 +391,9 @@ class ChainReader:
             raise _corrupt("transaction", place.height)
 
     def _head(self, resource: str, subject: str) -> state_pb2.Head | None:
-        slot = self._genesis.slots.get(resource)
-        if slot is None:
-            return None
         try:
-            return read_head(self.state, slot, subject)
+            slot = self.published().slot(resource)
+            return None if slot is None else read_head(self.state, slot, subject)
         except HuzhengError:
             raise HuzhengError(Code.STORE_CORRUPT, "heads are not in strict form") from None
 

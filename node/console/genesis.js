@@ -12,12 +12,14 @@ import { treeRoot } from "./state_tree.js";
 import { contents, joined, read, write } from "./strict.js";
 
 const MAX_GENESIS_BYTES = 4 * 1024 * 1024;
-const PROTOCOL_VERSION = 2;
+const PROTOCOL_VERSION = 3;
 const SUITE = "ed25519-sha256";
 const MAX_REPLICAS = 256;
 const MAX_TIME_MS = 253_402_300_799_999n;
 const ADMIN = 2;
 const CATALOGUE_FIELD = 8;
+const DUTIES_FIELD = 9;
+const PAGE_SLOTS = 16;
 
 /**
  * Reads a genesis file. `chainId`: what its hash must be, in hex, as it was published; without it, compare `hex(genesis.chainId)` yourself.
@@ -43,6 +45,7 @@ export function readGenesis(bytes, { chainId = null } = {}) {
       protocolVersion: PROTOCOL_VERSION,
       knownVersions: new Set([PROTOCOL_VERSION]),
       catalogue: new Map(message.catalogue.map((resource) => [resource.name, resource])),
+      duties: message.duties,
       slots,
       pages: registerPages(slots),
     });
@@ -125,18 +128,47 @@ async function leafOf([key, value]) {
 
 /** The state after block 0, as `[key, value]` each (X1). */
 function firstState(genesis) {
-  const resources = [...contents(CATALOGUE_FIELD, genesis.raw)];
-  const names = [...genesis.catalogue.keys()];
-  const state = names.map((name, index) => [joined([ascii("c"), ascii(name)]), resources[index]]);
+  const state = [...resourceEntries(genesis), ...dutyEntries(genesis)];
   for (const { id, keys } of genesis.departments) {
     for (const { public_key: key, role } of keys) {
       state.push([joined([ascii("k"), key]), write("KeyState", { department: id, role })]);
     }
-    const tally = new DataView(new ArrayBuffer(4));
-    tally.setUint32(0, keys.filter(({ role }) => role === ADMIN).length);
-    state.push([joined([ascii("n"), ascii(id)]), new Uint8Array(tally.buffer)]);
+    const admins = keys.filter(({ role }) => role === ADMIN).length;
+    state.push([joined([ascii("n"), ascii(id)]), fourBytes(admins)]);
   }
   return state;
+}
+
+/** D2. */
+function* resourceEntries(genesis) {
+  const contained = contents(CATALOGUE_FIELD, genesis.raw);
+  for (const { name, department, schema_version: version, fields } of genesis.catalogue.values()) {
+    const { page, number } = genesis.slots.get(name);
+    const state = {
+      department,
+      number: PAGE_SLOTS * page + number,
+      newest_version: version,
+      open_versions: [version],
+      highest_field: fields.reduce((highest, field) => Math.max(highest, field.number), 0),
+    };
+    const key = joined([ascii("c"), ascii(name)]);
+    yield [key, write("ResourceState", state)];
+    yield [joined([key, Uint8Array.of(0), fourBytes(version)]), contained.next().value];
+  }
+}
+
+/** D2. */
+function* dutyEntries(genesis) {
+  const contained = contents(DUTIES_FIELD, genesis.raw);
+  for (const { department, code } of genesis.duties) {
+    yield [ascii(`u${department}\0${code}`), write("DutyState", { duty: contained.next().value })];
+  }
+}
+
+function fourBytes(value) {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setUint32(0, value);
+  return new Uint8Array(view.buffer);
 }
 
 function ascii(text) {

@@ -47,20 +47,25 @@ export function sizeOf(number, data) {
   return size;
 }
 
-/** The strict form of a message whose fields are all of type uint32, uint64, enum, string or bytes. */
+/** The strict form of a message: its numbers, texts, bytes, lists of numbers, and messages in it that are encoded already. */
 export function write(type, values) {
   const parts = [];
   for (const field of SCHEMA.get(type).values()) {
     const value = values[field.name];
     if (value === undefined || BigInt(value.length ?? value) === 0n) continue;
-    if (field.type === "bytes" || field.type === "string") {
-      const content = field.type === "bytes" ? value : new TextEncoder().encode(value);
+    if (wireOf(field) === LENGTH) {
+      const content = encodedContent(field, value);
       parts.push(encodedVarint((field.number << 3) | LENGTH), encodedVarint(content.length), content);
     } else {
       parts.push(encodedVarint(field.number << 3), encodedVarint(value));
     }
   }
   return joined(parts);
+}
+
+function encodedContent(field, value) {
+  if (isPacked(field)) return joined(value.map(encodedVarint));
+  return field.type === "string" ? new TextEncoder().encode(value) : value;
 }
 
 /** Bytes, one after the other. */
@@ -98,11 +103,17 @@ function readMessage(type, reader) {
     const field = schema.get(number);
     if (field === undefined || (tag & 7) !== wireOf(field)) throw NOT_STRICT;
     if (number < last || (number === last && !field.isRepeated)) throw NOT_STRICT;
+    const before = last;
     last = number;
     if (field.oneof !== null) {
       // No message of the schema has more than one.
       if (chosen !== null) throw NOT_STRICT;
       chosen = field;
+    }
+    if (isPacked(field)) {
+      if (number === before) throw NOT_STRICT;
+      found[field.name] = packed(field, delimited(reader));
+      continue;
     }
     const value = readValue(field, reader);
     if (!field.isRepeated) found[field.name] = value;
@@ -118,7 +129,24 @@ function unset(field) {
 }
 
 function wireOf(field) {
-  return field.isMessage || field.type === "bytes" || field.type === "string" ? LENGTH : VARINT;
+  return field.isRepeated || field.isMessage || field.type === "bytes" || field.type === "string" ? LENGTH : VARINT;
+}
+
+/** Whether a field is a list of numbers, which are one after the other in one content. */
+function isPacked(field) {
+  return field.isRepeated && !field.isMessage && field.type !== "bytes" && field.type !== "string";
+}
+
+function packed(field, content) {
+  if (content.length === 0) throw NOT_STRICT;
+  const reader = { data: content, at: 0, end: content.length };
+  const values = [];
+  while (reader.at < reader.end) {
+    const value = varint(reader);
+    const inRange = ranged(field.type, value);
+    if (values.length < field.kept) values.push(inRange);
+  }
+  return values;
 }
 
 function readValue(field, reader) {
@@ -132,6 +160,10 @@ function readValue(field, reader) {
 
 function number(type, value) {
   if (value === 0) throw NOT_STRICT;
+  return ranged(type, value);
+}
+
+function ranged(type, value) {
   if (type === "uint64") return BigInt(value);
   if (type === "enum" && value >= TWO_TO_64 - BigInt(MAX_INT32) - 1n) return Number(BigInt(value) - TWO_TO_64);
   if (value > { uint32: MAX_UINT32, enum: MAX_INT32, bool: 1 }[type]) throw NOT_STRICT;

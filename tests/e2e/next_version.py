@@ -17,7 +17,7 @@ def refuse_two_records(body: transaction_pb2.TransactionBody) -> transaction_pb2
     return transaction_pb2.RESULT_CODE_LAST_ADMIN_KEY if two else transaction_pb2.RESULT_CODE_ACCEPTED
 
 
-NEXT_RULES: Mapping[int, Rules] = {**RULES, 3: Rules(3, refuses=refuse_two_records)}
+NEXT_RULES: Mapping[int, Rules] = {**RULES, 4: Rules(4, refuses=refuse_two_records)}
 PROGRAM = (sys.executable, "-m", "tests.e2e.next_version")
 
 if __name__ == "__main__":

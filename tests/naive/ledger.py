@@ -91,6 +91,28 @@ def state_root(state: Mapping[bytes, bytes]) -> bytes:
     return state_tree.root(dict(leaf(key, value) for key, value in state.items() if key[:1] != b"i"))
 
 
+def initial_catalogue(genesis: genesis_pb2.Genesis) -> dict[bytes, bytes]:
+    """D2, of the genesis' resources and duties."""
+    entries = {}
+    names = [resource.name for resource in genesis.catalogue]
+    for resource in genesis.catalogue:
+        key, slot, _ = heads_place(resource.name, "", names)
+        state = state_pb2.ResourceState(
+            department=resource.department,
+            number=16 * key[-1] + slot,
+            newest_version=resource.schema_version,
+            open_versions=[resource.schema_version],
+            highest_field=max((spec.number for spec in resource.fields), default=0),
+        )
+        version = resource.schema_version.to_bytes(4, "big")
+        entries[b"c" + resource.name.encode()] = state.SerializeToString(deterministic=True)
+        entries[b"c" + resource.name.encode() + b"\x00" + version] = resource.SerializeToString(deterministic=True)
+    for duty in genesis.duties:
+        value = state_pb2.DutyState(duty=duty).SerializeToString(deterministic=True)
+        entries[f"u{duty.department}\0{duty.code}".encode()] = value
+    return entries
+
+
 class Refused(Exception):
     """Carries a result."""
 
@@ -156,7 +178,8 @@ class Model:
             raise Refused("REVOKED_KEY")
         if body.record_count and key.role != 1:
             raise Refused("KEY_NOT_ALLOWED")
-        if body.operations and key.role != 2:
+        of_systems = {"read_fields", "acknowledge_read", "acknowledge_erasure"}
+        if any(key.role != (1 if op.WhichOneof("operation") in of_systems else 2) for op in body.operations):
             raise Refused("KEY_NOT_ALLOWED")
 
     def _operation(self, department: str, operation: pb.Operation, index: int) -> None:

@@ -29,7 +29,7 @@ PARAMETERS = Parameters(
     max_transaction_bytes=32 * 1024,
     clock_bound_ms=1_000,
 )
-_RULES = {2: Rules(2, operations=frozenset({"add_key", "revoke_key", "change_membership"}))}
+_RULES = {3: Rules(3)}
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_blocks_are_exported_with_all_that_is_in_them(tmp_path: Path) -> None:
 def test_a_change_of_the_membership_says_what_it_does_and_who_approved(tmp_path: Path) -> None:
     chain = changeable().chain()
     consortium = chain.consortium
-    actions = [add_department(consortium), add(consortium, 6, "water"), activate(2)]
+    actions = [add_department(consortium), add(consortium, 6, "water"), activate(3)]
     chain.add(change_transaction(consortium, *actions))
     carried = next(export_blocks(stored(tmp_path / "db", chain), consortium.genesis, 1))["transactions"][0]
     (operation,) = carried["operations"]
@@ -46,7 +46,7 @@ def test_a_change_of_the_membership_says_what_it_does_and_who_approved(tmp_path:
     assert operation["actions"] == [
         {"action": "add_department", "department": "water"},
         {"action": "add_replica", "replica": 6, "department": "water", "public_key": key},
-        {"action": "activate_protocol", "version": 2},
+        {"action": "activate_protocol", "version": 3},
     ]
 
 

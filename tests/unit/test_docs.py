@@ -36,7 +36,7 @@ _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{1,6} (?P<text>.+)$", re.MULTILINE)
 # Letters of the rules' families in docs/protocol.md, and numbers as code cites them: "T4", "S1-S4", "C8 to C10".
-_RULE = r"[BITXFCSRMKQH][1-9][0-9]?"
+_RULE = r"[BITXFCSRMKQHDPGE][1-9][0-9]?"
 _DEFINED = re.compile(rf"\*\*(?P<rule>{_RULE})\b")
 _CITED = re.compile(rf"(?<![\w.-])(?P<first>{_RULE})(?:(?: to |-|–)(?P<last>{_RULE}))?(?![\w])")
 _SECTION_CITED = re.compile(r"docs/protocol\.md,? sections? (?P<first>\d+)(?: and (?P<second>\d+))?")

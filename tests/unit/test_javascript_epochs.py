@@ -90,7 +90,7 @@ def sealed(
         "height": height,
         "epoch": terms.epoch,
         "time_ms": example.NOW_MS,
-        "protocol_version": 2,
+        "protocol_version": 3,
         "transaction_count": 1,
         "transactions_root": merkle.root([tagged_hash("transaction", body)]),
         "results_root": merkle.root([tagged_hash("result", ended)]),
@@ -137,11 +137,11 @@ def changes() -> dict[str, tuple[str | None, bytes]]:
         "another key": of_change(rekeyed(3)),
         "one for another": of_change(removed(5), added(6, "beta")),
         "a department that joins": of_change(joined(), added(6, "gamma")),
-        "another version": of_change(activated(3)),
-        "two versions": of_change(activated(3), activated(4)),
+        "another version": of_change(activated(4)),
+        "two versions": of_change(activated(4), activated(5)),
         "an action of no kind": of_change(pb.MembershipAction()),
         "a large authority": of_change(joined(authority=bytes(8_192))),
-        "sixteen actions": of_change(*(activated(version) for version in range(3, 19))),
+        "sixteen actions": of_change(*(activated(version) for version in range(4, 20))),
         "at the first height": of([operation(good)], height=0),
         "at the last height there is": of([operation(good)], height=2**64 - 1),
     }
@@ -160,8 +160,8 @@ def changes() -> dict[str, tuple[str | None, bytes]]:
         "one in two actions": of_change(rekeyed(3), rekeyed(3, generation=2)),
         "one that comes and goes": of_change(added(6), removed(6)),
         "one that gets a key and goes": of_change(rekeyed(3), removed(3), added(6)),
-        "the version in force": of_change(activated(2)),
-        "the version after the next": of_change(activated(4)),
+        "the version in force": of_change(activated(3)),
+        "the version after the next": of_change(activated(5)),
         "another epoch": of_change(added(6), epoch=1),
         "refused": of([operation(good)], result={"code": 24}),
         "the result of another": of([operation(good)], result={"transaction_id": OTHER}),
@@ -174,7 +174,7 @@ def changes() -> dict[str, tuple[str | None, bytes]]:
     }
     others: dict[str, tuple[str | None, bytes]] = {
         "no actions": ("MALFORMED_TRANSACTION", of_change()),
-        "seventeen actions": ("MALFORMED_TRANSACTION", of_change(*(activated(version) for version in range(3, 20)))),
+        "seventeen actions": ("MALFORMED_TRANSACTION", of_change(*(activated(version) for version in range(4, 21)))),
         "more than 32 KiB": ("MALFORMED_TRANSACTION", of_change(added(6), *(joined(authority=bytes(8_192)),) * 4)),
         "another chain": ("WRONG_CHAIN", of_change(added(6), chain_id=OTHER)),
         "a change in another form": ("NOT_STRICT", of([operation(good + b"\x28\x01")])),
@@ -246,11 +246,11 @@ def test_one_change_after_the_other() -> None:
 
 
 def test_blocks_of_an_epoch_are_of_its_version() -> None:
-    first = sealed(first_epoch(GENESIS), [operation(change(activated(3)))])
+    first = sealed(first_epoch(GENESIS), [operation(change(activated(4)))])
     terms = verify_bundle(bundle(first), GENESIS)[-1]
     after = [operation(change(added(6), epoch=1))]
     raws = [
-        bundle(first, sealed(terms, after, height=16, header={"protocol_version": version})) for version in (2, 3, 1)
+        bundle(first, sealed(terms, after, height=16, header={"protocol_version": version})) for version in (3, 4, 2)
     ]
     said = ask({"ask": "bundle", "genesis": example.GENESIS.hex(), "bytes": raw.hex()} for raw in raws)
     assert said == [{"code": "BAD_PROOF"}, {"code": "PROTOCOL_UNKNOWN"}, {"code": "PROTOCOL_UNKNOWN"}]

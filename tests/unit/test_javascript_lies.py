@@ -79,7 +79,7 @@ def statement(
             chain_id=example.CHAIN_ID,
             height=9,
             time_ms=example.NOW_MS,
-            protocol_version=2,
+            protocol_version=3,
             state_root=root,
             history_root=merkle.root([]),
         )

@@ -18,6 +18,7 @@ from huzheng.v1 import (
     genesis_pb2,
     history_pb2,
     membership_pb2,
+    sharing_pb2,
     state_pb2,
     statement_pb2,
 )
@@ -41,6 +42,7 @@ _MODULES: tuple[Any, ...] = (
     history_pb2,
     membership_pb2,
     state_pb2,
+    sharing_pb2,
     statement_pb2,
     pb,
 )

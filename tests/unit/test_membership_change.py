@@ -78,8 +78,8 @@ REFUSED: dict[str, tuple[int, Actions, tuple[str, int]]] = {
         ("TOO_MUCH_AT_ONCE", 0),
     ),
     "257 replicas": (256, lambda c: [add(c, 257)], ("TOO_MANY_REPLICAS", 0)),
-    "the version in force": (4, lambda c: [activate(2)], ("BAD_VERSION", 0)),
-    "a version left out": (4, lambda c: [activate(4)], ("BAD_VERSION", 0)),
+    "the version in force": (4, lambda c: [activate(3)], ("BAD_VERSION", 0)),
+    "a version left out": (4, lambda c: [activate(5)], ("BAD_VERSION", 0)),
 }
 
 
@@ -413,7 +413,7 @@ def refuses_two_operations(body: tx.TransactionBody) -> tx.ResultCode.ValueType:
     return tx.RESULT_CODE_BAD_KEY if len(body.operations) > 1 else tx.RESULT_CODE_ACCEPTED
 
 
-NEXT = {**RULES, 3: Rules(3, refuses=refuses_two_operations)}
+NEXT = {**RULES, 4: Rules(4, refuses=refuses_two_operations)}
 
 
 def test_a_version_is_in_force_from_the_first_block_of_its_epoch_on() -> None:
@@ -431,24 +431,24 @@ def test_a_version_is_in_force_from_the_first_block_of_its_epoch_on() -> None:
         ]
         return consortium.transaction(operations=operations, nonce=nonce)
 
-    changed = chain.add(change_transaction(consortium, activate(3))).height
+    changed = chain.add(change_transaction(consortium, activate(4))).height
     grow_to(chain, changed + WINDOW - 1)
     assert one(chain.add(two_keys(1))) == ("ACCEPTED", 0)
     block = chain.add(two_keys(2))
     assert one(block) == ("BAD_KEY", 0)
-    assert [read_header(b.header).protocol_version for b in chain.blocks[-2:]] == [2, 3]
+    assert [read_header(b.header).protocol_version for b in chain.blocks[-2:]] == [3, 4]
 
 
 def test_software_without_the_version_agrees_up_to_the_last_block_before_and_stops_there() -> None:
     new, old = changeable(rules=NEXT).chain(), changeable().chain()
     for chain in (new, old):
-        chain.add(change_transaction(chain.consortium, activate(3)))
+        chain.add(change_transaction(chain.consortium, activate(4)))
         grow_to(chain, 1 + WINDOW)
     assert new.tip.block_hash == old.tip.block_hash
     with pytest.raises(HuzhengError) as caught:
         old.add_null()
     assert caught.value.code is Code.PROTOCOL_UNKNOWN
-    assert caught.value.detail == f"protocol version 3, in force from block {WINDOW + 2} on"
+    assert caught.value.detail == f"protocol version 4, in force from block {WINDOW + 2} on"
     new.add_null()
     # The same node with newer software goes on where it stopped.
     upgraded = execute(

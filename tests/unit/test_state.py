@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from ledger.block import ExecutedBlock
 from ledger.errors import Code, HuzhengError
+from ledger.published import resource_key, version_key
 from ledger.registers import Slot
 from ledger.state import (
     Overlay,
     PendingState,
     RegisteredKey,
     admin_keys_key,
-    catalogue_key,
     heads_key,
     read_head,
     read_key,
@@ -114,7 +114,8 @@ def test_keys_of_the_state_are_what_the_rule_says() -> None:
     assert heads_key(SLOT, "主题") == b"ha\0" + "主题".encode() + b"\0\1"
     assert signing_key_key(b"\1" * 32) == b"k" + b"\1" * 32
     assert seen_key(258, b"\2" * 32) == b"i\0\0\0\0\0\0\1\2" + b"\2" * 32
-    assert catalogue_key("a.b") == b"ca.b"
+    assert resource_key("a.b") == b"ca.b"
+    assert version_key("a.b", 258) == b"ca.b\0\0\0\1\2"
     assert admin_keys_key("tax") == b"ntax"
 
 

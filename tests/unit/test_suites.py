@@ -28,7 +28,17 @@ def test_domains_are_those_of_the_protocol() -> None:
     assert all(domain[0] == len(domain) - 1 for domain in Domain)
     assert kinds == {
         *("genesis", "record", "payload", "transaction", "result", "block", "batch", "state"),
-        *("state-key", "state-value", "state-heads", "state-seed", "state-blind"),
+        *(
+            "state-key",
+            "state-value",
+            "state-heads",
+            "state-seed",
+            "state-blind",
+            "confidential",
+            "grant",
+            "read",
+            "reads",
+        ),
         *("sign-transaction", "sign-pre-prepare", "sign-prepare", "sign-commit", "sign-seal"),
         *("sign-view-change", "sign-new-view", "sign-membership", "sign-possession"),
     }

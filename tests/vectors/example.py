@@ -108,7 +108,7 @@ def genesis_message() -> genesis_pb2.Genesis:
     return genesis_pb2.Genesis(
         name="示例 Example",
         time_ms=GENESIS_MS,
-        protocol_version=2,
+        protocol_version=3,
         suite=ED25519_SHA256.name,
         parameters=parameters(),
         departments=[department("alpha", ("alpha second admin", 2)), department("beta")],

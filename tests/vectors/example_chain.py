@@ -11,7 +11,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.crypto import Domain
 from tests.naive import merkle
-from tests.naive.ledger import heads_place, settle, state_root, tagged_hash
+from tests.naive.ledger import heads_place, initial_catalogue, settle, state_root, tagged_hash
 from tests.vectors import example
 from tests.vectors.example import LEVY, NOW_MS, Built, add_key, revoke_key, revoking, signer, transaction, write
 
@@ -179,7 +179,7 @@ def chain() -> list[Block]:
         chain_id=example.CHAIN_ID,
         parent_hash=bytes(32),
         time_ms=genesis.time_ms,
-        protocol_version=2,
+        protocol_version=3,
         transactions_root=empty,
         results_root=empty,
         state_root=state_root(state),
@@ -208,7 +208,7 @@ def _next(blocks: list[Block], state: dict[bytes, bytes], block: Block, proposer
             epoch=0,
             proposer=proposer,
             time_ms=time_ms,
-            protocol_version=2,
+            protocol_version=3,
             transaction_count=len(block.ended),
             transactions_root=merkle.root(block.ids),
             results_root=merkle.root([tagged_hash("result", result) for result in block.results]),
@@ -220,7 +220,7 @@ def _next(blocks: list[Block], state: dict[bytes, bytes], block: Block, proposer
 
 
 def _initial_state(genesis: genesis_pb2.Genesis) -> dict[bytes, bytes]:
-    state = {b"c" + resource.name.encode(): write(resource) for resource in genesis.catalogue}
+    state = initial_catalogue(genesis)
     for department in genesis.departments:
         for key in department.keys:
             state[b"k" + key.public_key] = write(state_pb2.KeyState(department=department.id, role=key.role))

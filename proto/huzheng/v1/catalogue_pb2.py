@@ -24,19 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahuzheng/v1/catalogue.proto\x12\nhuzheng.v1\"\xe8\x01\n\x08Resource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08title_zh\x18\x02 \x01(\t\x12\x10\n\x08title_en\x18\x03 \x01(\t\x12\x12\n\ndepartment\x18\x04 \x01(\t\x12/\n\rsharing_class\x18\x05 \x01(\x0e\x32\x18.huzheng.v1.SharingClass\x12\x16\n\x0eschema_version\x18\x06 \x01(\r\x12&\n\x07subject\x18\x07 \x01(\x0b\x32\x15.huzheng.v1.FieldSpec\x12%\n\x06\x66ields\x18\x08 \x03(\x0b\x32\x15.huzheng.v1.FieldSpec\"\xc6\x01\n\tFieldSpec\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08title_zh\x18\x03 \x01(\t\x12\x10\n\x08title_en\x18\x04 \x01(\t\x12#\n\x04type\x18\x05 \x01(\x0e\x32\x15.huzheng.v1.FieldType\x12\x10\n\x08required\x18\x06 \x01(\x08\x12\x11\n\tmax_bytes\x18\x07 \x01(\r\x12\x0f\n\x07pattern\x18\x08 \x01(\t\x12\r\n\x05\x63odes\x18\t \x03(\t\x12\r\n\x05scale\x18\n \x01(\r*\x85\x01\n\x0cSharingClass\x12\x1d\n\x19SHARING_CLASS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSHARING_CLASS_UNCONDITIONAL\x10\x01\x12\x1d\n\x19SHARING_CLASS_CONDITIONAL\x10\x02\x12\x16\n\x12SHARING_CLASS_NONE\x10\x03*\xff\x01\n\tFieldType\x12\x1a\n\x16\x46IELD_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46IELD_TYPE_TEXT\x10\x01\x12\x16\n\x12\x46IELD_TYPE_INTEGER\x10\x02\x12\x16\n\x12\x46IELD_TYPE_DECIMAL\x10\x03\x12\x13\n\x0f\x46IELD_TYPE_DATE\x10\x04\x12\x13\n\x0f\x46IELD_TYPE_CODE\x10\x05\x12!\n\x1d\x46IELD_TYPE_PROPERTY_UNIT_CODE\x10\x06\x12!\n\x1d\x46IELD_TYPE_SOCIAL_CREDIT_CODE\x10\x07\x12!\n\x1d\x46IELD_TYPE_CERTIFICATE_NUMBER\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahuzheng/v1/catalogue.proto\x12\nhuzheng.v1\"\x91\x02\n\x08Resource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08title_zh\x18\x02 \x01(\t\x12\x10\n\x08title_en\x18\x03 \x01(\t\x12\x12\n\ndepartment\x18\x04 \x01(\t\x12/\n\rsharing_class\x18\x05 \x01(\x0e\x32\x18.huzheng.v1.SharingClass\x12\x16\n\x0eschema_version\x18\x06 \x01(\r\x12&\n\x07subject\x18\x07 \x01(\x0b\x32\x15.huzheng.v1.FieldSpec\x12%\n\x06\x66ields\x18\x08 \x03(\x0b\x32\x15.huzheng.v1.FieldSpec\x12\x0c\n\x04\x64uty\x18\t \x01(\t\x12\x19\n\x11update_cycle_days\x18\n \x01(\r\"a\n\x04\x44uty\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x10\n\x08title_zh\x18\x03 \x01(\t\x12\x10\n\x08title_en\x18\x04 \x01(\t\x12\x13\n\x0blegal_basis\x18\x05 \x01(\t\"`\n\tDataTable\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0e\n\x06system\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12#\n\x07\x63olumns\x18\x04 \x03(\x0b\x32\x12.huzheng.v1.Column\"%\n\x06\x43olumn\x12\r\n\x05\x66ield\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xdc\x01\n\tFieldSpec\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08title_zh\x18\x03 \x01(\t\x12\x10\n\x08title_en\x18\x04 \x01(\t\x12#\n\x04type\x18\x05 \x01(\x0e\x32\x15.huzheng.v1.FieldType\x12\x10\n\x08required\x18\x06 \x01(\x08\x12\x11\n\tmax_bytes\x18\x07 \x01(\r\x12\x0f\n\x07pattern\x18\x08 \x01(\t\x12\r\n\x05\x63odes\x18\t \x03(\t\x12\r\n\x05scale\x18\n \x01(\r\x12\x14\n\x0c\x63onfidential\x18\x0b \x01(\x08*\x85\x01\n\x0cSharingClass\x12\x1d\n\x19SHARING_CLASS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSHARING_CLASS_UNCONDITIONAL\x10\x01\x12\x1d\n\x19SHARING_CLASS_CONDITIONAL\x10\x02\x12\x16\n\x12SHARING_CLASS_NONE\x10\x03*\xff\x01\n\tFieldType\x12\x1a\n\x16\x46IELD_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46IELD_TYPE_TEXT\x10\x01\x12\x16\n\x12\x46IELD_TYPE_INTEGER\x10\x02\x12\x16\n\x12\x46IELD_TYPE_DECIMAL\x10\x03\x12\x13\n\x0f\x46IELD_TYPE_DATE\x10\x04\x12\x13\n\x0f\x46IELD_TYPE_CODE\x10\x05\x12!\n\x1d\x46IELD_TYPE_PROPERTY_UNIT_CODE\x10\x06\x12!\n\x1d\x46IELD_TYPE_SOCIAL_CREDIT_CODE\x10\x07\x12!\n\x1d\x46IELD_TYPE_CERTIFICATE_NUMBER\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huzheng.v1.catalogue_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SHARINGCLASS']._serialized_start=479
-  _globals['_SHARINGCLASS']._serialized_end=612
-  _globals['_FIELDTYPE']._serialized_start=615
-  _globals['_FIELDTYPE']._serialized_end=870
+  _globals['_SHARINGCLASS']._serialized_start=778
+  _globals['_SHARINGCLASS']._serialized_end=911
+  _globals['_FIELDTYPE']._serialized_start=914
+  _globals['_FIELDTYPE']._serialized_end=1169
   _globals['_RESOURCE']._serialized_start=43
-  _globals['_RESOURCE']._serialized_end=275
-  _globals['_FIELDSPEC']._serialized_start=278
-  _globals['_FIELDSPEC']._serialized_end=476
+  _globals['_RESOURCE']._serialized_end=316
+  _globals['_DUTY']._serialized_start=318
+  _globals['_DUTY']._serialized_end=415
+  _globals['_DATATABLE']._serialized_start=417
+  _globals['_DATATABLE']._serialized_end=513
+  _globals['_COLUMN']._serialized_start=515
+  _globals['_COLUMN']._serialized_end=552
+  _globals['_FIELDSPEC']._serialized_start=555
+  _globals['_FIELDSPEC']._serialized_end=775
 # @@protoc_insertion_point(module_scope)

@@ -103,6 +103,8 @@ class Resource(_message.Message):
     SCHEMA_VERSION_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
+    DUTY_FIELD_NUMBER: _builtins.int
+    UPDATE_CYCLE_DAYS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Dotted name, [a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+, at most 64 bytes."""
     title_zh: _builtins.str
@@ -112,6 +114,10 @@ class Resource(_message.Message):
     sharing_class: Global___SharingClass.ValueType
     schema_version: _builtins.int
     """Version of the field list that records cite."""
+    duty: _builtins.str
+    """Code of the department's duty that the data come from; empty if none is stated."""
+    update_cycle_days: _builtins.int
+    """How often there should be something new, in days; 0 if none is stated."""
     @_builtins.property
     def subject(self) -> Global___FieldSpec:
         """What a subject looks like: its number and name are unset, and it is required."""
@@ -131,14 +137,109 @@ class Resource(_message.Message):
         schema_version: _builtins.int = ...,
         subject: Global___FieldSpec | None = ...,
         fields: _abc.Iterable[Global___FieldSpec] | None = ...,
+        duty: _builtins.str = ...,
+        update_cycle_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "fields", b"fields", "name", b"name", "schema_version", b"schema_version", "sharing_class", b"sharing_class", "subject", b"subject", "title_en", b"title_en", "title_zh", b"title_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "duty", b"duty", "fields", b"fields", "name", b"name", "schema_version", b"schema_version", "sharing_class", b"sharing_class", "subject", b"subject", "title_en", b"title_en", "title_zh", b"title_zh", "update_cycle_days", b"update_cycle_days"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Resource: _TypeAlias = Resource  # noqa: Y015
+
+@_typing.final
+class Duty(_message.Message):
+    """What a department is to do, and by which law."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    TITLE_ZH_FIELD_NUMBER: _builtins.int
+    TITLE_EN_FIELD_NUMBER: _builtins.int
+    LEGAL_BASIS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """[A-Za-z0-9][A-Za-z0-9.-]{0,63}, unique within the department."""
+    department: _builtins.str
+    title_zh: _builtins.str
+    title_en: _builtins.str
+    legal_basis: _builtins.str
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        department: _builtins.str = ...,
+        title_zh: _builtins.str = ...,
+        title_en: _builtins.str = ...,
+        legal_basis: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "department", b"department", "legal_basis", b"legal_basis", "title_en", b"title_en", "title_zh", b"title_zh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Duty: _TypeAlias = Duty  # noqa: Y015
+
+@_typing.final
+class DataTable(_message.Message):
+    """Where a resource's data are kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    SYSTEM_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    system: _builtins.str
+    """The information system, such as 不动产登记系统."""
+    name: _builtins.str
+    """The table, such as FDCQ2."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Column]:
+        """Ordered by field."""
+
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        system: _builtins.str = ...,
+        name: _builtins.str = ...,
+        columns: _abc.Iterable[Global___Column] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "name", b"name", "resource", b"resource", "system", b"system"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DataTable: _TypeAlias = DataTable  # noqa: Y015
+
+@_typing.final
+class Column(_message.Message):
+    """Which column holds a field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    field: _builtins.int
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        field: _builtins.int = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Column: _TypeAlias = Column  # noqa: Y015
 
 @_typing.final
 class FieldSpec(_message.Message):
@@ -156,6 +257,7 @@ class FieldSpec(_message.Message):
     PATTERN_FIELD_NUMBER: _builtins.int
     CODES_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
+    CONFIDENTIAL_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """1, 2, 3, ...; never used again within a resource."""
     name: _builtins.str
@@ -170,6 +272,8 @@ class FieldSpec(_message.Message):
     """For TEXT: a pattern in the language of docs/protocol.md; empty means any printable text."""
     scale: _builtins.int
     """For DECIMAL: the largest number of digits after the point."""
+    confidential: _builtins.bool
+    """Not in the payload: only committed to, its value kept by the owner (docs/protocol.md section 15)."""
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For CODE: the values allowed."""
@@ -187,10 +291,11 @@ class FieldSpec(_message.Message):
         pattern: _builtins.str = ...,
         codes: _abc.Iterable[_builtins.str] | None = ...,
         scale: _builtins.int = ...,
+        confidential: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "max_bytes", b"max_bytes", "name", b"name", "number", b"number", "pattern", b"pattern", "required", b"required", "scale", b"scale", "title_en", b"title_en", "title_zh", b"title_zh", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "confidential", b"confidential", "max_bytes", b"max_bytes", "name", b"name", "number", b"number", "pattern", b"pattern", "required", b"required", "scale", b"scale", "title_en", b"title_en", "title_zh", b"title_zh", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from huzheng.v1 import catalogue_pb2 as huzheng_dot_v1_dot_catalogue__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18huzheng/v1/genesis.proto\x12\nhuzheng.v1\x1a\x1ahuzheng/v1/catalogue.proto\"\xfa\x01\n\x07Genesis\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x18\n\x10protocol_version\x18\x03 \x01(\r\x12\r\n\x05suite\x18\x04 \x01(\t\x12*\n\nparameters\x18\x05 \x01(\x0b\x32\x16.huzheng.v1.Parameters\x12+\n\x0b\x64\x65partments\x18\x06 \x03(\x0b\x32\x16.huzheng.v1.Department\x12%\n\x08replicas\x18\x07 \x03(\x0b\x32\x13.huzheng.v1.Replica\x12\'\n\tcatalogue\x18\x08 \x03(\x0b\x32\x14.huzheng.v1.Resource\"\x99\x02\n\nParameters\x12\x18\n\x10watermark_window\x18\x01 \x01(\r\x12\x16\n\x0epipeline_depth\x18\x02 \x01(\r\x12\x17\n\x0fmax_batch_bytes\x18\x03 \x01(\r\x12\x1e\n\x16max_batch_transactions\x18\x04 \x01(\r\x12\x1d\n\x15max_transaction_bytes\x18\x05 \x01(\r\x12\x1f\n\x17max_transaction_records\x18\x06 \x01(\r\x12\x19\n\x11max_payload_bytes\x18\x07 \x01(\r\x12\x17\n\x0fmax_lifetime_ms\x18\x08 \x01(\x04\x12\x16\n\x0e\x63lock_bound_ms\x18\t \x01(\x04\x12\x14\n\x0cheartbeat_ms\x18\n \x01(\x04\"\x8d\x01\n\nDepartment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63redit_code\x18\x02 \x01(\t\x12\x0f\n\x07name_zh\x18\x03 \x01(\t\x12\x0f\n\x07name_en\x18\x04 \x01(\t\x12\x16\n\x0e\x63\x61_certificate\x18\x05 \x01(\x0c\x12$\n\x04keys\x18\x06 \x03(\x0b\x32\x16.huzheng.v1.SigningKey\"C\n\nSigningKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.huzheng.v1.KeyRole\"=\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\r\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c*d\n\x07KeyRole\x12\x18\n\x14KEY_ROLE_UNSPECIFIED\x10\x00\x12\x13\n\x0fKEY_ROLE_SYSTEM\x10\x01\x12\x12\n\x0eKEY_ROLE_ADMIN\x10\x02\x12\x16\n\x12KEY_ROLE_CONSENSUS\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18huzheng/v1/genesis.proto\x12\nhuzheng.v1\x1a\x1ahuzheng/v1/catalogue.proto\"\x9c\x02\n\x07Genesis\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x18\n\x10protocol_version\x18\x03 \x01(\r\x12\r\n\x05suite\x18\x04 \x01(\t\x12*\n\nparameters\x18\x05 \x01(\x0b\x32\x16.huzheng.v1.Parameters\x12+\n\x0b\x64\x65partments\x18\x06 \x03(\x0b\x32\x16.huzheng.v1.Department\x12%\n\x08replicas\x18\x07 \x03(\x0b\x32\x13.huzheng.v1.Replica\x12\'\n\tcatalogue\x18\x08 \x03(\x0b\x32\x14.huzheng.v1.Resource\x12 \n\x06\x64uties\x18\t \x03(\x0b\x32\x10.huzheng.v1.Duty\"\x99\x02\n\nParameters\x12\x18\n\x10watermark_window\x18\x01 \x01(\r\x12\x16\n\x0epipeline_depth\x18\x02 \x01(\r\x12\x17\n\x0fmax_batch_bytes\x18\x03 \x01(\r\x12\x1e\n\x16max_batch_transactions\x18\x04 \x01(\r\x12\x1d\n\x15max_transaction_bytes\x18\x05 \x01(\r\x12\x1f\n\x17max_transaction_records\x18\x06 \x01(\r\x12\x19\n\x11max_payload_bytes\x18\x07 \x01(\r\x12\x17\n\x0fmax_lifetime_ms\x18\x08 \x01(\x04\x12\x16\n\x0e\x63lock_bound_ms\x18\t \x01(\x04\x12\x14\n\x0cheartbeat_ms\x18\n \x01(\x04\"\x8d\x01\n\nDepartment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x63redit_code\x18\x02 \x01(\t\x12\x0f\n\x07name_zh\x18\x03 \x01(\t\x12\x0f\n\x07name_en\x18\x04 \x01(\t\x12\x16\n\x0e\x63\x61_certificate\x18\x05 \x01(\x0c\x12$\n\x04keys\x18\x06 \x03(\x0b\x32\x16.huzheng.v1.SigningKey\"C\n\nSigningKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.huzheng.v1.KeyRole\"=\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\r\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c*d\n\x07KeyRole\x12\x18\n\x14KEY_ROLE_UNSPECIFIED\x10\x00\x12\x13\n\x0fKEY_ROLE_SYSTEM\x10\x01\x12\x12\n\x0eKEY_ROLE_ADMIN\x10\x02\x12\x16\n\x12KEY_ROLE_CONSENSUS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huzheng.v1.genesis_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KEYROLE']._serialized_start=881
-  _globals['_KEYROLE']._serialized_end=981
+  _globals['_KEYROLE']._serialized_start=915
+  _globals['_KEYROLE']._serialized_end=1015
   _globals['_GENESIS']._serialized_start=69
-  _globals['_GENESIS']._serialized_end=319
-  _globals['_PARAMETERS']._serialized_start=322
-  _globals['_PARAMETERS']._serialized_end=603
-  _globals['_DEPARTMENT']._serialized_start=606
-  _globals['_DEPARTMENT']._serialized_end=747
-  _globals['_SIGNINGKEY']._serialized_start=749
-  _globals['_SIGNINGKEY']._serialized_end=816
-  _globals['_REPLICA']._serialized_start=818
-  _globals['_REPLICA']._serialized_end=879
+  _globals['_GENESIS']._serialized_end=353
+  _globals['_PARAMETERS']._serialized_start=356
+  _globals['_PARAMETERS']._serialized_end=637
+  _globals['_DEPARTMENT']._serialized_start=640
+  _globals['_DEPARTMENT']._serialized_end=781
+  _globals['_SIGNINGKEY']._serialized_start=783
+  _globals['_SIGNINGKEY']._serialized_end=850
+  _globals['_REPLICA']._serialized_start=852
+  _globals['_REPLICA']._serialized_end=913
 # @@protoc_insertion_point(module_scope)

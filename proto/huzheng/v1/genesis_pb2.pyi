@@ -60,6 +60,7 @@ class Genesis(_message.Message):
     DEPARTMENTS_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
     CATALOGUE_FIELD_NUMBER: _builtins.int
+    DUTIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the consortium, for people."""
     time_ms: _builtins.int
@@ -82,6 +83,10 @@ class Genesis(_message.Message):
     def catalogue(self) -> _containers.RepeatedCompositeFieldContainer[_catalogue_pb2.Resource]:
         """Ordered by name."""
 
+    @_builtins.property
+    def duties(self) -> _containers.RepeatedCompositeFieldContainer[_catalogue_pb2.Duty]:
+        """Ordered by department and code."""
+
     def __init__(
         self,
         *,
@@ -93,10 +98,11 @@ class Genesis(_message.Message):
         departments: _abc.Iterable[Global___Department] | None = ...,
         replicas: _abc.Iterable[Global___Replica] | None = ...,
         catalogue: _abc.Iterable[_catalogue_pb2.Resource] | None = ...,
+        duties: _abc.Iterable[_catalogue_pb2.Duty] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "departments", b"departments", "name", b"name", "parameters", b"parameters", "protocol_version", b"protocol_version", "replicas", b"replicas", "suite", b"suite", "time_ms", b"time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "departments", b"departments", "duties", b"duties", "name", b"name", "parameters", b"parameters", "protocol_version", b"protocol_version", "replicas", b"replicas", "suite", b"suite", "time_ms", b"time_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

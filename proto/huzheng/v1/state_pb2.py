@@ -22,27 +22,32 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from huzheng.v1 import catalogue_pb2 as huzheng_dot_v1_dot_catalogue__pb2
 from huzheng.v1 import genesis_pb2 as huzheng_dot_v1_dot_genesis__pb2
 from huzheng.v1 import transaction_pb2 as huzheng_dot_v1_dot_transaction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16huzheng/v1/state.proto\x12\nhuzheng.v1\x1a\x18huzheng/v1/genesis.proto\x1a\x1chuzheng/v1/transaction.proto\"T\n\x04Head\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x11\n\trecord_id\x18\x02 \x01(\x0c\x12(\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x18.huzheng.v1.RecordAction\"I\n\x05Heads\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0c\n\x04seed\x18\x02 \x01(\x0c\x12#\n\x05heads\x18\x03 \x03(\x0b\x32\x14.huzheng.v1.HeldHead\"&\n\x08HeldHead\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0c\n\x04head\x18\x02 \x01(\x0c\"R\n\x08KeyState\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.huzheng.v1.KeyRole\x12\x0f\n\x07revoked\x18\x03 \x01(\x08\"\xb8\x01\n\nEpochState\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x14\n\x0c\x66irst_height\x18\x02 \x01(\x04\x12\x18\n\x10protocol_version\x18\x03 \x01(\r\x12%\n\x08replicas\x18\x04 \x03(\x0b\x32\x13.huzheng.v1.Replica\x12\x17\n\x0fhighest_replica\x18\x05 \x01(\r\x12\x15\n\rchange_height\x18\x06 \x01(\x04\x12\x14\n\x0c\x63hange_index\x18\x07 \x01(\r\"i\n\nStateProof\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\r\x12\x10\n\x08occupied\x18\x02 \x01(\x0c\x12\x10\n\x08siblings\x18\x03 \x01(\x0c\x12\x12\n\nother_path\x18\x04 \x01(\x0c\x12\x14\n\x0cother_digest\x18\x05 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16huzheng/v1/state.proto\x12\nhuzheng.v1\x1a\x1ahuzheng/v1/catalogue.proto\x1a\x18huzheng/v1/genesis.proto\x1a\x1chuzheng/v1/transaction.proto\"T\n\x04Head\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x11\n\trecord_id\x18\x02 \x01(\x0c\x12(\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x18.huzheng.v1.RecordAction\"I\n\x05Heads\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0c\n\x04seed\x18\x02 \x01(\x0c\x12#\n\x05heads\x18\x03 \x03(\x0b\x32\x14.huzheng.v1.HeldHead\"&\n\x08HeldHead\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0c\n\x04head\x18\x02 \x01(\x0c\"y\n\rResourceState\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x16\n\x0enewest_version\x18\x03 \x01(\r\x12\x15\n\ropen_versions\x18\x04 \x03(\r\x12\x15\n\rhighest_field\x18\x05 \x01(\r\">\n\tDutyState\x12\x1e\n\x04\x64uty\x18\x01 \x01(\x0b\x32\x10.huzheng.v1.Duty\x12\x11\n\twithdrawn\x18\x02 \x01(\x08\"R\n\x08KeyState\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.huzheng.v1.KeyRole\x12\x0f\n\x07revoked\x18\x03 \x01(\x08\"\xb8\x01\n\nEpochState\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x14\n\x0c\x66irst_height\x18\x02 \x01(\x04\x12\x18\n\x10protocol_version\x18\x03 \x01(\r\x12%\n\x08replicas\x18\x04 \x03(\x0b\x32\x13.huzheng.v1.Replica\x12\x17\n\x0fhighest_replica\x18\x05 \x01(\r\x12\x15\n\rchange_height\x18\x06 \x01(\x04\x12\x14\n\x0c\x63hange_index\x18\x07 \x01(\r\"i\n\nStateProof\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\r\x12\x10\n\x08occupied\x18\x02 \x01(\x0c\x12\x10\n\x08siblings\x18\x03 \x01(\x0c\x12\x12\n\nother_path\x18\x04 \x01(\x0c\x12\x14\n\x0cother_digest\x18\x05 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huzheng.v1.state_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HEAD']._serialized_start=94
-  _globals['_HEAD']._serialized_end=178
-  _globals['_HEADS']._serialized_start=180
-  _globals['_HEADS']._serialized_end=253
-  _globals['_HELDHEAD']._serialized_start=255
-  _globals['_HELDHEAD']._serialized_end=293
-  _globals['_KEYSTATE']._serialized_start=295
-  _globals['_KEYSTATE']._serialized_end=377
-  _globals['_EPOCHSTATE']._serialized_start=380
-  _globals['_EPOCHSTATE']._serialized_end=564
-  _globals['_STATEPROOF']._serialized_start=566
-  _globals['_STATEPROOF']._serialized_end=671
+  _globals['_HEAD']._serialized_start=122
+  _globals['_HEAD']._serialized_end=206
+  _globals['_HEADS']._serialized_start=208
+  _globals['_HEADS']._serialized_end=281
+  _globals['_HELDHEAD']._serialized_start=283
+  _globals['_HELDHEAD']._serialized_end=321
+  _globals['_RESOURCESTATE']._serialized_start=323
+  _globals['_RESOURCESTATE']._serialized_end=444
+  _globals['_DUTYSTATE']._serialized_start=446
+  _globals['_DUTYSTATE']._serialized_end=508
+  _globals['_KEYSTATE']._serialized_start=510
+  _globals['_KEYSTATE']._serialized_end=592
+  _globals['_EPOCHSTATE']._serialized_start=595
+  _globals['_EPOCHSTATE']._serialized_end=779
+  _globals['_STATEPROOF']._serialized_start=781
+  _globals['_STATEPROOF']._serialized_end=886
 # @@protoc_insertion_point(module_scope)

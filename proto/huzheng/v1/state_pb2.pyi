@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from huzheng.v1 import catalogue_pb2 as _catalogue_pb2
 from huzheng.v1 import genesis_pb2 as _genesis_pb2
 from huzheng.v1 import transaction_pb2 as _transaction_pb2
 import builtins as _builtins
@@ -103,6 +104,70 @@ class HeldHead(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeldHead: _TypeAlias = HeldHead  # noqa: Y015
+
+@_typing.final
+class ResourceState(_message.Message):
+    """A resource of the catalogue; its schema versions are entries of their own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    NEWEST_VERSION_FIELD_NUMBER: _builtins.int
+    OPEN_VERSIONS_FIELD_NUMBER: _builtins.int
+    HIGHEST_FIELD_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    number: _builtins.int
+    """Its number among those of its register."""
+    newest_version: _builtins.int
+    """The newest schema version there was."""
+    highest_field: _builtins.int
+    """The highest field number that any version ever had."""
+    @_builtins.property
+    def open_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Those that records may cite, in ascending order; none once it is withdrawn."""
+
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+        number: _builtins.int = ...,
+        newest_version: _builtins.int = ...,
+        open_versions: _abc.Iterable[_builtins.int] | None = ...,
+        highest_field: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "highest_field", b"highest_field", "newest_version", b"newest_version", "number", b"number", "open_versions", b"open_versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResourceState: _TypeAlias = ResourceState  # noqa: Y015
+
+@_typing.final
+class DutyState(_message.Message):
+    """A duty of the catalogue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DUTY_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    withdrawn: _builtins.bool
+    @_builtins.property
+    def duty(self) -> _catalogue_pb2.Duty: ...
+    def __init__(
+        self,
+        *,
+        duty: _catalogue_pb2.Duty | None = ...,
+        withdrawn: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duty", b"duty"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duty", b"duty", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DutyState: _TypeAlias = DutyState  # noqa: Y015
 
 @_typing.final
 class KeyState(_message.Message):

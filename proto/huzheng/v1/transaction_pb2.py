@@ -24,37 +24,40 @@ _sym_db = _symbol_database.Default()
 
 from huzheng.v1 import genesis_pb2 as huzheng_dot_v1_dot_genesis__pb2
 from huzheng.v1 import membership_pb2 as huzheng_dot_v1_dot_membership__pb2
+from huzheng.v1 import sharing_pb2 as huzheng_dot_v1_dot_sharing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1chuzheng/v1/transaction.proto\x12\nhuzheng.v1\x1a\x18huzheng/v1/genesis.proto\x1a\x1bhuzheng/v1/membership.proto\"\xa8\x01\n\x06Record\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x10\n\x08replaces\x18\x04 \x01(\x0c\x12(\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x18.huzheng.v1.RecordAction\x12\x16\n\x0eschema_version\x18\x06 \x01(\r\x12\x16\n\x0epayload_digest\x18\x07 \x01(\x0c\"?\n\x07Payload\x12\x0c\n\x04salt\x18\x01 \x01(\x0c\x12&\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x16.huzheng.v1.FieldValue\"+\n\nFieldValue\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\t\"\xc5\x01\n\x0fTransactionBody\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x0c\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x12\n\nexpires_ms\x18\x05 \x01(\x04\x12\x14\n\x0crecords_root\x18\x06 \x01(\x0c\x12\x14\n\x0crecord_count\x18\x07 \x01(\r\x12)\n\noperations\x18\x08 \x03(\x0b\x32\x15.huzheng.v1.Operation\"\xa7\x01\n\tOperation\x12%\n\x07\x61\x64\x64_key\x18\x01 \x01(\x0b\x32\x12.huzheng.v1.AddKeyH\x00\x12+\n\nrevoke_key\x18\x02 \x01(\x0b\x32\x15.huzheng.v1.RevokeKeyH\x00\x12\x39\n\x11\x63hange_membership\x18\x03 \x01(\x0b\x32\x1c.huzheng.v1.ChangeMembershipH\x00\x42\x0b\n\toperation\"-\n\x06\x41\x64\x64Key\x12#\n\x03key\x18\x01 \x01(\x0b\x32\x16.huzheng.v1.SigningKey\"\x1f\n\tRevokeKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"Q\n\x0bTransaction\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0f\n\x07records\x18\x03 \x03(\x0c\x12\x10\n\x08payloads\x18\x04 \x03(\x0c\"D\n\x05\x42\x61tch\x12\x10\n\x08proposer\x18\x01 \x01(\r\x12\x13\n\x0bproposed_ms\x18\x02 \x01(\x04\x12\x14\n\x0ctransactions\x18\x03 \x03(\x0c\"`\n\x11TransactionResult\x12\x16\n\x0etransaction_id\x18\x01 \x01(\x0c\x12$\n\x04\x63ode\x18\x02 \x01(\x0e\x32\x16.huzheng.v1.ResultCode\x12\r\n\x05index\x18\x03 \x01(\r*a\n\x0cRecordAction\x12\x1d\n\x19RECORD_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14RECORD_ACTION_ASSERT\x10\x01\x12\x18\n\x14RECORD_ACTION_REVOKE\x10\x02*\xbb\x07\n\nResultCode\x12\x1b\n\x17RESULT_CODE_UNSPECIFIED\x10\x00\x12\x18\n\x14RESULT_CODE_ACCEPTED\x10\x01\x12\x1b\n\x17RESULT_CODE_UNKNOWN_KEY\x10\x02\x12\x1b\n\x17RESULT_CODE_REVOKED_KEY\x10\x03\x12\x1f\n\x1bRESULT_CODE_KEY_NOT_ALLOWED\x10\x04\x12\x17\n\x13RESULT_CODE_EXPIRED\x10\x05\x12!\n\x1dRESULT_CODE_LIFETIME_TOO_LONG\x10\x06\x12\x18\n\x14RESULT_CODE_REPEATED\x10\x07\x12 \n\x1cRESULT_CODE_UNKNOWN_RESOURCE\x10\x08\x12\x19\n\x15RESULT_CODE_NOT_OWNER\x10\t\x12\x1b\n\x17RESULT_CODE_BAD_SUBJECT\x10\n\x12\x1f\n\x1bRESULT_CODE_SCHEMA_MISMATCH\x10\x0b\x12\x1b\n\x17RESULT_CODE_BAD_PAYLOAD\x10\x0c\x12\x1d\n\x19RESULT_CODE_UNKNOWN_FIELD\x10\r\x12\x1d\n\x19RESULT_CODE_MISSING_FIELD\x10\x0e\x12\x19\n\x15RESULT_CODE_BAD_FIELD\x10\x0f\x12 \n\x1cRESULT_CODE_VERSION_CONFLICT\x10\x10\x12!\n\x1dRESULT_CODE_NOTHING_TO_REVOKE\x10\x11\x12\x1a\n\x16RESULT_CODE_KEY_EXISTS\x10\x12\x12\x17\n\x13RESULT_CODE_BAD_KEY\x10\x13\x12\x1e\n\x1aRESULT_CODE_LAST_ADMIN_KEY\x10\x14\x12\x1b\n\x17RESULT_CODE_WRONG_EPOCH\x10\x15\x12\x1e\n\x1aRESULT_CODE_CHANGE_PENDING\x10\x16\x12\x1e\n\x1aRESULT_CODE_CHANGE_EXPIRED\x10\x17\x12\x1c\n\x18RESULT_CODE_NOT_APPROVED\x10\x18\x12\x1e\n\x1aRESULT_CODE_BAD_DEPARTMENT\x10\x19\x12\x1b\n\x17RESULT_CODE_BAD_REPLICA\x10\x1a\x12 \n\x1cRESULT_CODE_TOO_FEW_REPLICAS\x10\x1b\x12!\n\x1dRESULT_CODE_TOO_MANY_REPLICAS\x10\x1c\x12 \n\x1cRESULT_CODE_TOO_MUCH_AT_ONCE\x10\x1d\x12\x1b\n\x17RESULT_CODE_BAD_VERSION\x10\x1e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1chuzheng/v1/transaction.proto\x12\nhuzheng.v1\x1a\x18huzheng/v1/genesis.proto\x1a\x1bhuzheng/v1/membership.proto\x1a\x18huzheng/v1/sharing.proto\"\xec\x01\n\x06Record\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x10\n\x08replaces\x18\x04 \x01(\x0c\x12(\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x18.huzheng.v1.RecordAction\x12\x16\n\x0eschema_version\x18\x06 \x01(\r\x12\x16\n\x0epayload_digest\x18\x07 \x01(\x0c\x12\x19\n\x11\x63onfidential_root\x18\x08 \x01(\x0c\x12\'\n\trelies_on\x18\t \x03(\x0b\x32\x14.huzheng.v1.Reliance\"@\n\x08Reliance\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\trecord_id\x18\x03 \x01(\x0c\"?\n\x07Payload\x12\x0c\n\x04salt\x18\x01 \x01(\x0c\x12&\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x16.huzheng.v1.FieldValue\"+\n\nFieldValue\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\t\"\xc5\x01\n\x0fTransactionBody\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x0c\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x12\n\nexpires_ms\x18\x05 \x01(\x04\x12\x14\n\x0crecords_root\x18\x06 \x01(\x0c\x12\x14\n\x0crecord_count\x18\x07 \x01(\r\x12)\n\noperations\x18\x08 \x03(\x0b\x32\x15.huzheng.v1.Operation\"\xae\x06\n\tOperation\x12%\n\x07\x61\x64\x64_key\x18\x01 \x01(\x0b\x32\x12.huzheng.v1.AddKeyH\x00\x12+\n\nrevoke_key\x18\x02 \x01(\x0b\x32\x15.huzheng.v1.RevokeKeyH\x00\x12\x39\n\x11\x63hange_membership\x18\x03 \x01(\x0b\x32\x1c.huzheng.v1.ChangeMembershipH\x00\x12/\n\x0cpublish_duty\x18\x04 \x01(\x0b\x32\x17.huzheng.v1.PublishDutyH\x00\x12\x37\n\x10publish_resource\x18\x05 \x01(\x0b\x32\x1b.huzheng.v1.PublishResourceH\x00\x12\x31\n\rpublish_table\x18\x06 \x01(\x0b\x32\x18.huzheng.v1.PublishTableH\x00\x12(\n\x08withdraw\x18\x07 \x01(\x0b\x32\x14.huzheng.v1.WithdrawH\x00\x12-\n\x0b\x61pply_grant\x18\x08 \x01(\x0b\x32\x16.huzheng.v1.ApplyGrantH\x00\x12\x31\n\rapprove_grant\x18\t \x01(\x0b\x32\x18.huzheng.v1.ApproveGrantH\x00\x12/\n\x0crefuse_grant\x18\n \x01(\x0b\x32\x17.huzheng.v1.RefuseGrantH\x00\x12)\n\tend_grant\x18\x0b \x01(\x0b\x32\x14.huzheng.v1.EndGrantH\x00\x12-\n\x0bread_fields\x18\x0c \x01(\x0b\x32\x16.huzheng.v1.ReadFieldsH\x00\x12\x37\n\x10\x61\x63knowledge_read\x18\r \x01(\x0b\x32\x1b.huzheng.v1.AcknowledgeReadH\x00\x12\x31\n\rorder_erasure\x18\x0e \x01(\x0b\x32\x18.huzheng.v1.OrderErasureH\x00\x12=\n\x13\x61\x63knowledge_erasure\x18\x0f \x01(\x0b\x32\x1e.huzheng.v1.AcknowledgeErasureH\x00\x12&\n\x07\x65xpunge\x18\x10 \x01(\x0b\x32\x13.huzheng.v1.ExpungeH\x00\x42\x0b\n\toperation\"-\n\x06\x41\x64\x64Key\x12#\n\x03key\x18\x01 \x01(\x0b\x32\x16.huzheng.v1.SigningKey\"\x1f\n\tRevokeKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"Q\n\x0bTransaction\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0f\n\x07records\x18\x03 \x03(\x0c\x12\x10\n\x08payloads\x18\x04 \x03(\x0c\"D\n\x05\x42\x61tch\x12\x10\n\x08proposer\x18\x01 \x01(\r\x12\x13\n\x0bproposed_ms\x18\x02 \x01(\x04\x12\x14\n\x0ctransactions\x18\x03 \x03(\x0c\"`\n\x11TransactionResult\x12\x16\n\x0etransaction_id\x18\x01 \x01(\x0c\x12$\n\x04\x63ode\x18\x02 \x01(\x0e\x32\x16.huzheng.v1.ResultCode\x12\r\n\x05index\x18\x03 \x01(\r*a\n\x0cRecordAction\x12\x1d\n\x19RECORD_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14RECORD_ACTION_ASSERT\x10\x01\x12\x18\n\x14RECORD_ACTION_REVOKE\x10\x02*\xdf\x0b\n\nResultCode\x12\x1b\n\x17RESULT_CODE_UNSPECIFIED\x10\x00\x12\x18\n\x14RESULT_CODE_ACCEPTED\x10\x01\x12\x1b\n\x17RESULT_CODE_UNKNOWN_KEY\x10\x02\x12\x1b\n\x17RESULT_CODE_REVOKED_KEY\x10\x03\x12\x1f\n\x1bRESULT_CODE_KEY_NOT_ALLOWED\x10\x04\x12\x17\n\x13RESULT_CODE_EXPIRED\x10\x05\x12!\n\x1dRESULT_CODE_LIFETIME_TOO_LONG\x10\x06\x12\x18\n\x14RESULT_CODE_REPEATED\x10\x07\x12 \n\x1cRESULT_CODE_UNKNOWN_RESOURCE\x10\x08\x12\x19\n\x15RESULT_CODE_NOT_OWNER\x10\t\x12\x1b\n\x17RESULT_CODE_BAD_SUBJECT\x10\n\x12\x1f\n\x1bRESULT_CODE_SCHEMA_MISMATCH\x10\x0b\x12\x1b\n\x17RESULT_CODE_BAD_PAYLOAD\x10\x0c\x12\x1d\n\x19RESULT_CODE_UNKNOWN_FIELD\x10\r\x12\x1d\n\x19RESULT_CODE_MISSING_FIELD\x10\x0e\x12\x19\n\x15RESULT_CODE_BAD_FIELD\x10\x0f\x12 \n\x1cRESULT_CODE_VERSION_CONFLICT\x10\x10\x12!\n\x1dRESULT_CODE_NOTHING_TO_REVOKE\x10\x11\x12\x1a\n\x16RESULT_CODE_KEY_EXISTS\x10\x12\x12\x17\n\x13RESULT_CODE_BAD_KEY\x10\x13\x12\x1e\n\x1aRESULT_CODE_LAST_ADMIN_KEY\x10\x14\x12\x1b\n\x17RESULT_CODE_WRONG_EPOCH\x10\x15\x12\x1e\n\x1aRESULT_CODE_CHANGE_PENDING\x10\x16\x12\x1e\n\x1aRESULT_CODE_CHANGE_EXPIRED\x10\x17\x12\x1c\n\x18RESULT_CODE_NOT_APPROVED\x10\x18\x12\x1e\n\x1aRESULT_CODE_BAD_DEPARTMENT\x10\x19\x12\x1b\n\x17RESULT_CODE_BAD_REPLICA\x10\x1a\x12 \n\x1cRESULT_CODE_TOO_FEW_REPLICAS\x10\x1b\x12!\n\x1dRESULT_CODE_TOO_MANY_REPLICAS\x10\x1c\x12 \n\x1cRESULT_CODE_TOO_MUCH_AT_ONCE\x10\x1d\x12\x1b\n\x17RESULT_CODE_BAD_VERSION\x10\x1e\x12\x1d\n\x19RESULT_CODE_BAD_OPERATION\x10\x1f\x12\x1e\n\x1aRESULT_CODE_BAD_COMMITMENT\x10 \x12\"\n\x1eRESULT_CODE_RELIED_NOT_CURRENT\x10!\x12\x1c\n\x18RESULT_CODE_UNKNOWN_DUTY\x10\"\x12\x1d\n\x19RESULT_CODE_NOT_PUBLISHED\x10#\x12\x1d\n\x19RESULT_CODE_BAD_AMENDMENT\x10$\x12\x1d\n\x19RESULT_CODE_UNKNOWN_GRANT\x10%\x12\x19\n\x15RESULT_CODE_NOT_PARTY\x10&\x12!\n\x1dRESULT_CODE_WRONG_GRANT_STATE\x10\'\x12\x18\n\x14RESULT_CODE_TOO_WIDE\x10(\x12\x1a\n\x16RESULT_CODE_NOT_SHARED\x10)\x12\x1d\n\x19RESULT_CODE_GRANT_EXPIRED\x10*\x12\x1d\n\x19RESULT_CODE_GRANT_USED_UP\x10+\x12\x1d\n\x19RESULT_CODE_OUTSIDE_GRANT\x10,\x12\x1f\n\x1bRESULT_CODE_NOTHING_TO_READ\x10-\x12\x16\n\x12RESULT_CODE_ERASED\x10.\x12\x1c\n\x18RESULT_CODE_UNKNOWN_READ\x10/\x12\x1c\n\x18RESULT_CODE_ALREADY_DONE\x10\x30\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huzheng.v1.transaction_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECORDACTION']._serialized_start=1081
-  _globals['_RECORDACTION']._serialized_end=1178
-  _globals['_RESULTCODE']._serialized_start=1181
-  _globals['_RESULTCODE']._serialized_end=2136
-  _globals['_RECORD']._serialized_start=100
-  _globals['_RECORD']._serialized_end=268
-  _globals['_PAYLOAD']._serialized_start=270
-  _globals['_PAYLOAD']._serialized_end=333
-  _globals['_FIELDVALUE']._serialized_start=335
-  _globals['_FIELDVALUE']._serialized_end=378
-  _globals['_TRANSACTIONBODY']._serialized_start=381
-  _globals['_TRANSACTIONBODY']._serialized_end=578
-  _globals['_OPERATION']._serialized_start=581
-  _globals['_OPERATION']._serialized_end=748
-  _globals['_ADDKEY']._serialized_start=750
-  _globals['_ADDKEY']._serialized_end=795
-  _globals['_REVOKEKEY']._serialized_start=797
-  _globals['_REVOKEKEY']._serialized_end=828
-  _globals['_TRANSACTION']._serialized_start=830
-  _globals['_TRANSACTION']._serialized_end=911
-  _globals['_BATCH']._serialized_start=913
-  _globals['_BATCH']._serialized_end=981
-  _globals['_TRANSACTIONRESULT']._serialized_start=983
-  _globals['_TRANSACTIONRESULT']._serialized_end=1079
+  _globals['_RECORDACTION']._serialized_start=1888
+  _globals['_RECORDACTION']._serialized_end=1985
+  _globals['_RESULTCODE']._serialized_start=1988
+  _globals['_RESULTCODE']._serialized_end=3491
+  _globals['_RECORD']._serialized_start=126
+  _globals['_RECORD']._serialized_end=362
+  _globals['_RELIANCE']._serialized_start=364
+  _globals['_RELIANCE']._serialized_end=428
+  _globals['_PAYLOAD']._serialized_start=430
+  _globals['_PAYLOAD']._serialized_end=493
+  _globals['_FIELDVALUE']._serialized_start=495
+  _globals['_FIELDVALUE']._serialized_end=538
+  _globals['_TRANSACTIONBODY']._serialized_start=541
+  _globals['_TRANSACTIONBODY']._serialized_end=738
+  _globals['_OPERATION']._serialized_start=741
+  _globals['_OPERATION']._serialized_end=1555
+  _globals['_ADDKEY']._serialized_start=1557
+  _globals['_ADDKEY']._serialized_end=1602
+  _globals['_REVOKEKEY']._serialized_start=1604
+  _globals['_REVOKEKEY']._serialized_end=1635
+  _globals['_TRANSACTION']._serialized_start=1637
+  _globals['_TRANSACTION']._serialized_end=1718
+  _globals['_BATCH']._serialized_start=1720
+  _globals['_BATCH']._serialized_end=1788
+  _globals['_TRANSACTIONRESULT']._serialized_start=1790
+  _globals['_TRANSACTIONRESULT']._serialized_end=1886
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from huzheng.v1 import genesis_pb2 as _genesis_pb2
 from huzheng.v1 import membership_pb2 as _membership_pb2
+from huzheng.v1 import sharing_pb2 as _sharing_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -80,6 +81,24 @@ class _ResultCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResultCode
     RESULT_CODE_TOO_MANY_REPLICAS: _ResultCode.ValueType  # 28
     RESULT_CODE_TOO_MUCH_AT_ONCE: _ResultCode.ValueType  # 29
     RESULT_CODE_BAD_VERSION: _ResultCode.ValueType  # 30
+    RESULT_CODE_BAD_OPERATION: _ResultCode.ValueType  # 31
+    RESULT_CODE_BAD_COMMITMENT: _ResultCode.ValueType  # 32
+    RESULT_CODE_RELIED_NOT_CURRENT: _ResultCode.ValueType  # 33
+    RESULT_CODE_UNKNOWN_DUTY: _ResultCode.ValueType  # 34
+    RESULT_CODE_NOT_PUBLISHED: _ResultCode.ValueType  # 35
+    RESULT_CODE_BAD_AMENDMENT: _ResultCode.ValueType  # 36
+    RESULT_CODE_UNKNOWN_GRANT: _ResultCode.ValueType  # 37
+    RESULT_CODE_NOT_PARTY: _ResultCode.ValueType  # 38
+    RESULT_CODE_WRONG_GRANT_STATE: _ResultCode.ValueType  # 39
+    RESULT_CODE_TOO_WIDE: _ResultCode.ValueType  # 40
+    RESULT_CODE_NOT_SHARED: _ResultCode.ValueType  # 41
+    RESULT_CODE_GRANT_EXPIRED: _ResultCode.ValueType  # 42
+    RESULT_CODE_GRANT_USED_UP: _ResultCode.ValueType  # 43
+    RESULT_CODE_OUTSIDE_GRANT: _ResultCode.ValueType  # 44
+    RESULT_CODE_NOTHING_TO_READ: _ResultCode.ValueType  # 45
+    RESULT_CODE_ERASED: _ResultCode.ValueType  # 46
+    RESULT_CODE_UNKNOWN_READ: _ResultCode.ValueType  # 47
+    RESULT_CODE_ALREADY_DONE: _ResultCode.ValueType  # 48
 
 class ResultCode(_ResultCode, metaclass=_ResultCodeEnumTypeWrapper):
     """Why a transaction took effect or was refused. Codes are part of the protocol; texts for people are in ledger/errors.py."""
@@ -115,6 +134,24 @@ RESULT_CODE_TOO_FEW_REPLICAS: ResultCode.ValueType  # 27
 RESULT_CODE_TOO_MANY_REPLICAS: ResultCode.ValueType  # 28
 RESULT_CODE_TOO_MUCH_AT_ONCE: ResultCode.ValueType  # 29
 RESULT_CODE_BAD_VERSION: ResultCode.ValueType  # 30
+RESULT_CODE_BAD_OPERATION: ResultCode.ValueType  # 31
+RESULT_CODE_BAD_COMMITMENT: ResultCode.ValueType  # 32
+RESULT_CODE_RELIED_NOT_CURRENT: ResultCode.ValueType  # 33
+RESULT_CODE_UNKNOWN_DUTY: ResultCode.ValueType  # 34
+RESULT_CODE_NOT_PUBLISHED: ResultCode.ValueType  # 35
+RESULT_CODE_BAD_AMENDMENT: ResultCode.ValueType  # 36
+RESULT_CODE_UNKNOWN_GRANT: ResultCode.ValueType  # 37
+RESULT_CODE_NOT_PARTY: ResultCode.ValueType  # 38
+RESULT_CODE_WRONG_GRANT_STATE: ResultCode.ValueType  # 39
+RESULT_CODE_TOO_WIDE: ResultCode.ValueType  # 40
+RESULT_CODE_NOT_SHARED: ResultCode.ValueType  # 41
+RESULT_CODE_GRANT_EXPIRED: ResultCode.ValueType  # 42
+RESULT_CODE_GRANT_USED_UP: ResultCode.ValueType  # 43
+RESULT_CODE_OUTSIDE_GRANT: ResultCode.ValueType  # 44
+RESULT_CODE_NOTHING_TO_READ: ResultCode.ValueType  # 45
+RESULT_CODE_ERASED: ResultCode.ValueType  # 46
+RESULT_CODE_UNKNOWN_READ: ResultCode.ValueType  # 47
+RESULT_CODE_ALREADY_DONE: ResultCode.ValueType  # 48
 Global___ResultCode: _TypeAlias = ResultCode  # noqa: Y015
 
 @_typing.final
@@ -130,6 +167,8 @@ class Record(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     SCHEMA_VERSION_FIELD_NUMBER: _builtins.int
     PAYLOAD_DIGEST_FIELD_NUMBER: _builtins.int
+    CONFIDENTIAL_ROOT_FIELD_NUMBER: _builtins.int
+    RELIES_ON_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     subject: _builtins.str
     """What the statement is about, such as a 28-character property unit code."""
@@ -142,6 +181,12 @@ class Record(_message.Message):
     """The resource's schema version that the payload follows."""
     payload_digest: _builtins.bytes
     """Hash of the payload's bytes."""
+    confidential_root: _builtins.bytes
+    """Commits to the confidential fields (docs/protocol.md section 15); empty where the schema has none, and where it revokes."""
+    @_builtins.property
+    def relies_on(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reliance]:
+        """Records that this one relies on, in ascending order of resource and subject."""
+
     def __init__(
         self,
         *,
@@ -152,14 +197,43 @@ class Record(_message.Message):
         action: Global___RecordAction.ValueType = ...,
         schema_version: _builtins.int = ...,
         payload_digest: _builtins.bytes = ...,
+        confidential_root: _builtins.bytes = ...,
+        relies_on: _abc.Iterable[Global___Reliance] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "payload_digest", b"payload_digest", "replaces", b"replaces", "resource", b"resource", "schema_version", b"schema_version", "subject", b"subject", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "confidential_root", b"confidential_root", "payload_digest", b"payload_digest", "relies_on", b"relies_on", "replaces", b"replaces", "resource", b"resource", "schema_version", b"schema_version", "subject", b"subject", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Record: _TypeAlias = Record  # noqa: Y015
+
+@_typing.final
+class Reliance(_message.Message):
+    """A record that was the newest about its subject, and asserted, when another was written that relies on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    subject: _builtins.str
+    record_id: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        record_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record_id", b"record_id", "resource", b"resource", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reliance: _TypeAlias = Reliance  # noqa: Y015
 
 @_typing.final
 class Payload(_message.Message):
@@ -268,24 +342,76 @@ class Operation(_message.Message):
     ADD_KEY_FIELD_NUMBER: _builtins.int
     REVOKE_KEY_FIELD_NUMBER: _builtins.int
     CHANGE_MEMBERSHIP_FIELD_NUMBER: _builtins.int
+    PUBLISH_DUTY_FIELD_NUMBER: _builtins.int
+    PUBLISH_RESOURCE_FIELD_NUMBER: _builtins.int
+    PUBLISH_TABLE_FIELD_NUMBER: _builtins.int
+    WITHDRAW_FIELD_NUMBER: _builtins.int
+    APPLY_GRANT_FIELD_NUMBER: _builtins.int
+    APPROVE_GRANT_FIELD_NUMBER: _builtins.int
+    REFUSE_GRANT_FIELD_NUMBER: _builtins.int
+    END_GRANT_FIELD_NUMBER: _builtins.int
+    READ_FIELDS_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGE_READ_FIELD_NUMBER: _builtins.int
+    ORDER_ERASURE_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGE_ERASURE_FIELD_NUMBER: _builtins.int
+    EXPUNGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def add_key(self) -> Global___AddKey: ...
     @_builtins.property
     def revoke_key(self) -> Global___RevokeKey: ...
     @_builtins.property
     def change_membership(self) -> _membership_pb2.ChangeMembership: ...
+    @_builtins.property
+    def publish_duty(self) -> _sharing_pb2.PublishDuty: ...
+    @_builtins.property
+    def publish_resource(self) -> _sharing_pb2.PublishResource: ...
+    @_builtins.property
+    def publish_table(self) -> _sharing_pb2.PublishTable: ...
+    @_builtins.property
+    def withdraw(self) -> _sharing_pb2.Withdraw: ...
+    @_builtins.property
+    def apply_grant(self) -> _sharing_pb2.ApplyGrant: ...
+    @_builtins.property
+    def approve_grant(self) -> _sharing_pb2.ApproveGrant: ...
+    @_builtins.property
+    def refuse_grant(self) -> _sharing_pb2.RefuseGrant: ...
+    @_builtins.property
+    def end_grant(self) -> _sharing_pb2.EndGrant: ...
+    @_builtins.property
+    def read_fields(self) -> _sharing_pb2.ReadFields: ...
+    @_builtins.property
+    def acknowledge_read(self) -> _sharing_pb2.AcknowledgeRead: ...
+    @_builtins.property
+    def order_erasure(self) -> _sharing_pb2.OrderErasure: ...
+    @_builtins.property
+    def acknowledge_erasure(self) -> _sharing_pb2.AcknowledgeErasure: ...
+    @_builtins.property
+    def expunge(self) -> _sharing_pb2.Expunge: ...
     def __init__(
         self,
         *,
         add_key: Global___AddKey | None = ...,
         revoke_key: Global___RevokeKey | None = ...,
         change_membership: _membership_pb2.ChangeMembership | None = ...,
+        publish_duty: _sharing_pb2.PublishDuty | None = ...,
+        publish_resource: _sharing_pb2.PublishResource | None = ...,
+        publish_table: _sharing_pb2.PublishTable | None = ...,
+        withdraw: _sharing_pb2.Withdraw | None = ...,
+        apply_grant: _sharing_pb2.ApplyGrant | None = ...,
+        approve_grant: _sharing_pb2.ApproveGrant | None = ...,
+        refuse_grant: _sharing_pb2.RefuseGrant | None = ...,
+        end_grant: _sharing_pb2.EndGrant | None = ...,
+        read_fields: _sharing_pb2.ReadFields | None = ...,
+        acknowledge_read: _sharing_pb2.AcknowledgeRead | None = ...,
+        order_erasure: _sharing_pb2.OrderErasure | None = ...,
+        acknowledge_erasure: _sharing_pb2.AcknowledgeErasure | None = ...,
+        expunge: _sharing_pb2.Expunge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_key", b"add_key", "change_membership", b"change_membership", "operation", b"operation", "revoke_key", b"revoke_key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_erasure", b"acknowledge_erasure", "acknowledge_read", b"acknowledge_read", "add_key", b"add_key", "apply_grant", b"apply_grant", "approve_grant", b"approve_grant", "change_membership", b"change_membership", "end_grant", b"end_grant", "expunge", b"expunge", "operation", b"operation", "order_erasure", b"order_erasure", "publish_duty", b"publish_duty", "publish_resource", b"publish_resource", "publish_table", b"publish_table", "read_fields", b"read_fields", "refuse_grant", b"refuse_grant", "revoke_key", b"revoke_key", "withdraw", b"withdraw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_key", b"add_key", "change_membership", b"change_membership", "operation", b"operation", "revoke_key", b"revoke_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_erasure", b"acknowledge_erasure", "acknowledge_read", b"acknowledge_read", "add_key", b"add_key", "apply_grant", b"apply_grant", "approve_grant", b"approve_grant", "change_membership", b"change_membership", "end_grant", b"end_grant", "expunge", b"expunge", "operation", b"operation", "order_erasure", b"order_erasure", "publish_duty", b"publish_duty", "publish_resource", b"publish_resource", "publish_table", b"publish_table", "read_fields", b"read_fields", "refuse_grant", b"refuse_grant", "revoke_key", b"revoke_key", "withdraw", b"withdraw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["add_key", "revoke_key", "change_membership"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["add_key", "revoke_key", "change_membership", "publish_duty", "publish_resource", "publish_table", "withdraw", "apply_grant", "approve_grant", "refuse_grant", "end_grant", "read_fields", "acknowledge_read", "order_erasure", "acknowledge_erasure", "expunge"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 

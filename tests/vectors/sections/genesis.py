@@ -8,7 +8,7 @@ from huzheng.v1 import block_pb2, genesis_pb2, state_pb2
 
 from ledger.crypto import SIMULATION
 from tests.naive import merkle
-from tests.naive.ledger import state_root, tagged_hash
+from tests.naive.ledger import initial_catalogue, state_root, tagged_hash
 from tests.vectors import example
 
 _LATEST_MS = 253_402_300_799_999
@@ -33,8 +33,8 @@ def _set(owner: object, **fields: object) -> None:
 def _about_the_whole() -> dict[str, tuple[str, _Corrupt]]:
     return {
         "protocol version unset": ("BAD_GENESIS", lambda g: g.ClearField("protocol_version")),
-        "protocol version of the past": ("BAD_GENESIS", lambda g: _set(g, protocol_version=1)),
-        "protocol version of the future": ("BAD_GENESIS", lambda g: _set(g, protocol_version=3)),
+        "protocol version of the past": ("BAD_GENESIS", lambda g: _set(g, protocol_version=2)),
+        "protocol version of the future": ("BAD_GENESIS", lambda g: _set(g, protocol_version=4)),
         "suite unset": ("SUITE_UNKNOWN", lambda g: g.ClearField("suite")),
         "suite unknown": ("SUITE_UNKNOWN", lambda g: _set(g, suite="sm2-sm3")),
         "suite of simulations": ("SUITE_REFUSED", lambda g: _set(g, suite=SIMULATION.name)),
@@ -178,7 +178,7 @@ def _valid() -> dict[str, genesis_pb2.Genesis]:
 
 def _sound(name: str, message: genesis_pb2.Genesis) -> dict[str, object]:
     raw = example.write(message)
-    changes = {b"c" + resource.name.encode(): example.write(resource) for resource in message.catalogue}
+    changes = initial_catalogue(message)
     for department in message.departments:
         admins = 0
         for key in department.keys:
@@ -191,7 +191,7 @@ def _sound(name: str, message: genesis_pb2.Genesis) -> dict[str, object]:
             chain_id=tagged_hash("genesis", raw),
             parent_hash=bytes(32),
             time_ms=message.time_ms,
-            protocol_version=2,
+            protocol_version=3,
             transactions_root=merkle.root([]),
             results_root=merkle.root([]),
             state_root=state_root(changes),

@@ -274,7 +274,7 @@ def _joined_epoch() -> state_pb2.EpochState:
     return state_pb2.EpochState(
         epoch=1,
         first_height=FIRST,
-        protocol_version=2,
+        protocol_version=3,
         replicas=replicas,
         highest_replica=6,
         change_height=CHANGED,

@@ -85,7 +85,7 @@ def sealed(
             epoch=epoch,
             proposer=1,
             time_ms=example.NOW_MS,
-            protocol_version=2,
+            protocol_version=3,
             transaction_count=1,
             transactions_root=merkle.root([identifier]),
             results_root=merkle.root([tagged_hash("result", result)]),

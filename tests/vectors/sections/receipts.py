@@ -61,7 +61,7 @@ def _sealed(transaction: bytes, result: bytes | None = None, **header: Any) -> B
         "chain_id": example.CHAIN_ID,
         "height": 7,
         "time_ms": example.NOW_MS,
-        "protocol_version": 2,
+        "protocol_version": 3,
         "transaction_count": 1,
         "transactions_root": merkle.root([example.transaction_id(transaction)]),
         "results_root": merkle.root([tagged_hash("result", result)]),
@@ -180,7 +180,7 @@ def _about_form_and_header() -> _Cases:
         "header of another chain, sealed": ("WRONG_CHAIN", write(_receipt(_sealed(transaction, chain_id=OTHER), 0))),
         "header of a later protocol, sealed": (
             "PROTOCOL_UNKNOWN",
-            write(_receipt(_sealed(transaction, protocol_version=3), 0)),
+            write(_receipt(_sealed(transaction, protocol_version=4), 0)),
         ),
         "header of a later epoch, sealed": ("EPOCH_UNKNOWN", write(_receipt(_sealed(transaction, epoch=1), 0))),
         "header with an unknown field, sealed": ("NOT_STRICT", write(_receipt(odd, 0))),

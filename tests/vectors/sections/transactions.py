@@ -63,7 +63,7 @@ def _about_the_form() -> _Cases:
     raw, raw_body = transaction(_FIRST), write(body([_FIRST]))
     odd = Built()
     odd.raw += b"\x40\x01"
-    unknown = write(body(key="alpha admin")) + b"\x42\x02\x7a\x00"
+    unknown = write(body(key="alpha admin")) + b"\x42\x04\xa2\x06\x01\x00"
     return {
         "empty": ("WRONG_CHAIN", b""),
         "not a message": ("NOT_STRICT", b"\xff" * 40),

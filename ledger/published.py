@@ -1,0 +1,141 @@
+"""The catalogue as the state has it: the genesis', and what departments have published since (docs/protocol.md D2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from huzheng.v1 import catalogue_pb2, state_pb2
+
+from ledger.catalogue import CompiledResource
+from ledger.catalogue_rules import is_resource_name
+from ledger.crypto import strict
+from ledger.genesis import Genesis
+from ledger.registers import Slot, position_of, register_of, slot_of
+from ledger.state.entries import StateReader
+
+RESOURCE_PREFIX = b"c"
+_TABLE_PREFIX = b"b"
+_DUTY_PREFIX = b"u"
+
+
+def resource_key(name: str) -> bytes:
+    """Where a resource is kept, as a `ResourceState`."""
+    return RESOURCE_PREFIX + name.encode()
+
+
+def version_key(name: str, schema_version: int) -> bytes:
+    """Where a schema version is kept, as a `Resource`."""
+    return b"%s%s\0%s" % (RESOURCE_PREFIX, name.encode(), schema_version.to_bytes(4, "big"))
+
+
+def register_key(register: str) -> bytes:
+    """Where the number of a register's resources is kept, in 4 bytes, once one was added."""
+    return b"w" + register.encode()
+
+
+def duty_key(department: str, code: str) -> bytes:
+    """Where a duty is kept, as a `DutyState`."""
+    return b"%s%s\0%s" % (_DUTY_PREFIX, department.encode(), code.encode())
+
+
+def table_key(resource: str, system: str, name: str) -> bytes:
+    """Where a table is kept, as a `DataTable`."""
+    return b"%s%s\0%s\0%s" % (_TABLE_PREFIX, resource.encode(), system.encode(), name.encode())
+
+
+class Published:
+    """The catalogue in a state. Remembers what it has read: one is good for as long as nothing is published.
+
+    Every method raises HuzhengError(NOT_STRICT) if the state is damaged there.
+    """
+
+    __slots__ = ("_genesis", "_slots", "_state", "_states", "_versions")
+
+    def __init__(self, genesis: Genesis, state: StateReader) -> None:
+        self._genesis = genesis
+        self._state = state
+        self._states: dict[str, state_pb2.ResourceState | None] = {}
+        self._versions: dict[tuple[str, int], CompiledResource | None] = {}
+        self._slots: dict[str, Slot] = {}
+
+    def over(self, state: StateReader) -> Published:
+        """The catalogue in another state, of the same chain."""
+        return Published(self._genesis, state)
+
+    def find(self, name: str) -> state_pb2.ResourceState | None:
+        """What is known of a resource, be it withdrawn or not. Not to be changed."""
+        if name not in self._states:
+            # A name with a zero byte would be taken for the key of a schema version.
+            raw = self._state.get(resource_key(name)) if is_resource_name(name) else None
+            self._states[name] = None if raw is None else strict.read(state_pb2.ResourceState, raw)
+        return self._states[name]
+
+    def version(self, name: str, schema_version: int) -> CompiledResource | None:
+        """A schema version, be it open or not."""
+        key = (name, schema_version)
+        if key not in self._versions:
+            raw = self._state.get(version_key(name, schema_version)) if is_resource_name(name) else None
+            self._versions[key] = None if raw is None else compiled(raw)
+        return self._versions[key]
+
+    def newest(self, name: str) -> CompiledResource | None:
+        """The newest schema version there was."""
+        state = self.find(name)
+        return None if state is None else self.version(name, state.newest_version)
+
+    def slot(self, name: str) -> Slot | None:
+        """Where a resource's heads are; None if it never was in the catalogue."""
+        slot = self._slots.get(name)
+        if slot is None:
+            state = self.find(name)
+            if state is None:
+                return None
+            register = register_of(name)
+            slot = self._slots[name] = slot_of(register, state.number, self.count(register))
+        return slot
+
+    def count(self, register: str) -> int:
+        """How many resources a register has."""
+        raw = self._state.get(register_key(register))
+        return self._genesis.registers.get(register, 0) if raw is None else int.from_bytes(raw, "big")
+
+    def names(self) -> Iterator[str]:
+        """Of all resources, withdrawn ones included, in ascending order."""
+        for key, _ in self._state.scan(RESOURCE_PREFIX, bytes([RESOURCE_PREFIX[0] + 1])):
+            if b"\0" not in key:
+                yield key[1:].decode()
+
+    def duties(self) -> Iterator[state_pb2.DutyState]:
+        """All, withdrawn ones included, by department and code."""
+        for _, raw in self._state.scan(_DUTY_PREFIX, bytes([_DUTY_PREFIX[0] + 1])):
+            yield strict.read(state_pb2.DutyState, raw)
+
+    def tables(self, resource: str) -> Iterator[catalogue_pb2.DataTable]:
+        """Where a resource's data are kept, by system and name."""
+        prefix = b"%s%s\0" % (_TABLE_PREFIX, resource.encode())
+        for _, raw in self._state.scan(prefix, prefix[:-1] + b"\1"):
+            yield strict.read(catalogue_pb2.DataTable, raw)
+
+
+@lru_cache(maxsize=1024)
+def compiled(raw: bytes) -> CompiledResource:
+    """A `Resource` of the state, made ready for checking records."""
+    return CompiledResource(strict.read(catalogue_pb2.Resource, raw))
+
+
+def initial_entries(genesis: Genesis) -> Iterator[tuple[bytes, bytes]]:
+    """What the state holds of the genesis' catalogue (X1)."""
+    for name, resource in genesis.catalogue.items():
+        numbers = [field.number for field in resource.fields]
+        state = state_pb2.ResourceState(
+            department=resource.department,
+            number=position_of(genesis.slots[name]),
+            newest_version=resource.schema_version,
+            open_versions=[resource.schema_version],
+            highest_field=max(numbers, default=0),
+        )
+        yield resource_key(name), strict.write(state)
+        yield version_key(name, resource.schema_version), strict.write(resource.message)
+    for duty in genesis.duties:
+        yield duty_key(duty.department, duty.code), strict.write(state_pb2.DutyState(duty=duty))
