@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from huzheng.v1 import block_pb2
+from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
 from ledger.block import ExecutedBlock, Tip
@@ -27,6 +29,8 @@ class ProvenBlock:
     block_hash: bytes
     certificate: bytes
     transactions: tuple[bytes, ...]
+    results: tuple[pb.TransactionResult, ...]
+    """Those of its header, if payloads were removed (E4); empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,30 @@ def prove_block(genesis: Genesis, membership: Membership, raw: bytes) -> ProvenB
     height = Height(header.height)
     block_hash = genesis.suite.digest(Domain.BLOCK, block.header)
     verify_certificate(genesis.suite, membership, block.certificate, height, block_hash)
-    return ProvenBlock(height, block.header, header, block_hash, block.certificate, tuple(block.transactions))
+    results = _prove_results(genesis, header, block.results)
+    transactions = tuple(block.transactions)
+    return ProvenBlock(height, block.header, header, block_hash, block.certificate, transactions, results)
+
+
+def _prove_results(
+    genesis: Genesis, header: block_pb2.BlockHeader, raws: Sequence[bytes]
+) -> tuple[pb.TransactionResult, ...]:
+    """E4. None is what a block has to which nothing was done."""
+    if not raws:
+        return ()
+    suite = genesis.suite
+    root = merkle.root(suite, [suite.digest(Domain.RESULT, raw) for raw in raws])
+    if (len(raws), root) != (header.transaction_count, header.results_root):
+        raise HuzhengError(Code.BAD_BLOCK, f"block {header.height}: the results are not those of its header")
+    return tuple(strict.read(pb.TransactionResult, raw) for raw in raws)
 
 
 def check_transactions(
     genesis: Genesis, block: ProvenBlock, known: Known = lambda _: None
 ) -> tuple[WellFormedTransaction, ...]:
     """The block's transactions, each well formed and all together those that the header commits to.
+
+    Payloads that were removed are passed over if the block has its results (E4).
 
     The limits on a batch's size and on lifetimes are not checked again: the bytes and the time of the batch are not
     in the block, and the certificate says that a quorum found them in order (T4).
@@ -76,8 +97,9 @@ def check_transactions(
     """
     transactions = []
     for index, raw in enumerate(block.transactions):
+        result = block.results[index] if index < len(block.results) else None
         try:
-            transactions.append(known(raw) or check_transaction(raw, genesis))
+            transactions.append(known(raw) or check_transaction(raw, genesis, result))
         except HuzhengError as error:
             detail = f"block {block.height}, transaction {index}: {error.code} {error.detail}"
             raise HuzhengError(Code.BAD_BLOCK, detail) from error
@@ -85,6 +107,8 @@ def check_transactions(
     root = merkle.root(genesis.suite, ids)
     if (len(ids), root) != (block.fields.transaction_count, block.fields.transactions_root):
         raise HuzhengError(Code.BAD_BLOCK, f"block {block.height}: the transactions are not those of its header")
+    if block.results and all(item.removed is None for transaction in transactions for item in transaction.records):
+        raise HuzhengError(Code.BAD_BLOCK, f"block {block.height}: results, though no payload is missing")
     return tuple(transactions)
 
 

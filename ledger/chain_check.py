@@ -86,7 +86,12 @@ def rebuild_and_compare(store: ChainStore, scratch: ChainStore, genesis: Genesis
         HuzhengError: as `verify_chain`.
     """
     _rebuild(store, scratch, genesis, progress)
-    return _compare(store, scratch)
+    count = _compare(store, scratch)
+    for key, value in _entries_of(scratch):
+        if key.startswith(layout.LACKING):
+            # E4: whoever handed the block on has left it out.
+            raise _fault(f"{_describe((key, value))}: somebody has left it out")
+    return count
 
 
 def _rebuild(store: ChainStore, scratch: ChainStore, genesis: Genesis, progress: Progress) -> None:

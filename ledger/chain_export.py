@@ -11,8 +11,10 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger.catalogue import decode_payload
 from ledger.crypto import Domain, Height, strict
 from ledger.errors import Code, HuzhengError
+from ledger.expunged import is_removed
 from ledger.genesis import Genesis
 from ledger.membership_change import read_seat
+from ledger.proof_parts import to_dict
 from ledger.store import ChainReader
 
 Line = dict[str, Any]
@@ -31,7 +33,8 @@ def export_blocks(chain: ChainReader, genesis: Genesis, first: int = 0, last: in
 def block_line(genesis: Genesis, block: bytes, results: Sequence[bytes]) -> Line:
     """A block with the results of its transactions as a dict. Checks nothing: whoever calls it has done so.
 
-    Fields of records that did not take effect are left out (None): they were never checked, and must not be spread.
+    Fields of records that did not take effect are left out (None): they were never checked, and must not be spread. Those of payloads that
+    were removed are not there any more.
     """
     message = strict.read(block_pb2.Block, block)
     header = strict.read(block_pb2.BlockHeader, message.header)
@@ -77,7 +80,7 @@ def transaction_line(genesis: Genesis, raw: bytes, raw_result: bytes) -> Line:
         "index": result.index,
         "operations": [_operation(operation) for operation in body.operations],
         "records": [
-            _record(genesis, record, payload if accepted else None)
+            _record(genesis, record, payload, accepted=accepted)
             for record, payload in zip(transaction.records, transaction.payloads, strict=True)
         ],
     }
@@ -90,6 +93,9 @@ def _operation(operation: pb.Operation) -> Line:
         return {"operation": "add_key", "role": role, "public_key": key.public_key.hex()}
     if operation.HasField("revoke_key"):
         return {"operation": "revoke_key", "public_key": operation.revoke_key.public_key.hex()}
+    kind = operation.WhichOneof("operation") or ""
+    if kind != "change_membership":
+        return {"operation": kind, **to_dict(getattr(operation, kind))}
     carried = operation.change_membership
     change = strict.read(membership_pb2.MembershipChange, carried.change)
     return {
@@ -117,8 +123,9 @@ def _action(action: membership_pb2.MembershipAction) -> Line:
     }
 
 
-def _record(genesis: Genesis, raw: bytes, payload: bytes | None) -> Line:
+def _record(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool) -> Line:
     record = strict.read(pb.Record, raw)
+    is_told = accepted and bool(payload)
     return {
         "record_id": genesis.suite.digest(Domain.RECORD, raw).hex(),
         "resource": record.resource,
@@ -126,5 +133,6 @@ def _record(genesis: Genesis, raw: bytes, payload: bytes | None) -> Line:
         "version": record.version,
         "replaces": record.replaces.hex(),
         "action": "revoke" if record.action == pb.RECORD_ACTION_REVOKE else "assert",
-        "fields": decode_payload(genesis.catalogue[record.resource], payload) if payload else None,
+        "fields": decode_payload(genesis.catalogue[record.resource], payload) if is_told else None,
+        "removed": is_removed(genesis.suite, record, payload),
     }

@@ -278,7 +278,7 @@ def _apply_record(published: Published, state: Overlay, department: str, item: R
     if not resource.subject_fits(subject):
         raise Refused(pb.RESULT_CODE_BAD_SUBJECT, index)
     if asserts:
-        code = resource.check_payload(item.payload)
+        code = resource.check_payload(item.payload) if item.removed is None else item.removed
         if code != pb.RESULT_CODE_ACCEPTED:
             raise Refused(code, index)
     if bool(record.confidential_root) != (asserts and bool(resource.confidential)):

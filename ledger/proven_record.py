@@ -10,6 +10,7 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger.catalogue import decode_payload
 from ledger.crypto import Domain, strict
 from ledger.errors import Code, HuzhengError
+from ledger.expunged import is_removed
 from ledger.genesis import Genesis
 
 
@@ -23,8 +24,13 @@ class ProvenRecord:
     version: int
     replaces: bytes
     revokes: bool
-    values: dict[str, str]
-    """Public fields by name; empty where the record revokes or was refused."""
+    values: dict[str, str] | None
+    """Public fields by name; empty where the record revokes or was refused. None if the payload was removed or is not shown."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether what it says is here; if not, it is proved all the same that it was there."""
+        return self.values is not None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: hashes in hex."""
@@ -51,16 +57,17 @@ def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool)
         HuzhengError: NOT_STRICT, BAD_PROOF, UNKNOWN_FIELD.
     """
     record = strict.read(pb.Record, raw)
-    if genesis.suite.digest(Domain.PAYLOAD, payload) != record.payload_digest:
+    is_shown = genesis.suite.digest(Domain.PAYLOAD, payload) == record.payload_digest
+    if not is_shown and not is_removed(genesis.suite, record, payload):
         raise HuzhengError(Code.BAD_PROOF, "the payload is not the one the record commits to")
     revokes = record.action == pb.RECORD_ACTION_REVOKE
-    values: dict[str, str] = {}
+    values: dict[str, str] | None = {} if is_shown else None
     # What a refused record holds was perhaps never checked.
     if accepted and not revokes:
         resource = genesis.catalogue.get(record.resource)
         if resource is None:
             raise HuzhengError(Code.BAD_PROOF, "a resource that the genesis does not have")
-        values = decode_payload(resource, payload)
+        values = decode_payload(resource, payload) if is_shown else None
     return ProvenRecord(
         record_id(genesis, raw), record.resource, record.subject, record.version, record.replaces, revokes, values
     )

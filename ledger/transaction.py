@@ -14,6 +14,7 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger import merkle
 from ledger.crypto import HASH_BYTES, Domain, ReplicaId, Suite, strict
 from ledger.errors import Code, HuzhengError
+from ledger.expunged import is_removed, judgement
 from ledger.genesis import MAX_TIME_MS, PROTOCOL_VERSION, Genesis, Parameters
 from ledger.membership_change import check_change
 
@@ -34,6 +35,8 @@ class RecordInTransaction:
     raw: bytes
     record: pb.Record
     payload: bytes
+    removed: pb.ResultCode.ValueType | None = None
+    """None where the payload is here. Where it was removed: what X5's checks of it came to when it was there (E4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,12 @@ Known = Callable[[bytes], WellFormedTransaction | None]
 """Finds a transaction by its bytes among those that were checked before."""
 
 
-def check_transaction(raw: bytes, genesis: Genesis) -> WellFormedTransaction:
+def check_transaction(
+    raw: bytes, genesis: Genesis, result: pb.TransactionResult | None = None
+) -> WellFormedTransaction:
     """Reads a transaction and checks T3: first what is cheap, then the signature, then what the signature covers.
+
+    `result`: how it ended, which the caller has proved. Payloads that were removed may be missing then, and only then (E4).
 
     Raises:
         HuzhengError: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, MALFORMED_TRANSACTION, BAD_SIGNATURE.
@@ -95,8 +102,10 @@ def check_transaction(raw: bytes, genesis: Genesis) -> WellFormedTransaction:
     raw_records = list(transaction.records)
     ids = _check_root(raw_records, body, suite)
     records = tuple(
-        _check_record(identifier, record, payload, suite, parameters)
-        for identifier, record, payload in zip(ids, raw_records, transaction.payloads, strict=True)
+        _check_record((identifier, position), record, payload, genesis, result)
+        for position, (identifier, record, payload) in enumerate(
+            zip(ids, raw_records, transaction.payloads, strict=True)
+        )
     )
     return WellFormedTransaction(suite.digest(Domain.TRANSACTION, body_raw), raw, body_raw, body, signature, records)
 
@@ -136,13 +145,18 @@ def _check_root(raw_records: Sequence[bytes], body: pb.TransactionBody, suite: S
 
 
 def _check_record(
-    identifier: bytes, raw: bytes, payload: bytes, suite: Suite, parameters: Parameters
+    place: tuple[bytes, int], raw: bytes, payload: bytes, genesis: Genesis, result: pb.TransactionResult | None
 ) -> RecordInTransaction:
+    """`place`: its id and its position."""
+    identifier, position = place
+    parameters, suite, removed = genesis.parameters, genesis.suite, None
     record = strict.read(pb.Record, raw)
     if len(payload) > parameters.max_payload_bytes:
         raise HuzhengError(Code.TOO_LARGE, f"a payload may have {parameters.max_payload_bytes} bytes")
     if suite.digest(Domain.PAYLOAD, payload) != record.payload_digest:
-        raise _malformed("a payload is not the one its record commits to")
+        if result is None or not is_removed(suite, record, payload):
+            raise _malformed("a payload is not the one its record commits to")
+        removed = judgement(result, position)
     if record.version < 1 or len(record.replaces) != (HASH_BYTES if record.version > 1 else 0):
         raise _malformed("version or replaces")
     if record.action == pb.RECORD_ACTION_REVOKE:
@@ -153,7 +167,7 @@ def _check_record(
     if len(record.confidential_root) not in (0, HASH_BYTES):
         raise _malformed("confidential_root")
     _check_reliance(record.relies_on)
-    return RecordInTransaction(identifier, raw, record, payload)
+    return RecordInTransaction(identifier, raw, record, payload, removed)
 
 
 def _check_reliance(relies_on: Sequence[pb.Reliance]) -> None:

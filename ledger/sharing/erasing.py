@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from huzheng.v1 import sharing_pb2 as sharing
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.catalogue_rules import MAX_LEGAL_BYTES, is_ascending
-from ledger.crypto import strict
+from ledger.crypto import HASH_BYTES, strict
 from ledger.sharing.context import Context
 from ledger.state.entries import StateReader
 
@@ -21,9 +23,37 @@ def erasure_key(department: str, record_id: bytes) -> bytes:
     return b"%s%s\0%s" % (ERASURE_PREFIX, department.encode(), record_id)
 
 
+@dataclass(frozen=True, slots=True)
+class ExpungeOrder:
+    """Which payload is to be removed: of the record at a position in a transaction, if that is the department's."""
+
+    department: str
+    transaction_id: bytes
+    position: int
+
+
+def expunges_prefix(department: str, transaction_id: bytes) -> bytes:
+    """What the keys of all a department's expunges in a transaction start with."""
+    return b"%s%s\0%s" % (EXPUNGE_PREFIX, department.encode(), transaction_id)
+
+
 def expunge_key(department: str, transaction_id: bytes, position: int) -> bytes:
     """Where an expunge is kept, as an `ExpungeState`."""
-    return b"%s%s\0%s%s" % (EXPUNGE_PREFIX, department.encode(), transaction_id, position.to_bytes(4, "big"))
+    return expunges_prefix(department, transaction_id) + position.to_bytes(4, "big")
+
+
+def read_expunge_key(key: bytes) -> ExpungeOrder:
+    """What the key of an expunge says."""
+    department, rest = key[len(EXPUNGE_PREFIX) :].split(b"\0", 1)
+    return ExpungeOrder(department.decode(), rest[:HASH_BYTES], int.from_bytes(rest[HASH_BYTES:], "big"))
+
+
+def find_expunge(
+    state: StateReader, department: str, transaction_id: bytes, position: int
+) -> sharing.ExpungeState | None:
+    """An expunge that was ordered, or None. Raises HuzhengError(NOT_STRICT) if the state is damaged there."""
+    raw = state.get(expunge_key(department, transaction_id, position))
+    return None if raw is None else strict.read(sharing.ExpungeState, raw)
 
 
 def is_erased(state: StateReader, department: str, record_id: bytes) -> bool:

@@ -39,3 +39,9 @@ class WeightedCache(Generic[K, V]):
             while self._weight > self._max_weight:
                 _, dropped = self._values.popitem(last=False)
                 self._weight -= self._weigh(dropped)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            self._values.clear()
+            self._weight = 0

@@ -17,6 +17,7 @@ from ledger.statement import Question
 from ledger.stating import Source, build_statement
 from ledger.store import layout
 from ledger.store.engine import Batch, Engine, Entry
+from ledger.store.expunging import Expunging
 from ledger.store.high_water import HighWater
 from ledger.store.opening import OpenedStore, create_scratch, open_store
 from ledger.store.reader import ChainReader, StoredState
@@ -26,6 +27,8 @@ from ledger.store.votes import VoteLog
 from ledger.store.writing import put_block
 
 _STATEMENT_TRIES = 3
+_SCRUB_WAIT_S = 30.0
+"""For so long who reads meanwhile may hold a scrub up; it is tried again later then."""
 
 
 class ExecutableState(StoredState):
@@ -59,6 +62,7 @@ class ChainStore(ChainReader):
         self._high_water: HighWater | None = opened.high_water
         self._votes = VoteLog(opened.engine)
         self._failure: HuzhengError | None = None
+        self._is_scrub_due = self._next_mark() is not None
 
     @classmethod
     def open(cls, path: Path, genesis: Genesis, *, create: bool = True) -> ChainStore:
@@ -68,7 +72,15 @@ class ChainStore(ChainReader):
             HuzhengError: STORE_ACCESS, STORE_FOREIGN, STORE_LOCKED, STORE_CORRUPT, STORE_ROLLED_BACK, STORE_VERSION,
                 STORE_WRONG_CHAIN, STORE_DISK_FULL.
         """
-        return cls(path, genesis, open_store(path, genesis, create=create))
+        store = cls(path, genesis, open_store(path, genesis, create=create))
+        try:
+            if store.is_scrub_due:
+                # A crash came in between.
+                store.scrub()
+        except BaseException:
+            store.close()
+            raise
+        return store
 
     @classmethod
     def scratch(cls, path: Path, genesis: Genesis) -> ChainStore:
@@ -90,13 +102,18 @@ class ChainStore(ChainReader):
         self._check_usable()
         batch, tip, counts = self._engine.batch(), self._tip, self._counts
         placed: set[bytes] = set()
+        expunging = Expunging(self._reader, [block for block, _ in certified])
         for block, certificate in certified:
             _check_follows(tip, block)
             self._put_tree(batch, block)
-            counts = put_block(batch, self._reader, counts, block, certificate, placed)
+            counts = put_block(batch, self._reader, counts, block, certificate, placed, expunging)
             tip = block.tip
+        expunging.put_orders(batch, tip.height)
         self._votes.trim(batch, tip.height)
         self._write(batch)
+        if expunging.touched:
+            self._cache.forget_transactions()
+            self._is_scrub_due = True
         for block, _ in certified:
             self._write_tree(block.height)
         self._counts = counts
@@ -128,9 +145,9 @@ class ChainStore(ChainReader):
     def snapshot(self) -> Iterator[ChainReader]:
         """The chain as it is now, whatever is appended meanwhile: for reads that must agree. For moments only."""
         # The tip first: the snapshot may have a block more, never one less.
-        tip, counts = self._tip, self._counts
+        tip, counts, generation = self._tip, self._counts, self._cache.generation
         with self._engine.snapshot() as snapshot:
-            yield ChainReader(self._genesis, snapshot, tip, counts, self._cache)
+            yield ChainReader(self._genesis, snapshot, tip, counts, self._cache, generation)
 
     @property
     def is_tree_flush_due(self) -> bool:
@@ -144,6 +161,33 @@ class ChainStore(ChainReader):
             HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED.
         """
         self._tree.flush()
+
+    @property
+    def is_scrub_due(self) -> bool:
+        """Whether `scrub` should be called: payloads were removed, and their bytes are in LevelDB's files still."""
+        return self._is_scrub_due
+
+    def scrub(self) -> None:
+        """Removes from the files what was removed from the database (S12); takes seconds. From any thread, one at a time.
+
+        Raises:
+            HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED; a mark stays, and it is done when the database is opened again.
+        """
+        # First, so that what is appended meanwhile makes it due again.
+        self._is_scrub_due = False
+        marks = list(self._engine.scan(layout.SCRUB, layout.after_prefix(layout.SCRUB)))
+        heights = {value[start : start + 8] for _, value in marks for start in range(0, len(value), 8)}
+        ranges = [layout.transactions_range(layout.decode_height(height)) for height in sorted(heights)]
+        if not self._engine.scrub([*ranges, layout.VOTES_RANGE], _SCRUB_WAIT_S):
+            self._is_scrub_due = True
+            return
+        batch = self._engine.batch()
+        for key, _ in marks:
+            batch.delete(key)
+        batch.write()
+
+    def _next_mark(self) -> Entry | None:
+        return next(self._engine.scan(layout.SCRUB, layout.after_prefix(layout.SCRUB)), None)
 
     def statement(self, questions: Iterable[Question], *, with_records: bool = False) -> bytes:
         """What is the newest about subjects, and what there is not, as of the last block. From any thread.
@@ -161,12 +205,13 @@ class ChainStore(ChainReader):
 
     def _statement(self, questions: Sequence[Question], with_records: bool) -> tuple[Height, bytes | None]:
         """None if the block whose state it is about ceased to be kept meanwhile."""
+        generation = self._cache.generation
         with self._engine.snapshot() as snapshot:
             # The tip that the snapshot has, which may be a block ahead of what was noted.
             height = Height(strict.read(store_pb2.StoredTip, snapshot.get(layout.TIP_KEY) or b"").height)
             if not height:
                 raise HuzhengError(Code.NOT_READY, "no block is sealed yet")
-            chain = ChainReader(self._genesis, snapshot, self._tip, self._counts, self._cache)
+            chain = ChainReader(self._genesis, snapshot, self._tip, self._counts, self._cache, generation)
 
             def heads(key: bytes) -> state_pb2.Heads | None:
                 raw = chain.state.get(key)

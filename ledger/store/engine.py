@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -33,6 +34,10 @@ _OPTIONS: Final[dict[str, Any]] = {
     "max_open_files": 256,
 }
 
+_SCRUB_ROUNDS: Final = 3
+"""A compaction leaves the lowest table as it is that has a key of the range, with all its old values: the first brings what was just
+written into one, the second merges that with another. The third drops the files that were still read after the second."""
+
 _FULL: Final = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
 _DENIED: Final = tuple(os.strerror(number) for number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR))
 
@@ -49,12 +54,41 @@ class Reader(Protocol):
         ...
 
 
+class _Readers:
+    """Who reads more than one entry: for them LevelDB keeps old values, and files that were replaced."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._begun = 0
+        self._reading: set[int] = set()
+
+    def begin(self) -> int:
+        """The number of a new reader."""
+        with self._changed:
+            self._begun += 1
+            self._reading.add(self._begun)
+            return self._begun
+
+    def end(self, number: int) -> None:
+        """A reader is done."""
+        with self._changed:
+            self._reading.discard(number)
+            self._changed.notify_all()
+
+    def wait_for_all(self, timeout_s: float) -> bool:
+        """Waits for all who read now; False if some do not end."""
+        with self._changed:
+            last = self._begun
+            return self._changed.wait_for(lambda: min(self._reading, default=last + 1) > last, timeout_s)
+
+
 class _Source:
     """Reads from a plyvel database or snapshot; LevelDB checks every block it loads against its checksum."""
 
-    __slots__ = ("_get", "_iterator")
+    __slots__ = ("_get", "_iterator", "_readers")
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, readers: _Readers) -> None:
+        self._readers = readers
         self._get: Callable[..., bytes | None] = source.get
         self._iterator: Callable[..., Any] = source.iterator
 
@@ -65,21 +99,25 @@ class _Source:
             raise _read_error(error) from error
 
     def scan(self, start: bytes, stop: bytes | None = None, *, fill_cache: bool = True) -> Iterator[Entry]:
+        number = self._readers.begin()
         try:
             with self._iterator(start=start, stop=stop, verify_checksums=True, fill_cache=fill_cache) as iterator:
                 yield from iterator
         except plyvel.Error as error:
             raise _read_error(error) from error
+        finally:
+            self._readers.end(number)
 
 
 class Snapshot(_Source):
     """The database as it was at one moment; close it soon, it keeps old values from being dropped."""
 
-    __slots__ = ("_snapshot",)
+    __slots__ = ("_number", "_snapshot")
 
-    def __init__(self, snapshot: Any) -> None:
-        super().__init__(snapshot)
-        self._snapshot = snapshot
+    def __init__(self, db: Any, readers: _Readers) -> None:
+        self._number = readers.begin()
+        self._snapshot = db.snapshot()
+        super().__init__(self._snapshot, readers)
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +126,7 @@ class Snapshot(_Source):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._snapshot.close()
+        self._readers.end(self._number)
 
 
 class Batch:
@@ -116,7 +155,7 @@ class Engine(_Source):
     __slots__ = ("_db", "_sync")
 
     def __init__(self, db: Any, *, sync: bool) -> None:
-        super().__init__(db)
+        super().__init__(db, _Readers())
         self._db = db
         self._sync = sync
 
@@ -145,7 +184,32 @@ class Engine(_Source):
 
     def snapshot(self) -> Snapshot:
         """The database as it is now."""
-        return Snapshot(self._db.snapshot())
+        return Snapshot(self._db, self._readers)
+
+    def scrub(self, ranges: Sequence[tuple[bytes, bytes]], timeout_s: float) -> bool:
+        """Removes from the files what was overwritten or deleted in ranges of keys, at whose ends no key is.
+
+        Takes as long as it takes to write some tables anew. False if somebody has read for so long that not all could be removed.
+
+        Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED).
+        """
+        for _ in range(_SCRUB_ROUNDS):
+            if not self._readers.wait_for_all(timeout_s):
+                return False
+            self._cover(ranges)
+            for start, stop in ranges:
+                self._db.compact_range(start=start, stop=stop)
+        # LevelDB tells of an error in its background only when something is written.
+        self._cover(ranges)
+        return True
+
+    def _cover(self, ranges: Sequence[tuple[bytes, bytes]]) -> None:
+        """Deletes keys that are not there: a table that reaches over a range is merged with all below it."""
+        batch = self.batch()
+        for start, stop in ranges:
+            batch.delete(start)
+            batch.delete(stop)
+        batch.write()
 
     def close(self) -> None:
         """Unlocks the database. No other thread may be reading or writing."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from ledger.crypto.types import HASH_BYTES, Height
 
-STORE_VERSION: Final = 2
+STORE_VERSION: Final = 3
 """Changes with every change of this layout that an older program can't read."""
 
 FORMAT_KEY: Final = b"!format"
@@ -22,11 +22,15 @@ TIP_KEY: Final = b"!tip"
 TREE_KEY: Final = b"!tree"
 VOTE_WRITES_KEY: Final = b"!votes"
 
+AGAIN: Final = b"a"
 BLOCK: Final = b"b"
 BLOCK_HASH: Final = b"h"
 HISTORY_NODE: Final = b"m"
+LACKING: Final = b"l"
+ORDERED: Final = b"e"
 RECORD: Final = b"r"
 RESULTS: Final = b"o"
+SCRUB: Final = b"z"
 STATE: Final = b"s"
 TRANSACTION: Final = b"t"
 TRANSACTION_ID: Final = b"x"
@@ -36,11 +40,15 @@ VOTE: Final = b"w"
 
 KINDS: Final = {
     b"!": "meta entry",
+    AGAIN: "further place of a transaction",
     BLOCK: "block",
     BLOCK_HASH: "block hash index",
     HISTORY_NODE: "history node",
+    LACKING: "payload that is missing without an order",
+    ORDERED: "order to remove payloads",
     RECORD: "record index",
     RESULTS: "results",
+    SCRUB: "mark of what is to be scrubbed",
     STATE: "state entry",
     TRANSACTION: "transaction",
     TRANSACTION_ID: "transaction index",
@@ -91,7 +99,7 @@ def results_key(height: int) -> bytes:
 
 
 def transaction_key(height: int, index: int) -> bytes:
-    """S2: value is the Transaction's bytes as they were ordered."""
+    """S2: value is the Transaction's bytes as they were ordered, but for payloads that were removed."""
     return TRANSACTION + _PLACE.pack(height, index)
 
 
@@ -103,6 +111,40 @@ def block_hash_key(block_hash: bytes) -> bytes:
 def transaction_id_key(transaction_id: bytes) -> bytes:
     """S3: value is the Place of the transaction's first result."""
     return TRANSACTION_ID + transaction_id
+
+
+def repeats_prefix(transaction_id: bytes) -> bytes:
+    """What the keys of a transaction's further places start with."""
+    return AGAIN + transaction_id
+
+
+def repeat_key(transaction_id: bytes, height: int, index: int) -> bytes:
+    """S3: a place of the transaction besides that of its first result; value is empty."""
+    return repeats_prefix(transaction_id) + _PLACE.pack(height, index)
+
+
+def ordered_key(transaction_id: bytes) -> bytes:
+    """S12: present, with an empty value, if some payload of the transaction is to be removed, be the transaction there or not."""
+    return ORDERED + transaction_id
+
+
+def lacking_key(transaction_id: bytes, position: int) -> bytes:
+    """S12: value is the Place of a transaction that came without this payload, which nobody has ordered to be removed so far."""
+    return LACKING + transaction_id + position.to_bytes(4, "big")
+
+
+def scrub_key(height: int) -> bytes:
+    """S12: value is the heights of the blocks from whose transactions a write that ended with this one removed payloads."""
+    return SCRUB + _HEIGHT.pack(height)
+
+
+def transactions_range(height: int) -> tuple[bytes, bytes]:
+    """Between them are a block's transactions; they are no keys themselves."""
+    return TRANSACTION + _HEIGHT.pack(height), TRANSACTION + _HEIGHT.pack(height + 1)
+
+
+VOTES_RANGE: Final = (VOTE, b"x")
+"""Between them are all vote log entries; they are no keys themselves."""
 
 
 def record_key(record_id: bytes) -> bytes:
@@ -141,8 +183,9 @@ def history_node_key(level: int, index: int) -> bytes:
 
 
 def is_own(key: bytes) -> bool:
-    """Whether an entry concerns this node alone, and does not follow from the blocks: votes, and how far the state tree's files are."""
-    return key[:1] in (VOTE, TREE_CHANGES) or key in (VOTE_WRITES_KEY, TREE_KEY)
+    """Whether an entry concerns this node alone, and does not follow from the blocks: votes, how far the state tree's files are, and what
+    is to be scrubbed."""
+    return key[:1] in (VOTE, TREE_CHANGES, SCRUB) or key in (VOTE_WRITES_KEY, TREE_KEY)
 
 
 def encode_height(height: int) -> bytes:
@@ -183,9 +226,9 @@ def after_prefix(prefix: bytes) -> bytes:
 def height_in(key: bytes, value: bytes) -> int | None:
     """The height that an entry belongs to, where its key or value tells; for error messages."""
     kind = key[:1]
-    if kind in (BLOCK, RESULTS, TRANSACTION, TREE_CHANGES) and len(key) >= 9:
+    if kind in (BLOCK, RESULTS, SCRUB, TRANSACTION, TREE_CHANGES) and len(key) >= 9:
         return int.from_bytes(key[1:9], "big")
-    if kind in (BLOCK_HASH, TRANSACTION_ID, RECORD, VERSION) and len(value) >= 8:
+    if kind in (BLOCK_HASH, LACKING, TRANSACTION_ID, RECORD, VERSION) and len(value) >= 8:
         return int.from_bytes(value[:8], "big")
     return None
 

@@ -20,6 +20,7 @@ from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.store import layout
 from ledger.store.engine import Engine
+from ledger.store.expunging import Expunging
 from ledger.store.high_water import FILE_NAME, HighWater
 from ledger.store.reader import StoredState
 from ledger.store.state_tree import DIRECTORY, StoredTree, files_in, open_tree, remove_files
@@ -111,7 +112,8 @@ def create_in(engine: Engine, genesis: Genesis) -> None:
     batch.put(layout.FORMAT_KEY, layout.encode_height(layout.STORE_VERSION))
     batch.put(layout.CHAIN_KEY, genesis.chain_id)
     batch.put(layout.GENESIS_KEY, genesis.raw)
-    put_block(batch, engine, store_pb2.StoredTip(), genesis_block(genesis), b"", set())
+    block = genesis_block(genesis)
+    put_block(batch, engine, store_pb2.StoredTip(), block, b"", set(), Expunging(engine, [block]))
     batch.write()
 
 

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
-from huzheng.v1 import block_pb2, history_pb2, state_pb2, store_pb2, transaction_pb2
+from huzheng.v1 import block_pb2, history_pb2, sharing_pb2, state_pb2, store_pb2, transaction_pb2
 
 from ledger import merkle
 from ledger.block import Tip
 from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epochs import EpochTerms, departments, epoch_at, epoch_numbered, last_height, newest_epoch
 from ledger.errors import Code, HuzhengError
+from ledger.expunged import removed_positions
 from ledger.genesis import Department, Genesis
 from ledger.published import Published
 from ledger.receipt import build_epoch_proof
+from ledger.sharing.erasing import find_expunge
 from ledger.state import SEEN_PREFIX, read_head
 from ledger.store import layout
 from ledger.store.engine import Reader
@@ -95,9 +97,17 @@ class ChainReader:
     """
 
     def __init__(
-        self, genesis: Genesis, reader: Reader, tip: Tip, counts: store_pb2.StoredTip, cache: VerifiedCache
+        self,
+        genesis: Genesis,
+        reader: Reader,
+        tip: Tip,
+        counts: store_pb2.StoredTip,
+        cache: VerifiedCache,
+        cached_at: int | None = None,
     ) -> None:
+        """`cached_at`: what a snapshot reads may be kept in the cache unless this has passed, see `VerifiedCache.generation`."""
         self._genesis = genesis
+        self._cached_at = cached_at
         self._reader = reader
         self._tip = tip
         self._counts = counts
@@ -174,7 +184,7 @@ class ChainReader:
             return read()
         except HuzhengError as error:
             if error.code in (Code.NOT_STRICT, Code.BAD_GENESIS):
-                raise HuzhengError(Code.STORE_CORRUPT, f"epochs: {error.detail}") from None
+                raise HuzhengError(Code.STORE_CORRUPT, f"state: {error.detail}") from None
             raise
 
     # --- blocks ---
@@ -196,19 +206,37 @@ class ChainReader:
         return self.verified_block(height).results
 
     def transactions(self, height: Height) -> tuple[bytes, ...]:
-        """The Transactions in their order, as ordered; the hash of each one's body is checked against the header."""
+        """The Transactions in their order, as ordered but for payloads that were removed; each one's id is checked against the header."""
+        return tuple(raw for raw, _ in self._read_transactions(height))
+
+    def _read_transactions(self, height: Height) -> list[tuple[bytes, transaction_pb2.Transaction]]:
         ids = self.verified_block(height).transaction_ids
         start, stop = layout.transaction_key(height, 0), layout.transaction_key(height + 1, 0)
-        raws = tuple(value for _, value in self._reader.scan(start, stop))
-        if len(raws) != len(ids) or any(self._transaction_id(raw) != id_ for raw, id_ in zip(raws, ids, strict=True)):
+        found = [
+            (raw, _parse(transaction_pb2.Transaction, raw, "transaction", height))
+            for _, raw in self._reader.scan(start, stop)
+        ]
+        if tuple(self._id_of(message) for _, message in found) != ids:
             raise _corrupt("transactions", height)
-        return raws
+        return found
 
     def block(self, height: Height) -> bytes:
         """The Block, as replicas and clients fetch it."""
-        stored, transactions = self._stored_block(height), self.transactions(height)
-        block = block_pb2.Block(header=stored.header, certificate=stored.certificate, transactions=transactions)
+        stored, transactions = self._stored_block(height), self._read_transactions(height)
+        block = block_pb2.Block(
+            header=stored.header, certificate=stored.certificate, transactions=[raw for raw, _ in transactions]
+        )
+        if any(self._lacks_payloads(message, height) for _, message in transactions):
+            block.results.extend(self.results(height))
         return strict.write(block)
+
+    def _lacks_payloads(self, message: transaction_pb2.Transaction, height: Height) -> bool:
+        if all(message.payloads):
+            return False
+        try:
+            return any(True for _ in removed_positions(self._genesis.suite, message))
+        except HuzhengError:
+            raise _corrupt("transaction", height) from None
 
     def height_of(self, block_hash: bytes) -> Height | None:
         """The height of the block with this hash, or None."""
@@ -279,13 +307,15 @@ class ChainReader:
         known = self._cache.transactions.get(place)
         if known is not None:
             return known
+        # Before anything is read: a payload that is removed meanwhile must not come into the cache.
+        generation = self._cache.generation if self._cached_at is None else self._cached_at
         try:
             verified = verify_transaction(self._genesis, self.transaction(place))
         except HuzhengError as error:
             if error.code is Code.BAD_PROOF:
                 raise _corrupt("transaction", place.height) from None
             raise
-        self._cache.transactions.put(place, verified)
+        self._cache.keep_transaction(place, verified, generation)
         return verified
 
     def record(self, place: RecordPlace) -> StoredRecord:
@@ -304,8 +334,16 @@ class ChainReader:
             department=transaction.department,
         )
 
+    def expunge_of(self, stored: StoredRecord) -> sharing_pb2.ExpungeState | None:
+        """The order by which a record's payload was removed, or None."""
+        if stored.payload:
+            return None
+        return self._of_state(
+            lambda: find_expunge(self.state, stored.department, stored.transaction_id, stored.place.record)
+        )
+
     def contents(self, record_id: bytes) -> tuple[bytes, bytes]:
-        """A record that a head names, and its payload."""
+        """A record that a head names, and its payload, which is empty if it was removed."""
         place = self.record_place(record_id)
         if place is None:
             raise HuzhengError(Code.STORE_CORRUPT, "a head names a record that is not in the index")
@@ -380,8 +418,10 @@ class ChainReader:
             raise HuzhengError(Code.NOT_FOUND, f"transaction {place.index} of block {place.height}")
 
     def _transaction_id(self, raw: bytes) -> bytes:
-        transaction = _parse(transaction_pb2.Transaction, raw, "transaction")
-        return self._genesis.suite.digest(Domain.TRANSACTION, transaction.body)
+        return self._id_of(_parse(transaction_pb2.Transaction, raw, "transaction"))
+
+    def _id_of(self, message: transaction_pb2.Transaction) -> bytes:
+        return self._genesis.suite.digest(Domain.TRANSACTION, message.body)
 
     def _check_transaction_id(self, transaction_id: bytes, place: Place) -> None:
         if self.transaction_place(transaction_id) == place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,6 +14,7 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger import merkle
 from ledger.crypto import Domain
 from ledger.errors import Code, HuzhengError
+from ledger.expunged import is_removed
 from ledger.genesis import Genesis
 from ledger.receipt import BlockProofs, block_proofs
 from ledger.store.cache import WeightedCache
@@ -36,7 +38,10 @@ class VerifiedBlock:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedTransaction:
-    """A transaction's records and payloads are those that its body commits to. Only `verify_transaction` makes one."""
+    """A transaction's records and payloads are those that its body commits to, but for payloads that were removed.
+
+    Only `verify_transaction` makes one.
+    """
 
     id: bytes
     message: pb.Transaction
@@ -82,8 +87,11 @@ def verify_transaction(genesis: Genesis, raw: bytes) -> VerifiedTransaction:
     levels = merkle.levels(suite, ids)
     if (levels[-1][0] if levels else b"") != body.records_root or len(message.payloads) != len(ids):
         raise HuzhengError(Code.BAD_PROOF, "the records are not those of the body")
-    for record, payload in zip(message.records, message.payloads, strict=True):
-        if suite.digest(Domain.PAYLOAD, payload) != _parse(pb.Record, record).payload_digest:
+    for raw_record, payload in zip(message.records, message.payloads, strict=True):
+        record = _parse(pb.Record, raw_record)
+        if suite.digest(Domain.PAYLOAD, payload) == record.payload_digest:
+            continue
+        if not is_removed(suite, record, payload):
             raise HuzhengError(Code.BAD_PROOF, "a payload is not the one of its record")
     identifier = suite.digest(Domain.TRANSACTION, message.body)
     return VerifiedTransaction(identifier, message, body.department, ids, levels, len(raw))
@@ -92,9 +100,12 @@ def verify_transaction(genesis: Genesis, raw: bytes) -> VerifiedTransaction:
 class VerifiedCache:
     """What was verified last: proofs of many things of one block or transaction need it but once."""
 
-    __slots__ = ("blocks", "epochs", "transactions")
+    __slots__ = ("_lock", "blocks", "epochs", "generation", "transactions")
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.generation = 0
+        """Grows when payloads were removed: what was read of transactions before is not kept any more."""
         self.epochs: dict[int, block_pb2.EpochProof] = {}
         # Some 10 MB: a result takes about 600 bytes with its nodes in both trees.
         self.blocks: WeightedCache[int, VerifiedBlock] = WeightedCache(lambda block: len(block.results) + 1, 16_384)
@@ -102,6 +113,18 @@ class VerifiedCache:
         self.transactions: WeightedCache[Place, VerifiedTransaction] = WeightedCache(
             lambda transaction: transaction.raw_bytes + 400 * len(transaction.record_ids), 16 * 1024 * 1024
         )
+
+    def keep_transaction(self, place: Place, transaction: VerifiedTransaction, generation: int) -> None:
+        """Keeps what was read in a generation, if that is not over."""
+        with self._lock:
+            if generation == self.generation:
+                self.transactions.put(place, transaction)
+
+    def forget_transactions(self) -> None:
+        """Payloads were removed: no transaction that was read before is kept."""
+        with self._lock:
+            self.generation += 1
+            self.transactions.clear()
 
 
 def _parse(message_type: type[M], raw: bytes) -> M:

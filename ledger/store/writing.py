@@ -9,6 +9,7 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import strict
 from ledger.store import layout
 from ledger.store.engine import Batch, Reader
+from ledger.store.expunging import Expunging
 from ledger.transaction import INCONCLUSIVE
 
 
@@ -19,12 +20,14 @@ def put_block(
     block: ExecutedBlock,
     certificate: bytes,
     placed: set[bytes],
+    expunging: Expunging,
 ) -> store_pb2.StoredTip:
     """Adds to the batch all that follows from a block and its certificate. Returns the new tip entry.
 
     `placed` are the ids of the transactions that blocks before it brought into this batch; those of this block are added.
+    `expunging`: what of transactions is not to be kept; `Expunging.put_orders` is for the caller.
     """
-    _put_contents(batch, block, certificate)
+    _put_contents(batch, block, certificate, expunging)
     _put_state(batch, block)
     record_count = _put_indexes(batch, reader, block, placed)
     tip = store_pb2.StoredTip(
@@ -37,13 +40,17 @@ def put_block(
     return tip
 
 
-def _put_contents(batch: Batch, block: ExecutedBlock, certificate: bytes) -> None:
-    stored = store_pb2.StoredBlock(header=block.header, certificate=certificate)
-    batch.put(layout.block_key(block.height), strict.write(stored))
+def _put_contents(batch: Batch, block: ExecutedBlock, certificate: bytes, expunging: Expunging) -> None:
+    contents = store_pb2.StoredBlock(header=block.header, certificate=certificate)
+    batch.put(layout.block_key(block.height), strict.write(contents))
     if block.results:
         batch.put(layout.results_key(block.height), strict.write(store_pb2.StoredResults(results=block.results)))
     for index, transaction in enumerate(block.transactions):
-        batch.put(layout.transaction_key(block.height, index), transaction.raw)
+        stored = expunging.stored_form(block.height, transaction)
+        batch.put(layout.transaction_key(block.height, index), stored.raw)
+        for position in stored.lacking:
+            place = layout.encode_place(block.height, index)
+            batch.put(layout.lacking_key(transaction.id, position), place)
 
 
 def _put_state(batch: Batch, block: ExecutedBlock) -> None:
@@ -65,6 +72,8 @@ def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock, placed: set
         if code not in INCONCLUSIVE or (transaction.id not in placed and reader.get(key) is None):
             placed.add(transaction.id)
             batch.put(key, layout.encode_place(block.height, index))
+        else:
+            batch.put(layout.repeat_key(transaction.id, block.height, index), b"")
         if code != pb.RESULT_CODE_ACCEPTED:
             continue
         record_count += len(transaction.records)

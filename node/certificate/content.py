@@ -10,7 +10,6 @@ from huzheng.v1 import catalogue_pb2
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
-from ledger.proven_record import ProvenRecord
 from ledger.statement import Answer, Question, StatementVerdict
 from node.certificate.words import code_in_chinese
 
@@ -85,16 +84,16 @@ def property_content(verdict: StatementVerdict, genesis: Genesis) -> Content:
         HuzhengError: BAD_FILE if it is about other than one property unit or does not show the record of its ownership, or
             is from after the year 9999; NOT_FOUND if it proves that no ownership is in force.
     """
-    answer, record = _ownership(verdict)
+    answer, values = _ownership(verdict)
     unit_code = answer.question.subject
     return Content(
         network=genesis.name,
         unit_code=unit_code,
-        certificate_number=record.values.get(_CERTIFICATE_NUMBER, ""),
+        certificate_number=values.get(_CERTIFICATE_NUMBER, ""),
         record_title=_resource_title(genesis, OWNERSHIP),
         record_version=answer.version,
         record_id=answer.record_id,
-        fields=tuple(_fields(genesis, record.values)),
+        fields=tuple(_fields(genesis, values)),
         encumbrances=tuple(
             Encumbrance(_resource_title(genesis, name), _is_in_force(verdict, name, unit_code))
             for name in ENCUMBRANCES
@@ -110,7 +109,8 @@ def property_content(verdict: StatementVerdict, genesis: Genesis) -> Content:
     )
 
 
-def _ownership(verdict: StatementVerdict) -> tuple[Answer, ProvenRecord]:
+def _ownership(verdict: StatementVerdict) -> tuple[Answer, dict[str, str]]:
+    """The answer about it, and what its record says."""
     if len({question.subject for question in verdict.answers}) != 1:
         raise HuzhengError(Code.BAD_FILE, "the statement is about more than one subject; a certificate is about one")
     answer = next((a for q, a in verdict.answers.items() if q.resource == OWNERSHIP), None)
@@ -121,7 +121,11 @@ def _ownership(verdict: StatementVerdict) -> tuple[Answer, ProvenRecord]:
         raise HuzhengError(Code.NOT_FOUND, f"{OWNERSHIP} {reason}, as of block {verdict.height}")
     if answer.record is None:
         raise HuzhengError(Code.BAD_FILE, f"the statement proves that {OWNERSHIP} is in force, but lacks its record")
-    return answer, answer.record
+    if answer.record.values is None:
+        raise HuzhengError(
+            Code.BAD_FILE, f"what the record of {OWNERSHIP} says was removed, or the statement does not show it"
+        )
+    return answer, answer.record.values
 
 
 def _beijing_time(time_ms: int) -> datetime:

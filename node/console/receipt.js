@@ -75,6 +75,6 @@ async function verifyRecord(proof, body, genesis, accepted) {
   const id = await digest("record", proof.record);
   const root = await rootFromPath(id, proof.index, body.record_count, proof.path);
   if (!equal(root, body.records_root)) throw badProof("the record's audit path does not lead to the records root");
-  const record = await readRecord(proof.record, proof.payload);
-  return describeRecord(genesis, id, record, proof.payload, accepted);
+  const found = await readRecord(proof.record, proof.payload);
+  return describeRecord(genesis, id, found, proof.payload, accepted);
 }

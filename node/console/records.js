@@ -1,7 +1,7 @@
 // Records whose bytes something else commits to, and the fields of their payloads (docs/protocol.md T1, R6).
 
 import { VerificationError, badProof } from "./errors.js";
-import { digest, equal, hex } from "./hashing.js";
+import { HASH_BYTES, digest, equal, hex } from "./hashing.js";
 import { read } from "./strict.js";
 import { plainNumber } from "./verdict_values.js";
 
@@ -14,18 +14,26 @@ export function asserts(action) {
   return action === ASSERT;
 }
 
-/** Reads a record and checks that the payload is the one it commits to. Throws NOT_STRICT, BAD_PROOF. */
+/**
+ * A record, and whether its payload is shown: one that asserts may come with an empty payload though it commits to another, which was removed or
+ * is not shown. Throws NOT_STRICT, BAD_PROOF.
+ */
 export async function readRecord(raw, payload) {
   const record = read("Record", raw);
-  if (!equal(await digest("payload", payload), record.payload_digest)) {
-    throw badProof("the payload is not the one the record commits to");
-  }
-  return record;
+  const isShown = equal(await digest("payload", payload), record.payload_digest);
+  const mayBeRemoved = payload.length === 0 && asserts(record.action) && record.payload_digest.length === HASH_BYTES;
+  if (!isShown && !mayBeRemoved) throw badProof("the payload is not the one the record commits to");
+  return { record, isShown };
 }
 
-/** For people and programs: `id` is its hash; the fields are shown where they were accepted. Throws NOT_STRICT, UNKNOWN_FIELD, BAD_PROOF. */
-export function describeRecord(genesis, id, record, payload, isAccepted) {
+/**
+ * For people and programs: `id` is its hash, the record is from `readRecord`. Fields are told where they were accepted; they are null if the
+ * payload was removed or is not shown. Throws NOT_STRICT, UNKNOWN_FIELD, BAD_PROOF.
+ */
+export function describeRecord(genesis, id, { record, isShown }, payload, isAccepted) {
   const revokes = record.action === REVOKE;
+  const resource = isAccepted && !revokes ? resourceOf(genesis, record.resource) : null;
+  const fields = resource !== null && isShown ? fieldsOf(resource, payload) : {};
   return {
     id: hex(id),
     resource: record.resource,
@@ -33,17 +41,21 @@ export function describeRecord(genesis, id, record, payload, isAccepted) {
     version: plainNumber(record.version),
     replaces: hex(record.replaces),
     action: revokes ? "revoke" : "assert",
-    fields: isAccepted && !revokes ? fieldsOf(genesis, record.resource, payload) : {},
+    fields: isShown ? fields : null,
   };
 }
 
-function fieldsOf(genesis, name, payload) {
+function resourceOf(genesis, name) {
   const resource = genesis.catalogue.get(name);
   if (resource === undefined) throw badProof("a resource that the genesis does not have");
+  return resource;
+}
+
+function fieldsOf(resource, payload) {
   const names = new Map(resource.fields.map((field) => [field.number, field.name]));
   const values = new Map();
   for (const { number, value } of read("Payload", payload).fields) {
-    if (!names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${name} has no field ${number}`);
+    if (!names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${resource.name} has no field ${number}`);
     values.set(names.get(number), value);
   }
   return Object.fromEntries(values);

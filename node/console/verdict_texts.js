@@ -18,6 +18,7 @@ const WORDS = {
     submitted: (department) => `Submitted in the name of ${department}.`,
     recorded: (about, version) => `${about}: version ${version}.`,
     withdrawn: (about, version) => `${about}: version ${version}, which revokes the one before.`,
+    notShown: "What the record says was removed or is not shown; that the record is there is proved.",
     newerUnknown: "Whether there is a newer version, a receipt does not show.",
     asOf: (place) => `Valid: so it was after ${place}.`,
     noAnswer: "It shows nothing.",
@@ -36,6 +37,7 @@ const WORDS = {
     submitted: (department) => `以${department}的名义提交。`,
     recorded: (about, version) => `${about}：第 ${version} 版。`,
     withdrawn: (about, version) => `${about}：第 ${version} 版，撤销前一版。`,
+    notShown: "记录内容已被移除或未出示；记录确实存在，已得到证明。",
     newerUnknown: "收据不说明此后是否另有更新的版本。",
     asOf: (place) => `有效：以下为${place}之后的情况。`,
     noAnswer: "该证明未出示任何内容。",
@@ -58,16 +60,18 @@ const LINES = {
       const { resource, subject, version, action } = verdict.record;
       const about = words.about(title(resource, words), subject);
       lines.push(action === "revoke" ? words.withdrawn(about, version) : words.recorded(about, version));
+      if (verdict.record.fields === null) lines.push(words.notShown);
     }
     if (verdict.accepted) lines.push(words.newerUnknown);
     return lines;
   },
 
   statement(verdict, words) {
-    const lines = verdict.answers.map(({ resource, subject, version, in_force: isInForce }) => {
+    const lines = verdict.answers.flatMap(({ resource, subject, version, in_force: isInForce, record }) => {
       const about = words.about(title(resource, words), subject);
-      if (version === 0) return words.never(about);
-      return isInForce ? words.inForce(about, version) : words.revoked(about, version);
+      if (version === 0) return [words.never(about)];
+      const line = isInForce ? words.inForce(about, version) : words.revoked(about, version);
+      return record !== null && record.fields === null ? [line, words.notShown] : [line];
     });
     return [words.asOf(words.blockAt(verdict)), ...(lines.length > 0 ? lines : [words.noAnswer])];
   },

@@ -168,6 +168,7 @@ def with_values(
     question = Question(OWNERSHIP, UNIT)
     answer = verdict.answers[question]
     assert answer.record is not None
+    assert answer.record.values is not None
     record = replace(answer.record, values=answer.record.values | values)
     changed: StatementVerdict = replace(verdict, answers={**verdict.answers, question: replace(answer, record=record)})
     return property_certificate_pdf(changed, replace(owned.genesis, name=network), raw)

@@ -162,13 +162,18 @@ class Block(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     TRANSACTIONS_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
     header: _builtins.bytes
     """BlockHeader"""
     certificate: _builtins.bytes
     """Certificate"""
     @_builtins.property
     def transactions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Transaction"""
+        """Transaction; payloads that were removed are empty (docs/protocol.md E4)."""
+
+    @_builtins.property
+    def results(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """TransactionResult, one for each transaction; only there if a payload is missing."""
 
     def __init__(
         self,
@@ -176,10 +181,11 @@ class Block(_message.Message):
         header: _builtins.bytes = ...,
         certificate: _builtins.bytes = ...,
         transactions: _abc.Iterable[_builtins.bytes] | None = ...,
+        results: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "header", b"header", "transactions", b"transactions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "header", b"header", "results", b"results", "transactions", b"transactions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,7 +307,7 @@ class RecordProof(_message.Message):
     record: _builtins.bytes
     """Record"""
     payload: _builtins.bytes
-    """Payload; empty where the record revokes"""
+    """Payload; empty where the record revokes, and where it was removed or is not shown"""
     index: _builtins.int
     @_builtins.property
     def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...

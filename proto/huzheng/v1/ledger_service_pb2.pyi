@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from huzheng.v1 import block_pb2 as _block_pb2
+from huzheng.v1 import sharing_pb2 as _sharing_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -182,11 +183,12 @@ class LocatedRecord(_message.Message):
     TIME_MS_FIELD_NUMBER: _builtins.int
     DEPARTMENT_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
+    EXPUNGED_FIELD_NUMBER: _builtins.int
     record_id: _builtins.bytes
     record: _builtins.bytes
     """Record"""
     payload: _builtins.bytes
-    """Payload"""
+    """Payload; empty where the record revokes, and where it was removed"""
     transaction_id: _builtins.bytes
     height: _builtins.int
     transaction_index: _builtins.int
@@ -196,6 +198,10 @@ class LocatedRecord(_message.Message):
     department: _builtins.str
     current: _builtins.bool
     """Whether it is the newest version about its subject."""
+    @_builtins.property
+    def expunged(self) -> _sharing_pb2.ExpungeState:
+        """Set if its department has ordered that the payload be removed; the payload is empty then."""
+
     def __init__(
         self,
         *,
@@ -209,10 +215,11 @@ class LocatedRecord(_message.Message):
         time_ms: _builtins.int = ...,
         department: _builtins.str = ...,
         current: _builtins.bool = ...,
+        expunged: _sharing_pb2.ExpungeState | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expunged", b"expunged"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "department", b"department", "height", b"height", "payload", b"payload", "record", b"record", "record_id", b"record_id", "record_index", b"record_index", "time_ms", b"time_ms", "transaction_id", b"transaction_id", "transaction_index", b"transaction_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "department", b"department", "expunged", b"expunged", "height", b"height", "payload", b"payload", "record", b"record", "record_id", b"record_id", "record_index", b"record_index", "time_ms", b"time_ms", "transaction_id", b"transaction_id", "transaction_index", b"transaction_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

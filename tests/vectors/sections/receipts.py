@@ -84,7 +84,7 @@ def _changed(receipt: block_pb2.Receipt, **fields: Any) -> bytes:
 
 
 def _expected(
-    block: Block, place: int, record: Built | None, values: dict[str, str], revokes: bool
+    block: Block, place: int, record: Built | None, values: dict[str, str] | None, revokes: bool
 ) -> dict[str, object]:
     _, raw, code, index = block.ended[place]
     proven = None
@@ -154,7 +154,25 @@ def _sound() -> list[dict[str, object]]:
             "verdict": _expected(lone, 0, FIRST, _DEED_VALUES, False),
         }
     )
-    return cases
+    return cases + _without_payload()
+
+
+def _without_payload() -> list[dict[str, object]]:
+    """R6: that the record was there is proved, what it says is not shown."""
+    plan = [
+        ("accepted record whose payload is not there", chain()[1], 1, 1, Built(subject="EF0001")),
+        ("refused record whose payload is not there", chain()[2], 2, 0, FIRST),
+    ]
+    return [
+        {
+            "name": name,
+            "receipt": _changed(_receipt(block, place, index), record_payload=b"").hex(),
+            "code": None,
+            "sealed_by": [1, 2, 3],
+            "verdict": _expected(block, place, record, None, False),
+        }
+        for name, block, place, index, record in plan
+    ]
 
 
 def _about_form_and_header() -> _Cases:
@@ -299,9 +317,16 @@ def _about_the_record() -> _Cases:
         "record path of 65 hashes": _changed(good, record_path=path + [OTHER] * 64),
         "record path with a hash cut": _changed(good, record_path=[path[0][:-1]]),
         "payload of another": _changed(good, record_payload=other_payload),
-        "payload expunged": _changed(good, record_payload=b""),
         "payload with a trailing byte": _changed(good, record_payload=good.record.payload + b"\x00"),
         "payload of a revoking record": _changed(_receipt(chain()[2], 1, 0), record_payload=other_payload),
+        "revoking record that commits to a payload, sealed": write(
+            _accepted(Built(b"", version=2, replaces=OTHER, action=2, payload_digest=OTHER))
+        ),
+        "record without action and payload, sealed": write(_accepted(Built(b"", action=0, payload_digest=OTHER))),
+        "no payload, and a digest that is none, sealed": write(_accepted(Built(b"", payload_digest=OTHER[:-1]))),
+        "no payload, in a resource that is none, sealed": write(
+            _accepted(Built(b"", resource="demo.none", payload_digest=OTHER))
+        ),
         "record proof empty": write(keys) + b"\x4a\x00",
         "record proof of a transaction without records": _changed(keys, record_record=FIRST.raw),
         "accepted record of a resource that is none, sealed": write(_accepted(Built(resource="demo.none"))),

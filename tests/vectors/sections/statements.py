@@ -102,7 +102,7 @@ def _stated(built: Built) -> statement_pb2.StatedRecord:
 
 
 def _answers(
-    *answers: tuple[str, str, int, bool], fields: Mapping[str, dict[str, str]] | None = None
+    *answers: tuple[str, str, int, bool], fields: Mapping[str, dict[str, str] | None] | None = None
 ) -> list[dict[str, object]]:
     """`fields`: of those records that are shown, by subject."""
     return [
@@ -130,6 +130,11 @@ def _sound() -> list[dict[str, object]]:
             "with what the record says",
             _with_records(_good(), _stated(CORRECTED)),
             _answers(*registered, fields={_REGISTERED: {"KIND": "gift", "AREA": "0"}}),
+        ),
+        (
+            "with a record whose payload is not there",
+            _with_records(_good(), statement_pb2.StatedRecord(record=CORRECTED.raw)),
+            _answers(*registered, fields={_REGISTERED: None}),
         ),
         (
             "two subjects, with what one of the records says",
@@ -354,7 +359,6 @@ def _about_the_records() -> _Cases:
         "no record": ("BAD_PROOF", _with_records(_good(), changed(record=b""))),
         "a payload with a bit flipped": ("BAD_PROOF", _with_records(_good(), changed(payload=_flip(good.payload)))),
         "the payload of another record": ("BAD_PROOF", _with_records(_good(), changed(payload=other.payload))),
-        "no payload": ("BAD_PROOF", _with_records(_good(), changed(payload=b""))),
         "a stated record with an unknown field": (
             "NOT_STRICT",
             _statement(_good())
