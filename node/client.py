@@ -22,6 +22,7 @@ from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epoch_proof import verify_epochs
 from ledger.epochs import EpochTerms, first_epoch
 from ledger.errors import Code, HuzhengError
+from ledger.expunged import is_removed
 from ledger.genesis import Genesis
 from ledger.receipt import Verdict, verify_receipt
 from node.errors import RemoteError, from_problem, from_rpc
@@ -35,7 +36,7 @@ DEFAULT_TIMEOUT_S = 30.0
 # Room for what gRPC and protobuf wrap around the largest batch.
 _MESSAGE_SLACK_BYTES = 1 << 20
 # A TransactionResult as it comes with a block, rounded up.
-_RESULT_BYTES = 64
+RESULT_BYTES = 64
 _WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY, Code.NODE_BEHIND)
 R = TypeVar("R")
 
@@ -325,14 +326,15 @@ class LedgerClient:
         return self._consistent(response.record)
 
     def _consistent(self, located: pb.LocatedRecord) -> pb.LocatedRecord:
-        """The record itself, if its id commits to its contents."""
+        """The record itself, if its id commits to its contents; those may have been removed, or not be shown."""
         suite = self.genesis.suite
         try:
             record = strict.read(transaction_pb2.Record, located.record)
         except HuzhengError as error:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
         whole = suite.digest(Domain.RECORD, located.record) == located.record_id
-        if not whole or suite.digest(Domain.PAYLOAD, located.payload) != record.payload_digest:
+        is_shown = suite.digest(Domain.PAYLOAD, located.payload) == record.payload_digest
+        if not whole or not (is_shown or is_removed(suite, record, located.payload)):
             raise HuzhengError(Code.UNTRUSTED_ANSWER, "a record's contents are not those of its id")
         return located
 
@@ -383,7 +385,8 @@ class LedgerClient:
     def _open(self, node: Endpoint) -> grpc.aio.Channel:
         credentials = channel_credentials(self._material, self.authority_of(node))
         parameters = self.genesis.parameters
-        results_bytes = _RESULT_BYTES * parameters.max_batch_transactions
+        # A block that lacks payloads has its results too.
+        results_bytes = 2 * RESULT_BYTES * parameters.max_batch_transactions
         limit = parameters.max_batch_bytes + results_bytes + _MESSAGE_SLACK_BYTES
         options: list[tuple[str, Any]] = [
             *channel_options(node.department, node.replica),

@@ -76,17 +76,20 @@ class OffLoop:
         self._on_stored = on_stored
         self._ledger = LedgerWorker(parts.genesis, parts.store, self._known)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._scrubber = ThreadPoolExecutor(1, thread_name_prefix="scrub")
         self._fetcher = BlockFetcher(
             FetchParts(parts.genesis, parts.store, parts.workers, self._known, self._apply_fetched)
         )
         self._fetch_turn = asyncio.Lock()
         self._turns = itertools.count()
         self._is_flushing = False
+        self._is_scrubbing = False
         self._checked: dict[int, WellFormedBatch] = {}
 
     def shutdown(self) -> None:
         """Waits for the ledger's work in hand; to be called in another thread."""
         self._thread.shutdown()
+        self._scrubber.shutdown()
 
     async def check(self, check: CheckBatch, core: Core) -> None:
         """Whether a batch is well formed and in time."""
@@ -129,6 +132,7 @@ class OffLoop:
         if block is not None:
             self._tell_stored(block, certified.certificate)
         await self._flush_tree()
+        await self._scrub()
 
     async def fetch(self, request: FetchBlocks, core: Core, peers: Peers) -> None:
         """Blocks that peers have and this replica lacks."""
@@ -148,6 +152,7 @@ class OffLoop:
         for applied in await loop.run_in_executor(self._thread, self._ledger.apply, fetched):
             self._tell_stored(*applied)
         await self._flush_tree()
+        await self._scrub()
 
     async def _flush_tree(self) -> None:
         """Now and then, while the ledger's work goes on: it takes as long as the disk does."""
@@ -158,6 +163,18 @@ class OffLoop:
             await asyncio.get_running_loop().run_in_executor(self._workers, self._store.flush_tree)
         finally:
             self._is_flushing = False
+
+    async def _scrub(self) -> None:
+        """After payloads were removed, in a thread of its own: it waits for those who read, and then for the disk."""
+        if self._is_scrubbing or not self._store.is_scrub_due:
+            return
+        self._is_scrubbing = True
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._scrubber, self._store.scrub)
+            if not self._store.is_scrub_due:
+                log.info("payloads removed", height=self._store.tip.height)
+        finally:
+            self._is_scrubbing = False
 
     def _tell_stored(self, block: ExecutedBlock, certificate: bytes) -> None:
         for sequence in [sequence for sequence in self._checked if sequence <= block.height]:

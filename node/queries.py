@@ -100,6 +100,7 @@ class Queries:
             time_ms=self._time_ms(place.height),
             department=stored.department,
             current=self._chain.current(stored.record.resource, stored.record.subject) == place,
+            expunged=self._chain.expunge_of(stored),
         )
 
     def _time_ms(self, height: Height) -> int:

@@ -17,6 +17,7 @@ from huzheng.v1 import ledger_service_pb2, ledger_service_pb2_grpc, replica_serv
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
+from node.client import RESULT_BYTES
 from node.config import LimitsSection
 from node.peers import MAX_GROUP_BYTES
 from node.services.gate import Gate
@@ -46,8 +47,9 @@ class Services:
 
 
 def max_message_bytes(parameters: Parameters) -> int:
-    """The largest message between replicas: a full group and a batch on top of it. Clients' messages are smaller."""
-    return MAX_GROUP_BYTES + parameters.max_batch_bytes + _MESSAGE_OVERHEAD_BYTES
+    """The largest message between replicas: a full group and a batch on top of it, or a block with its results. Clients' are smaller."""
+    results_bytes = RESULT_BYTES * parameters.max_batch_transactions
+    return max(MAX_GROUP_BYTES, results_bytes) + parameters.max_batch_bytes + _MESSAGE_OVERHEAD_BYTES
 
 
 def raise_file_limit() -> None:

@@ -9,6 +9,31 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Action": "操作",
     "Address": "地址",
     "Block": "区块",
+    # Contents that were removed
+    "Contents": "内容",
+    "Position": "位置",
+    "{n} bytes": "{n} 字节",
+    "removed or not shown": "已移除或未出示",
+    "removed at height {height}, {time}, on the ground of: {basis}": "已于高度 {height}（{time}）移除，依据：{basis}",
+    "Version {n}: contents {how}": "第 {n} 版：内容{how}",
+    "Record {n}: its contents were removed or are not shown.": "记录 {n}：内容已移除或未出示。",
+    "That the record was there is proved; its contents were removed or are not shown.": (
+        "记录确实存在，已得到证明；其内容已被移除或未出示。"
+    ),
+    "The contents of some records were removed or are not shown; that the records are in force is proved.": (
+        "部分记录的内容已被移除或未出示；记录现行有效，已得到证明。"
+    ),
+    "orders that the contents of record {n} of transaction {id} be removed, on the ground of: {basis}": (
+        "责令移除交易 {id} 中记录 {n} 的内容，依据：{basis}"
+    ),
+    "Ordered. Every node removes the contents with this block, or as soon as it gets it.": (
+        "已责令移除。各节点随该区块移除内容；尚未取得该区块的节点取得后即行移除。"
+    ),
+    "All nodes will remove these contents, and nobody can bring them back. Hashes and proofs stay.": (
+        "所有节点将移除上述内容，且任何人都无法恢复。哈希和证明保留。"
+    ),
+    "Remove them?": "确认移除？",
+    "Nothing was done.": "未作任何操作。",
     "Configuration": "配置",
     "TLS certificate": "TLS 证书",
     "Disk": "磁盘",

@@ -26,6 +26,21 @@ CHINESE_HELP: dict[str, str] = {
     ): (
         "新数据库完整后，原数据库移至一旁而不删除。如原数据库可读，沿用其中的签署记录：只有这样节点才照常投票。如被中断，请重新执行。"
     ),
+    # Expunging
+    "Have the contents of a record removed from all nodes for good, signed with the profile's admin key.": (
+        "责令所有节点永久移除一条记录的内容，以配置中的管理密钥签名。"
+    ),
+    (
+        "For what should never have been on the chain. The record itself, its hashes and all proofs stay: they show that there was something, not what."
+    ): "用于本不应上链的内容。记录本身、哈希和所有证明保留：可证明曾有内容，但不显示是何内容。",
+    "64 hexadecimal digits, of a record of your department.": "本部门一条记录的标识，64 位十六进制数字。",
+    "On what ground. It stays on the chain for good: no personal data in it.": (
+        "移除的依据。依据永久保留在链上，不得含有个人信息。"
+    ),
+    "The transaction that the record is in, if it was refused or the record is in several.": (
+        "记录所在的交易；交易被拒绝或记录见于多个交易时须指明。"
+    ),
+    "Do not ask for confirmation.": "不再要求确认。",
     # Doctor
     "Look a node over, running or stopped: files, keys, certificate, disk, database, peers, clock.": (
         "检查运行中或已停止的节点：文件、密钥、证书、磁盘、数据库、对端节点、时钟。"

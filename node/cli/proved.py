@@ -61,7 +61,7 @@ async def prove_record(light: LightClient, client: LedgerClient, about: list[str
         raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
     if version and not record_id:
         record_id = await _told_version(client, about, version)
-    proved = await _prove(light, record_id or answer.record_id)
+    proved = await _prove(light, client, record_id or answer.record_id)
     if _version(proved) > answer.version:
         # It came with a block after the statement's.
         answer, as_of = await _newest(light, question)
@@ -86,7 +86,7 @@ async def prove_history(
         raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
     told = await _told(client, resource, subject, answer.version)
     # A version that came after the statement's block is left out: the statement says of which block this is all.
-    found = [await _prove(light, record_id) for record_id in told]
+    found = [await _prove(light, client, record_id) for record_id in told]
     previous = b""
     for number, located in enumerate(found, 1):
         record = _record(located)
@@ -169,7 +169,7 @@ async def _newest(light: LightClient, question: Any) -> tuple[Answer, AsOf]:
     return verdict.answers[question], AsOf(verdict.height, verdict.time_ms)
 
 
-async def _prove(light: LightClient, record_id: bytes) -> pb.LocatedRecord:
+async def _prove(light: LightClient, client: LedgerClient, record_id: bytes) -> pb.LocatedRecord:
     from huzheng.v1 import block_pb2
     from huzheng.v1 import ledger_service_pb2 as pb
 
@@ -179,7 +179,7 @@ async def _prove(light: LightClient, record_id: bytes) -> pb.LocatedRecord:
     if not verdict.accepted:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "the record's transaction was refused")
     receipt = strict.read(block_pb2.Receipt, raw)
-    return pb.LocatedRecord(
+    located = pb.LocatedRecord(
         record_id=record_id,
         record=receipt.record.record,
         payload=receipt.record.payload,
@@ -190,6 +190,12 @@ async def _prove(light: LightClient, record_id: bytes) -> pb.LocatedRecord:
         time_ms=verdict.time_ms,
         department=verdict.department,
     )
+    if verdict.record is not None and not verdict.record.is_shown:
+        # On what ground is the node's word; that something was there is proved.
+        told = await client.record(record_id)
+        if told.HasField("expunged"):
+            located.expunged.CopyFrom(told.expunged)
+    return located
 
 
 def _record(located: pb.LocatedRecord) -> Any:

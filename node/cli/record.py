@@ -9,6 +9,7 @@ import typer
 from ledger.errors import Code, HuzhengError
 from node.cli.about import AboutArgument, VersionOption, find_record, resource_and_subject
 from node.cli.connection import with_client
+from node.cli.expunging import add_to as add_expunge
 from node.cli.light import with_light_client
 from node.cli.moment import parse_moment
 from node.cli.output import local_time, printable
@@ -23,7 +24,7 @@ from node.cli.proved import (
     say_until_when,
 )
 from node.cli.session import Session, command, group
-from node.cli.show import action_name, located_pairs, located_to_dict
+from node.cli.show import action_name, lacks_contents, located_pairs, located_to_dict, removal
 
 if TYPE_CHECKING:
     from huzheng.v1 import ledger_service_pb2 as pb
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from node.light_client import LightClient
 
 app = group("Read records: one, the history of a subject, or a whole resource.")
+add_expunge(app)
 
 ResourceArgument = Annotated[str, typer.Argument(metavar="RESOURCE", help="Such as property.ownership.")]
 SubjectArgument = Annotated[str, typer.Argument(metavar="SUBJECT", help="Such as a property unit code.")]
@@ -117,6 +119,10 @@ def history(
         for view, located in zip(views, found, strict=True)
     ]
     session.out.table("", [t("Version"), t("Action"), t("Time"), t("Block"), t("Record id")], rows, numbers=[0, 3])
+    for view, located in zip(views, found, strict=True):
+        if lacks_contents(view):
+            how = removal(session.out, located)
+            session.out.line(t("Version {n}: contents {how}", n=view["version"], how=how), "yellow")
     say_how_far_proved(session, genesis, as_of)
 
 

@@ -73,7 +73,10 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict, *, asked
             (t("Resource"), resource_title(genesis, record.resource, language)),
             (t("Subject"), printable(record.subject)),
             (t("Version"), f"{record.version}, {t('revokes') if record.revokes else t('asserts')}"),
-            *((field_title(genesis, record.resource, name, language), value) for name, value in record.values.items()),
+            *(
+                (field_title(genesis, record.resource, name, language), value)
+                for name, value in (record.values or {}).items()
+            ),
             (t("Record id"), record.id.hex()),
         ]
     pairs += [
@@ -86,6 +89,8 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict, *, asked
         *block_pairs(out, genesis, verdict),
     ]
     out.pairs("", pairs)
+    if record is not None and not record.is_shown:
+        out.line(t("That the record was there is proved; its contents were removed or are not shown."), "bold yellow")
     if not verdict.conclusive:
         out.note(t("The same transaction may have been accepted in another block: ask a node for its first result."))
     if record is not None and verdict.accepted and not asked:
@@ -113,6 +118,8 @@ def located_pairs(out: Output, genesis: Genesis, located: pb.LocatedRecord) -> l
     ]
     for name, value in (view["fields"] or {}).items():
         pairs.append((field_title(genesis, view["resource"], name, language), printable(value)))
+    if lacks_contents(view):
+        pairs.append((t("Contents"), removal(out, located)))
     pairs += [
         (t("Registered by"), department_name(genesis, located.department, language)),
         (t("Time"), local_time(located.time_ms)),
@@ -123,6 +130,24 @@ def located_pairs(out: Output, genesis: Genesis, located: pb.LocatedRecord) -> l
     if view["replaces"]:
         pairs.append((t("Replaces"), view["replaces"]))
     return pairs
+
+
+def lacks_contents(view: dict[str, Any]) -> bool:
+    """Whether a record's contents were removed, or the node does not show them."""
+    return not view["contents_shown"]
+
+
+def removal(out: Output, located: pb.LocatedRecord) -> str:
+    """When and on what ground a record's contents were removed, as far as the node says."""
+    t, order = out.texts, located.expunged
+    if not located.HasField("expunged"):
+        return t("removed or not shown")
+    return t(
+        "removed at height {height}, {time}, on the ground of: {basis}",
+        height=order.height,
+        time=local_time(order.time_ms),
+        basis=printable(order.legal_basis),
+    )
 
 
 def action_name(out: Output, view: dict[str, Any]) -> str:
@@ -136,17 +161,22 @@ def current_name(out: Output, view: dict[str, Any]) -> str:
 
 
 def located_to_dict(genesis: Genesis, located: pb.LocatedRecord) -> dict[str, Any]:
-    """A record as a node tells it, for programs. The fields are null where they can't be read."""
+    """A record as a node tells it, for programs. The fields are null where they can't be read, or are not there any more."""
     from huzheng.v1 import transaction_pb2
 
     record = transaction_pb2.Record.FromString(located.record)
     revokes = record.action == transaction_pb2.RECORD_ACTION_REVOKE
+    shown, order = revokes or bool(located.payload), located.expunged
     return {
         "resource": record.resource,
         "subject": record.subject,
         "version": record.version,
         "action": "revoke" if revokes else "assert",
-        "fields": {} if revokes else _fields(genesis, record.resource, located.payload),
+        "fields": {} if revokes else _fields(genesis, record.resource, located.payload) if shown else None,
+        "contents_shown": shown,
+        "expunged": None
+        if not located.HasField("expunged")
+        else {"height": order.height, "time": json_time(order.time_ms), "legal_basis": order.legal_basis},
         "current": located.current,
         "department": located.department,
         "time": json_time(located.time_ms),

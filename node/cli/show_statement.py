@@ -39,7 +39,7 @@ def statement_for_people(out: Output, genesis: Genesis, verdict: StatementVerdic
     )
     _say_what_is_missing(out, verdict)
     for _, answer in sorted(verdict.answers.items()):
-        if answer.record is not None and answer.is_in_force:
+        if answer.record is not None and answer.record.values and answer.is_in_force:
             out.pairs(
                 f"{resource_title(genesis, answer.question.resource, t.language)}, {printable(answer.question.subject)}",
                 [
@@ -60,6 +60,9 @@ def _say_what_is_missing(out: Output, verdict: StatementVerdict) -> None:
         text = t(
             "What the records say is not in it: nothing that is printed or said about them can be checked with it."
         )
+        out.line(text, "bold yellow")
+    if any(answer.record is not None and not answer.record.is_shown for answer in answers):
+        text = t("The contents of some records were removed or are not shown; that the records are in force is proved.")
         out.line(text, "bold yellow")
 
 

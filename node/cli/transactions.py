@@ -13,7 +13,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.receipt import Verdict
 from ledger.transaction import WellFormedTransaction, check_transaction
-from node.cli.output import local_time, short
+from node.cli.output import local_time, printable, short
 from node.cli.show import department_name, replica_names
 
 if TYPE_CHECKING:
@@ -45,13 +45,15 @@ async def fetch_transaction(client: LedgerClient, identifier: bytes) -> tuple[Fo
         HuzhengError: NOT_FOUND, UNTRUSTED_ANSWER.
     """
     answer = await client.transaction(identifier)
+    _, verdict = await client.transaction_receipt(identifier)
+    result = transaction_pb2.TransactionResult(code=verdict.code, index=verdict.index)
     try:
-        transaction = check_transaction(answer.transaction, client.genesis)
+        # Payloads may have been removed: the result is proved.
+        transaction = check_transaction(answer.transaction, client.genesis, result)
     except HuzhengError as error:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
     if transaction.id != identifier:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "another transaction than the one asked for")
-    _, verdict = await client.transaction_receipt(identifier)
     return FoundTransaction(transaction, verdict), client.genesis
 
 
@@ -89,6 +91,9 @@ def show_transaction(session: Session, found: FoundTransaction, genesis: Genesis
     if rows:
         columns = [t("No."), t("Resource"), t("Subject"), t("Version"), t("Action"), t("Record id")]
         out.table("", columns, rows, numbers=[0, 3])
+    for n, item in enumerate(transaction.records):
+        if item.removed is not None:
+            out.line(t("Record {n}: its contents were removed or are not shown.", n=n), "yellow")
     for operation in transaction.body.operations:
         out.line(_operation(session, operation))
     out.note(t("Verified against chain {id}….", id=short(genesis.chain_id)), "green")
@@ -107,4 +112,14 @@ def _operation(session: Session, operation: transaction_pb2.Operation) -> str:
     if operation.HasField("change_membership"):
         approvers = ", ".join(approval.department for approval in operation.change_membership.approvals)
         return session.t("changes the membership, approved by {departments}", departments=approvers)
-    return session.t("revokes the key {key}", key=operation.revoke_key.public_key.hex())
+    if operation.HasField("expunge"):
+        order = operation.expunge
+        return session.t(
+            "orders that the contents of record {n} of transaction {id} be removed, on the ground of: {basis}",
+            n=order.record_index,
+            id=order.transaction_id.hex(),
+            basis=printable(order.legal_basis),
+        )
+    if operation.HasField("revoke_key"):
+        return session.t("revokes the key {key}", key=operation.revoke_key.public_key.hex())
+    return operation.WhichOneof("operation") or ""

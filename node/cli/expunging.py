@@ -1,0 +1,154 @@
+"""`huzheng record expunge`: has the contents of a record removed from all nodes for good."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ledger.errors import Code, HuzhengError
+from node.cli.connection import with_client
+from node.cli.files import parse_hash
+from node.cli.output import printable
+from node.cli.session import Ended, Session, command
+from node.cli.show import field_title, resource_title
+from node.cli.signing import submit_operation
+from node.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from huzheng.v1 import transaction_pb2
+
+    from ledger.genesis import Genesis
+    from node.client import LedgerClient
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A record whose contents are to be removed."""
+
+    genesis: Genesis
+    record: transaction_pb2.Record
+    payload: bytes
+    department: str
+    """Whose transaction it is in."""
+    transaction_id: bytes
+    position: int
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    command(app, "expunge", online=True)(expunge)
+
+
+def expunge(
+    session: Session,
+    record_id: Annotated[
+        str, typer.Argument(metavar="RECORD-ID", help="64 hexadecimal digits, of a record of your department.")
+    ],
+    legal_basis: Annotated[
+        str,
+        typer.Option(
+            "--legal-basis",
+            metavar="TEXT",
+            help="On what ground. It stays on the chain for good: no personal data in it.",
+        ),
+    ],
+    transaction: Annotated[
+        str,
+        typer.Option(
+            "--transaction",
+            metavar="ID",
+            help="The transaction that the record is in, if it was refused or the record is in several.",
+        ),
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Have the contents of a record removed from all nodes for good, signed with the profile's admin key.
+
+    For what should never have been on the chain. The record itself, its hashes and all proofs stay: they show that there was something, not what.
+    """
+    from huzheng.v1 import sharing_pb2, transaction_pb2
+
+    identifier = parse_hash(record_id, "RECORD-ID")
+    within = parse_hash(transaction, "--transaction") if transaction else b""
+    doomed = with_client(session, lambda client: _find(client, identifier, within))
+    department = session.profile().client.department
+    _require_removable(doomed, department)
+    _confirm(session, doomed, yes=yes)
+    order = sharing_pb2.Expunge(
+        transaction_id=doomed.transaction_id, record_index=doomed.position, legal_basis=legal_basis
+    )
+    submit_operation(
+        session,
+        transaction_pb2.Operation(expunge=order),
+        session.t("Ordered. Every node removes the contents with this block, or as soon as it gets it."),
+    )
+
+
+async def _find(client: LedgerClient, record_id: bytes, transaction_id: bytes) -> Doomed:
+    """The record, in a transaction that is checked; the first that the node has it in, unless one is named."""
+    from node.cli.transactions import fetch_transaction
+
+    if not transaction_id:
+        transaction_id = (await client.record(record_id)).transaction_id
+    found, genesis = await fetch_transaction(client, transaction_id)
+    for position, item in enumerate(found.transaction.records):
+        if item.id == record_id:
+            department = found.transaction.department
+            return Doomed(genesis, item.record, item.payload, department, transaction_id, position)
+    raise HuzhengError(Code.NOT_FOUND, "this record in this transaction")
+
+
+def _require_removable(doomed: Doomed, department: str) -> None:
+    from huzheng.v1 import transaction_pb2
+
+    if doomed.department != department:
+        raise HuzhengError(Code.NOT_OWNER, f"the transaction is of {doomed.department}")
+    if doomed.record.action == transaction_pb2.RECORD_ACTION_REVOKE:
+        raise HuzhengError(Code.INVALID_REQUEST, "a record that revokes has no contents")
+    if not doomed.payload:
+        raise HuzhengError(Code.ALREADY_DONE, "the contents are not there any more")
+
+
+def _confirm(session: Session, doomed: Doomed, *, yes: bool) -> None:
+    if yes:
+        return
+    if session.out.is_json or not sys.stdin.isatty():
+        raise HuzhengError(Code.INVALID_REQUEST, "--yes is needed where nobody can be asked")
+    t = session.t
+    _show(session, doomed)
+    session.out.line(
+        t("All nodes will remove these contents, and nobody can bring them back. Hashes and proofs stay."),
+        "bold yellow",
+    )
+    if not typer.confirm(t("Remove them?"), default=False):
+        session.out.line(t("Nothing was done."))
+        raise Ended(ExitStatus.OK)
+
+
+def _show(session: Session, doomed: Doomed) -> None:
+    from ledger.catalogue import decode_payload
+
+    t, language, record, genesis = session.t, session.language, doomed.record, doomed.genesis
+    pairs: list[tuple[str, object]] = [
+        (t("Resource"), resource_title(genesis, record.resource, language)),
+        (t("Subject"), printable(record.subject)),
+        (t("Version"), record.version),
+    ]
+    resource = genesis.catalogue.get(record.resource)
+    try:
+        values = {} if resource is None else decode_payload(resource, doomed.payload)
+    except HuzhengError:
+        # A refused record may say anything.
+        values = {}
+    pairs += [
+        (field_title(genesis, record.resource, name, language), printable(value)) for name, value in values.items()
+    ]
+    pairs += [
+        (t("Contents"), t("{n} bytes", n=len(doomed.payload))),
+        (t("Transaction"), doomed.transaction_id.hex()),
+        (t("Position"), doomed.position),
+    ]
+    session.out.pairs("", pairs)
