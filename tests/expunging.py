@@ -11,6 +11,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.block import ExecutedBlock
 from ledger.building import BuiltRecord, build_record
+from ledger.genesis import Genesis
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 
 LEGAL_BASIS = "个人信息保护法第四十七条"
@@ -19,12 +20,10 @@ LEGAL_BASIS = "个人信息保护法第四十七条"
 class Marked:
     """A record in `property.objection` whose payload holds what nothing else does, and no compression shortens."""
 
-    def __init__(self, consortium: Consortium, number: int = 1) -> None:
+    def __init__(self, genesis: Genesis, number: int = 1) -> None:
         self.salt, self.text = secrets.token_bytes(16), secrets.token_hex(16).upper()
         fields = objection_fields(number) | {"YWH": self.text}
-        self.record: BuiltRecord = build_record(
-            consortium.genesis, OBJECTION, unit_code(number), 1, b"", fields, salt=self.salt
-        )
+        self.record: BuiltRecord = build_record(genesis, OBJECTION, unit_code(number), 1, b"", fields, salt=self.salt)
 
     def files_with_it(self, directory: Path) -> list[str]:
         """Of all files below the directory, the names of those that hold some of the payload."""

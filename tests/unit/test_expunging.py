@@ -32,7 +32,7 @@ class Case:
         self.consortium = Consortium()
         self.chain: Chain = self.consortium.chain()
         self.store = ChainStore.open(path / "db", self.consortium.genesis)
-        self.marked = Marked(self.consortium)
+        self.marked = Marked(self.consortium.genesis)
         self.raw = self.consortium.transaction([self.consortium.record(2), self.marked.record])
         self.id = check_transaction(self.raw, self.consortium.genesis).id
 
