@@ -28,8 +28,13 @@ class Marked:
     def files_with_it(self, directory: Path) -> list[str]:
         """Of all files below the directory, the names of those that hold some of the payload."""
         marks = (self.salt, self.text.encode())
-        files = (path for path in sorted(directory.rglob("*")) if path.is_file())
-        return [path.name for path in files if any(mark in path.read_bytes() for mark in marks)]
+        while True:
+            files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+            try:
+                return [path.name for path in files if any(mark in path.read_bytes() for mark in marks)]
+            except FileNotFoundError:
+                # LevelDB has made others of some meanwhile: all are looked at anew.
+                continue
 
 
 def expunge(transaction_id: bytes, position: int = 0) -> pb.Operation:

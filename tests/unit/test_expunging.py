@@ -16,7 +16,8 @@ from ledger.chain_check import verify_chain
 from ledger.crypto import Height, ReplicaId, strict
 from ledger.errors import Code, HuzhengError
 from ledger.receipt import build_receipt, verify_receipt
-from ledger.store import ChainStore, Place, RecordPlace, chain_store, layout
+from ledger.store import ChainStore, Place, RecordPlace, chain_store, engine, layout
+from ledger.store.engine import Engine, Entry
 from ledger.transaction import WellFormedBatch, check_batch, check_transaction, encode_batch
 from tests.builders import Chain, Consortium
 from tests.chains import store_blocks, vote_entry
@@ -54,6 +55,21 @@ class Case:
     def reopen(self) -> None:
         self.store.close()
         self.store = ChainStore.open(self.path / "db", self.consortium.genesis, create=False)
+
+    def add_levels(self) -> None:
+        """Brings all there is two levels below what is written next."""
+        database = self.store._engine
+        everything = {"start": b"\0", "stop": b"\xff"}
+        database._db.compact_range(**everything)
+        # A table that overlaps with no other is put on the second level at once, and then compactions go down to that.
+        batch = database.batch()
+        batch.delete(b"\xfe")
+        batch.write()
+        database._db.compact_range(start=b"\xfe", stop=b"\xff")
+        database._db.compact_range(**everything)
+        levels = [database._db.get_property(b"leveldb.num-files-at-level%d" % level) for level in range(3)]
+        assert levels[:2] == [b"0", b"0"]
+        assert levels[2] != b"0"
 
     def verify(self) -> None:
         verify_chain(self.store, self.consortium.genesis)
@@ -193,10 +209,8 @@ def test_an_order_for_anything_else_has_no_effect(case: Case, position: int, dep
     case.add(case.raw)
     assert results(case.add(case.order(position, department))) == [("ACCEPTED", 0)]
     assert all(case.payloads(Place(Height(1), 0)))
-    again = case.consortium.transaction([case.consortium.record(5)], nonce=5)
-    case.add(again)
-    case.add(case.raw)
-    assert all(case.payloads(Place(Height(4), 0)))
+    case.add(case.raw, case.order(position, "police" if department == "tax" else department))
+    assert all(case.payloads(Place(Height(3), 0)))
     assert not case.store.is_scrub_due
     case.verify()
 
@@ -232,18 +246,42 @@ def test_what_a_crash_left_in_the_files_is_gone_when_the_database_is_open_again(
     assert not any(key.startswith(layout.SCRUB) for key, _ in case.store.entries())
 
 
-def test_a_large_database_is_scrubbed_at_all_its_levels(case: Case) -> None:
+def test_a_large_database_is_scrubbed_at_all_its_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transaction and a proposal of it are far apart in its lowest level, and so are the changes in a higher one."""
+    small = {"max_file_size": 1 << 20, "write_buffer_size": 1 << 16}
+    monkeypatch.setattr(engine, "_OPTIONS", engine._OPTIONS | small)
+    case = Case(tmp_path)
     case.add(case.raw)
-    for number in range(24):
-        bulk = consensus_pb2.VoteLogEntry(ended_key=secrets.token_bytes(2 << 20))
-        case.store.write_votes([(bytes(8) + bytes([number]), strict.write(bulk))])
-        case.add(case.consortium.transaction([case.consortium.record(10 + number)], nonce=10 + number))
-    assert len(list((case.path / "db").glob("*.ldb"))) > 3
-    assert case.found()
+    case.store.write_votes([*bulk(), (Height(2).to_bytes(8, "big") + b"p", case.raw)])
+    case.add_levels()
+    before = case.found()
+    assert len(before) == 2
     case.add(case.order())
+    case.store.write_votes(bulk())
+    assert set(before) <= set(case.found())
     case.store.scrub()
     assert case.found() == []
     case.verify()
+    case.store.close()
+
+
+def bulk() -> list[Entry]:
+    """Vote log entries that come before those of all heights, and fill some tables."""
+    entries = [consensus_pb2.VoteLogEntry(ended_key=secrets.token_bytes(200_000)) for _ in range(20)]
+    return [(bytes(8) + bytes([number]), strict.write(entry)) for number, entry in enumerate(entries)]
+
+
+def test_an_engine_that_never_wrote_a_table_is_scrubbed(tmp_path: Path) -> None:
+    """All is in one table then, which a compaction leaves as it is."""
+    opened = Engine.open(tmp_path, create=True)
+    for value in (b"what was there before", b"new"):
+        batch = opened.batch()
+        batch.put(b"key", value)
+        batch.write()
+    assert opened.scrub([(b"k", b"l")], 0)
+    assert opened.get(b"key") == b"new"
+    opened.close()
+    assert not any(b"there before" in path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_proposals_in_the_vote_log_are_gone_too(case: Case) -> None:
