@@ -2,7 +2,7 @@
 
 Pieces that are proved each by itself may be put together otherwise by anybody, and hidden by whoever sees them (docs/protocol.md sections 9
 and 12): another quorum's seals, a receipt without its record or with another record of the same transaction, a statement with fewer leaves, a slot
-that is not shown.
+or a payload that is not shown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from huzheng.v1 import block_pb2, state_pb2, statement_pb2
+from huzheng.v1 import block_pb2, state_pb2, statement_pb2, transaction_pb2
 
 from tests.fuzzing.mutation import write
 from tests.fuzzing.sealing import group_hash, is_certificate, leaf_key, slot_hash
@@ -51,7 +51,12 @@ class ProvenReceipts:
     def __init__(self, sound: Iterable[bytes]) -> None:
         sound = list(sound)
         receipts = [block_pb2.Receipt.FromString(raw) for raw in sound]
-        self._records = {(receipt.body, write(receipt.record)) for receipt in receipts if receipt.HasField("record")}
+        self._records = {
+            (receipt.body, write(shown))
+            for receipt in receipts
+            if receipt.HasField("record")
+            for shown in (receipt.record, _without_payload(receipt.record))
+        }
         self._rest = Proven(block_pb2.Receipt, [_without(r, "record") for r in receipts])
 
     def __call__(self, receipt: Any) -> bool:
@@ -59,6 +64,14 @@ class ProvenReceipts:
         if receipt.HasField("record") and (receipt.body, write(receipt.record)) not in self._records:
             return False
         return self._rest(block_pb2.Receipt.FromString(_without(receipt, "record")))
+
+
+def _without_payload(proof: Any) -> Any:
+    """What anybody may hide of a record that asserts (R6, Q6)."""
+    hidden = type(proof).FromString(write(proof))
+    if transaction_pb2.Record.FromString(proof.record).action == transaction_pb2.RECORD_ACTION_ASSERT:
+        hidden.ClearField("payload")
+    return hidden
 
 
 def _headers(message: Message) -> list[tuple[bytes, bytes]]:
@@ -92,6 +105,9 @@ class ProvenStatements:
             statement = statement_pb2.Statement.FromString(raw)
             self._headers.add(statement.header)
             self._others.update(_others(statement))
+            self._others.update(
+                (statement.header, "records", write(_without_payload(item))) for item in statement.records
+            )
             for leaf in statement.leaves:
                 self._learn(_place(statement.header, leaf), leaf)
         for raw in (*sound, *unsound):

@@ -324,6 +324,18 @@ def test_a_statement_that_is_older_than_its_reader_allows_is_refused() -> None:
     assert said[1] == {"code": "STALE"}
 
 
+def test_contents_that_are_not_there_are_told_in_both_languages() -> None:
+    receipts = [case["receipt"] for case in RECEIPTS if case["name"] == "accepted record whose payload is not there"]
+    names = ("with what the record says", "with a record whose payload is not there")
+    statements = [case["statement"] for name in names for case in STATEMENTS if case["name"] == name]
+    said = ask({"ask": "described", "genesis": EXAMPLE, "bytes": raw} for raw in receipts + statements)
+    assert [("not shown" in english, "未出示" in chinese) for english, chinese in said] == [
+        (True, True),
+        (False, False),
+        (True, True),
+    ]
+
+
 def test_verdicts_are_told_in_both_languages() -> None:
     names = ["record alone in its transaction", "revoking record", "transaction refused", "repeat"]
     raws = [case["receipt"] for name in names for case in RECEIPTS if case["name"] == name]
@@ -342,5 +354,6 @@ def test_verdicts_are_told_in_both_languages() -> None:
     assert "another block" in english[3]
     assert "version 2" in english[4]
     assert "never" in english[4]
+    assert not any("not shown" in text for text in english)
     assert not any("undefined" in text or "null" in text for text in english + chinese)
     assert all(any("\u4e00" <= character <= "\u9fff" for character in text) for text in chinese)
