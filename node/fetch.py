@@ -83,6 +83,9 @@ class BlockFetcher:
         for peer in request.peers:
             if fetch.brought[peer]:
                 log.info("blocks fetched", peer=peer, count=fetch.brought[peer], height=self._parts.store.tip.height)
+        if complete and self._parts.store.lacks_payloads:
+            # While there is more to come, the orders may be in that.
+            log.warning("payloads left out", height=self._parts.store.tip.height)
         helper = next((peer for peer in request.peers if fetch.brought[peer]), None)
         return FetchEnded() if helper is None else FetchEnded(helper, complete)
 

@@ -163,6 +163,11 @@ class ChainStore(ChainReader):
         self._tree.flush()
 
     @property
+    def lacks_payloads(self) -> bool:
+        """Whether a payload is missing that nobody has ordered to be removed so far (E4)."""
+        return next(self._engine.scan(layout.LACKING, layout.after_prefix(layout.LACKING)), None) is not None
+
+    @property
     def is_scrub_due(self) -> bool:
         """Whether `scrub` should be called: payloads were removed, and their bytes are in LevelDB's files still."""
         return self._is_scrub_due

@@ -12,11 +12,12 @@ from typing import Any
 
 import grpc
 import pytest
-from huzheng.v1 import block_pb2, replica_service_pb2
+from huzheng.v1 import block_pb2, replica_service_pb2, transaction_pb2
+from structlog.testing import capture_logs
 
 from consensus.events import FetchBlocks, FetchEnded
 from ledger.block_apply import CheckedBlock
-from ledger.crypto import Height, ReplicaId
+from ledger.crypto import Domain, Height, ReplicaId, strict
 from ledger.errors import Code, HuzhengError
 from node import fetch as fetch_module
 from node import fetch_plan
@@ -86,6 +87,26 @@ def forged(chain: Sequence[bytes]) -> Answers:
             block = block_pb2.Block.FromString(raw)
             block.transactions.append(CONSORTIUM.transaction([CONSORTIUM.record(9_000)]))
             yield answer(block.SerializeToString())
+
+    return answers
+
+
+def stripped(chain: Sequence[bytes]) -> Answers:
+    """True blocks, without the payloads of their records."""
+
+    async def answers(first: int, count: int) -> AsyncIterator[bytes]:
+        for raw in chain[first : first + count]:
+            block = block_pb2.Block.FromString(raw)
+            for index, transaction in enumerate(block.transactions):
+                message = transaction_pb2.Transaction.FromString(transaction)
+                message.payloads[0] = b""
+                block.transactions[index] = strict.write(message)
+                identifier = CONSORTIUM.suite.digest(Domain.TRANSACTION, message.body)
+                accepted = transaction_pb2.RESULT_CODE_ACCEPTED
+                block.results.append(
+                    strict.write(transaction_pb2.TransactionResult(transaction_id=identifier, code=accepted))
+                )
+            yield answer(strict.write(block))
 
     return answers
 
@@ -234,6 +255,17 @@ def test_a_peer_whose_last_block_of_a_range_is_bad_costs_only_what_it_sent(
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("is_liar", [True, False])
+def test_payloads_that_were_left_out_are_told_of_when_there_is_no_more_to_come(
+    tmp_path: Path, chain: list[bytes], is_liar: bool
+) -> None:
+    peers = {A: stripped(chain) if is_liar else honest(chain)}
+    with behind(tmp_path, peers=peers, claims={A: 40}) as replica, capture_logs() as logs:
+        assert asyncio.run(replica.fetch()) == FetchEnded(A, complete=True)
+        assert replica.height == 40
+    assert [entry["height"] for entry in logs if entry["event"] == "payloads left out"] == [40] * is_liar
+
+
 def test_a_slow_peer_does_not_hold_up_the_others(tmp_path: Path, chain: list[bytes]) -> None:
     peers = {A: honest(chain, 0.2), B: honest(chain), C: honest(chain)}
     with behind(tmp_path, peers=peers, claims=dict.fromkeys(peers, BLOCKS)) as replica:
