@@ -51,8 +51,8 @@ class Expunging:
 
     def stored_form(self, height: int, transaction: WellFormedTransaction) -> Stored:
         """How to keep a transaction that comes with one of the blocks."""
-        ordered = self._ordered(transaction)
-        removed = {position for position, item in enumerate(transaction.records) if item.removed is not None}
+        removed = [position for position, item in enumerate(transaction.records) if item.removed is not None]
+        ordered = self._ordered(transaction) if self._orders or self._are_any_stored else frozenset[int]()
         raw = transaction.raw
         if ordered:
             self._touched.add(height)
@@ -60,7 +60,7 @@ class Expunging:
             for position in ordered:
                 without_payload(message, position)
             raw = strict.write(message)
-        return Stored(raw, tuple(sorted(removed - ordered)))
+        return Stored(raw, tuple(position for position in removed if position not in ordered))
 
     def put_orders(self, batch: Batch, height: int) -> None:
         """Removes payloads that are stored already, and marks what is to be scrubbed. `height`: of the last block of this write."""
@@ -72,7 +72,7 @@ class Expunging:
             heights = b"".join(layout.encode_height(touched) for touched in sorted(self._touched))
             batch.put(layout.scrub_key(height), heights)
 
-    def _ordered(self, transaction: WellFormedTransaction) -> set[int]:
+    def _ordered(self, transaction: WellFormedTransaction) -> frozenset[int]:
         """Positions of payloads that are not to be kept."""
         department = transaction.department
         found = {order.position for order in self._orders.get(transaction.id, ()) if order.department == department}
@@ -80,7 +80,7 @@ class Expunging:
             prefix = layout.STATE + expunges_prefix(department, transaction.id)
             for key, _ in self._reader.scan(prefix, prefix + b"\xff" * 5):
                 found.add(read_expunge_key(key[len(layout.STATE) :]).position)
-        return {position for position in found if position < len(transaction.records)}
+        return frozenset(position for position in found if position < len(transaction.records))
 
     def _places(self, transaction_id: bytes) -> Iterator[Place]:
         """All places of a transaction that is stored: it can have been ordered more than once (X3, 3)."""
