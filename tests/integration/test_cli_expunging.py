@@ -143,6 +143,19 @@ def test_the_removal_is_asked_about_and_done_only_after_a_yes(
         assert huzheng("record", "get", record_id, *system, "-o", "json").json["contents_shown"] is shown
 
 
+def test_the_transaction_can_be_named_and_has_to_hold_the_record(
+    huzheng: CommandLine, system: tuple[str, Path], submitted: dict[str, Any], tmp_path: Path
+) -> None:
+    number = next(_numbers)
+    line = {"resource": OBJECTION, "subject": unit_code(number), "fields": objection_fields(number)}
+    other = huzheng("submit", write_lines(tmp_path / "other.jsonl", [line]), *system, "-o", "json").json
+    command = ("record", "expunge", submitted["record_id"], "--legal-basis", BASIS, "--yes", "-o", "json", *system)
+    elsewhere = huzheng(*command, "--transaction", other["transactions"][0]["transaction_id"])
+    assert (elsewhere.error["code"], elsewhere.status) == ("NOT_FOUND", 6)
+    assert huzheng(*command, "--transaction", submitted["transaction_id"]).status == 0
+    assert not huzheng("record", "get", submitted["record_id"], *system, "-o", "json").json["contents_shown"]
+
+
 @pytest.mark.parametrize(
     ("change", "code", "status"),
     [
