@@ -146,7 +146,10 @@ class Queries:
     # --- what a light client asks ---
 
     def statement(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
-        """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows."""
+        """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows.
+
+        Without questions it is no statement (Q1), but shows the last block all the same.
+        """
         if len(request.questions) > MAX_QUESTIONS:
             raise HuzhengError(Code.INVALID_REQUEST, f"questions: at most {MAX_QUESTIONS}")
         for question in request.questions:
