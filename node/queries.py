@@ -146,11 +146,14 @@ class Queries:
     # --- what a light client asks ---
 
     def statement(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
-        """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows."""
+        """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows.
+
+        Without questions it is no statement (Q1), but shows the last block all the same. Raises BAD_SUBJECT too.
+        """
         if len(request.questions) > MAX_QUESTIONS:
             raise HuzhengError(Code.INVALID_REQUEST, f"questions: at most {MAX_QUESTIONS}")
         for question in request.questions:
-            self._require_subject(question.resource, question.subject, "questions")
+            self._require_fitting(question.resource, question.subject)
         questions = [Question(question.resource, question.subject) for question in request.questions]
         raw = self._chain.statement(questions, with_records=request.with_records)
         header = read_header(strict.read(statement_pb2.Statement, raw).header)
@@ -219,6 +222,13 @@ class Queries:
         self.require_resource(resource)
         if len(subject.encode()) > MAX_SUBJECT_BYTES or "\0" in subject:
             raise HuzhengError(Code.INVALID_REQUEST, name)
+
+    def _require_fitting(self, resource: str, subject: str) -> None:
+        """Else the answer would be a statement that proves nothing (Q2)."""
+        self.require_resource(resource)
+        definition = self._genesis.catalogue[resource]
+        if not definition.subject_fits(subject):
+            raise HuzhengError(Code.BAD_SUBJECT, f"questions, {resource}: must be {definition.subject.expected}")
 
     def _transaction_place(self, transaction_id: bytes) -> Place:
         _require_hash(transaction_id, "transaction_id")

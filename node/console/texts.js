@@ -73,6 +73,18 @@ export const TEXTS = {
     hint_en: "Get the genesis file again from the consortium and compare its chain id.",
     hint_zh: "请向联盟重新获取创世文件并核对链标识。",
   },
+  BAD_CATALOGUE: {
+    en: "A resource in the catalogue is not valid.",
+    zh: "目录中的某个资源定义无效。",
+    hint_en: "Correct the resource's definition as the detail says.",
+    hint_zh: "请按提示修改资源定义。",
+  },
+  BAD_PATTERN: {
+    en: "A field's pattern is not valid.",
+    zh: "字段的格式模式无效。",
+    hint_en: "Write the pattern in the language of docs/protocol.md, rule F5.",
+    hint_zh: "请按照 docs/protocol.md 规则 F5 书写模式。",
+  },
   MALFORMED_TRANSACTION: {
     en: "The transaction is not well formed.",
     zh: "交易格式不正确。",

@@ -11,8 +11,13 @@ from huzheng.v1 import statement_pb2
 from PIL import Image
 
 from ledger.crypto import ED25519_SHA256, strict
+from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
 from ledger.statement import Question
+from node.cli.connection import with_client
+from node.cli.output import Output, OutputFormat
+from node.cli.session import Session
+from node.cli.texts import Texts
 from node.network import Network
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 from tests.certificates import FEW_FIELDS
@@ -207,18 +212,22 @@ def test_a_picture_without_codes_says_so(huzheng: CommandLine, network: Network,
 def test_a_statement_about_what_only_looks_like_a_subject_is_not_believed(
     huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int
 ) -> None:
-    """It is genuine: nothing was ever said about that. Whoever reads it would take it for the flat next to it."""
-    from node.cli.connection import with_client
-    from node.cli.output import Output, OutputFormat
-    from node.cli.session import Session
-    from node.cli.texts import Texts
-
+    """No node gives one out; made by one that would, it says what is true: nothing was ever registered about that."""
+    number = unit_code(unit) + " "
+    question = pb.GetStatementRequest(questions=[pb.StatementQuestion(resource=OBJECTION, subject=number)])
     session = Session(Output(OutputFormat.TABLE, Texts("en")), profile[1])
-    question = pb.StatementQuestion(resource=OBJECTION, subject=unit_code(unit) + " ")
-    answer = with_client(session, lambda client: client.statement(pb.GetStatementRequest(questions=[question])))
-    file = tmp_path / "s"
-    file.write_bytes(answer.statement)
-    ran = huzheng("verify", file, "-g", network.genesis, "-o", "json")
+    with pytest.raises(HuzhengError) as caught:
+        with_client(session, lambda client: client.statement(question))
+    assert caught.value.code is Code.BAD_SUBJECT
+    consortium = Consortium(ED25519_SHA256)
+    chain = consortium.chain()
+    chain.add_null()
+    store = stored(tmp_path / "db", chain)
+    genesis, statement = tmp_path / "g", tmp_path / "s"
+    genesis.write_bytes(consortium.genesis.raw)
+    statement.write_bytes(store.statement([Question(OBJECTION, number)]))
+    store.close()
+    ran = huzheng("verify", statement, "-g", genesis, "-o", "json")
     assert (ran.status, ran.json["error"]["code"]) == (4, "BAD_SUBJECT")
 
 

@@ -54,6 +54,8 @@ AUDITOR = Caller("tax", Role.AUDITOR, "sun")
 HARMLESS = {
     grpc.StatusCode.OK,
     grpc.StatusCode.INVALID_ARGUMENT,
+    # A subject that does not fit.
+    grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -461,6 +463,11 @@ async def outcome(
     return grpc.StatusCode.OK, None
 
 
+def about(resource: str = OBJECTION, subject: str = unit_code(10)) -> pb.GetStatementRequest:
+    sound = pb.StatementQuestion(resource=OBJECTION, subject=unit_code(11))
+    return pb.GetStatementRequest(questions=[sound, pb.StatementQuestion(resource=resource, subject=subject)])
+
+
 VALID: dict[str, Any] = {
     "Submit": pb.SubmitRequest(transaction=one(77)),
     "SubmitStream": pb.SubmitStreamRequest(tag=1, transaction=one(78)),
@@ -470,6 +477,7 @@ VALID: dict[str, Any] = {
     "GetTransaction": pb.GetTransactionRequest(transaction_id=transaction_id(GENESIS, one(1))),
     "GetBlock": pb.GetBlockRequest(height=1),
     "GetReceipt": pb.GetReceiptRequest(transaction_id=transaction_id(GENESIS, one(1))),
+    "GetStatement": about(),
     "WatchBlocks": pb.WatchBlocksRequest(from_height=1),
     "WatchRecords": pb.WatchRecordsRequest(from_height=1, resource=OBJECTION),
     "GetStatus": pb.GetStatusRequest(),
@@ -538,6 +546,11 @@ def test_hostile_bytes_get_a_clear_error_and_change_nothing(tmp_path: Path, name
         ("GetBlock", pb.GetBlockRequest(hash=bytes(31)), Code.INVALID_REQUEST),
         ("GetReceipt", pb.GetReceiptRequest(), Code.INVALID_REQUEST),
         ("GetReceipt", pb.GetReceiptRequest(record_id=bytes(32)), Code.NOT_FOUND),
+        ("GetStatement", about(subject=""), Code.BAD_SUBJECT),
+        ("GetStatement", about(subject=unit_code(10) + " "), Code.BAD_SUBJECT),
+        ("GetStatement", about(subject=unit_code(10).lower()), Code.BAD_SUBJECT),
+        ("GetStatement", about(subject="x\0y"), Code.BAD_SUBJECT),
+        ("GetStatement", about("no.such"), Code.NOT_FOUND),
         ("WatchRecords", pb.WatchRecordsRequest(resource="no.such"), Code.NOT_FOUND),
     ],
 )

@@ -60,6 +60,7 @@ FOUNDATIONS = (
     "replica without key",
     "resources out of order",
     "resource twice",
+    "resource with a bad pattern",
     "empty file",
 )
 """What is wrong with genesis files in which the verifier for browsers sees it too. The rest it takes on trust."""

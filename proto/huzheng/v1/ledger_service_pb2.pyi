@@ -570,7 +570,9 @@ class GetStatementRequest(_message.Message):
     seen_height: _builtins.int
     """The newest block that the caller has seen: the statement is of this block or a later one, and the history proof links them."""
     @_builtins.property
-    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementQuestion]: ...
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementQuestion]:
+        """Each about what its resource can have records of. None: only the newest block is of interest."""
+
     def __init__(
         self,
         *,
@@ -621,7 +623,7 @@ class GetStatementResponse(_message.Message):
     EPOCHS_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     statement: _builtins.bytes
-    """Statement, without its proofs of epochs"""
+    """Statement, without its proofs of epochs; where nothing was asked it has no leaves, and only its header and certificate prove something."""
     history: _builtins.bytes
     """HistoryProof, without certificates, that the block the caller has seen is in the history of the statement's; empty if it is the same one."""
     @_builtins.property
