@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -644,6 +645,14 @@ def test_an_anchor_that_is_damaged_is_said_to_be_so(stage: Stage) -> None:
     assert caught.value.code is Code.NOT_STRICT
     assert "remove this file" in caught.value.detail
     assert str(stage.path / "anchor") in caught.value.detail
+
+
+def test_an_anchor_that_is_a_pipe_is_said_to_be_none_and_not_waited_for(stage: Stage) -> None:
+    os.mkfifo(stage.path / "anchor")
+    with pytest.raises(HuzhengError) as caught:
+        stage.anchors()
+    assert caught.value.code is Code.FILE_ACCESS
+    assert "not a regular file; to go from the genesis again, remove this file" in caught.value.detail
 
 
 @in_a_loop

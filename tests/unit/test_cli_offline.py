@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,17 @@ def test_of_several_receipts_the_worst_decides(huzheng: CommandLine, receipts: R
 def test_files_that_cannot_be_read_are_no_verdict(huzheng: CommandLine, receipts: Receipts, tmp_path: Path) -> None:
     assert huzheng("verify", tmp_path / "nowhere", "-g", receipts.genesis).status == 9
     assert huzheng("verify", receipts.accepted, "-g", tmp_path / "nowhere").status == 9
+
+
+def test_an_anchor_that_is_no_regular_file_is_refused_and_not_waited_for(
+    huzheng: CommandLine, receipts: Receipts, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        ran = huzheng("verify", receipts.accepted, "-g", receipts.genesis, "--anchor", path)
+        assert ran.status == 9
+        assert f"{path}: not a regular file" in ran.err
 
 
 def test_a_file_that_is_no_genesis_is_refused(huzheng: CommandLine, receipts: Receipts) -> None:
