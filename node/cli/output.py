@@ -58,6 +58,12 @@ class Output:
         if not self.is_json:
             self._console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
+    def warn(self, text: str, document: object) -> None:
+        """A remark on standard error that nobody must miss: for people the text, for programs the document."""
+        self.note(text, "bold red")
+        if self.is_json:
+            sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
+
     def show(self, renderable: RenderableType) -> None:
         """Anything rich can draw."""
         self._console().print(renderable)

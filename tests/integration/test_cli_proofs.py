@@ -11,8 +11,10 @@ from huzheng.v1 import statement_pb2
 from PIL import Image
 
 from ledger.crypto import ED25519_SHA256, strict
+from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
 from ledger.statement import Question
+from node.client import LedgerClient
 from node.network import Network
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 from tests.certificates import FEW_FIELDS
@@ -96,6 +98,43 @@ def test_where_no_node_answers_what_was_so_is_proved_all_the_same(
     ran = huzheng("verify", file, "--profile", lost, "-o", "json")
     assert (ran.status, ran.json["valid"], ran.json["still"]["holds"]) == (0, True, None)
     assert ran.json["still"]["reason"].startswith("NODE_UNREACHABLE")
+
+
+def test_a_command_asks_the_next_node_where_the_first_one_is_not_believed(
+    huzheng: CommandLine, network: Network, tmp_path: Path, unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = network.clients["planning"] / "system"
+    text = (folder / "client.toml").read_text(encoding="utf-8").replace('"genesis.bin"', f'"{folder}/genesis.bin"')
+    node = text[text.index("[[nodes]]") :].split("\n\n")[0]
+    two = tmp_path / "client.toml"
+    two.write_text(text.replace('"keys/', f'"{folder}/keys/') + f"\n{node}\n", encoding="utf-8")
+    commands: list[tuple[str, ...]] = [
+        ("record", "get", OBJECTION, unit_code(unit)),
+        ("statement", "get", OBJECTION, unit_code(unit)),
+        ("receipt", "get", OBJECTION, unit_code(unit)),
+        ("chain", "anchor"),
+        ("chain", "block", "0"),
+    ]
+    for command in commands:
+        calls = _lying_once(monkeypatch)
+        ran = huzheng(*command, "--profile", two)
+        assert (ran.status, len(calls) > 1) == (0, True), command
+        assert "is not believed, the next one is asked." in " ".join(ran.err.split())
+
+
+def _lying_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The next answer of a node will not hold; the calls are counted."""
+    calls: list[int] = []
+    real = LedgerClient._call
+
+    async def call(client: LedgerClient, *arguments: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "as a test would have it")
+        return await real(client, *arguments)
+
+    monkeypatch.setattr(LedgerClient, "_call", call)
+    return calls
 
 
 @pytest.mark.parametrize("damage", ["[client]\n", "anchor"])
