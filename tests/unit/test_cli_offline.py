@@ -17,6 +17,7 @@ from node.cli.output import Output, OutputFormat
 from node.cli.texts import Texts
 from tests.builders import Consortium
 from tests.command_line import CommandLine
+from tests.vectors import load
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +167,18 @@ def test_of_several_receipts_the_worst_decides(huzheng: CommandLine, receipts: R
 def test_files_that_cannot_be_read_are_no_verdict(huzheng: CommandLine, receipts: Receipts, tmp_path: Path) -> None:
     assert huzheng("verify", tmp_path / "nowhere", "-g", receipts.genesis).status == 9
     assert huzheng("verify", receipts.accepted, "-g", tmp_path / "nowhere").status == 9
+
+
+@pytest.mark.parametrize("kind", ["receipt", "statement"])
+def test_what_is_known_of_epochs_bounds_them(huzheng: CommandLine, tmp_path: Path, kind: str) -> None:
+    vectors = load("history.json")
+    case = next(case for case in vectors["over"] if case["kind"] == kind and case["code"] == "BAD_PROOF")
+    for name, raw in (("genesis", vectors["genesis"]), ("proof", case["bytes"]), ("epochs", case["epochs"])):
+        (tmp_path / name).write_bytes(bytes.fromhex(raw))
+    command = ["verify", tmp_path / "proof", "-g", tmp_path / "genesis", "-o", "json"]
+    assert huzheng(*command).json["valid"] is True
+    ran = huzheng(*command, "--epochs", tmp_path / "epochs")
+    assert (ran.status, ran.json["error"]["code"]) == (4, "BAD_PROOF")
 
 
 def test_an_anchor_that_is_no_regular_file_is_refused_and_not_waited_for(

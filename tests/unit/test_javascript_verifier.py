@@ -208,6 +208,15 @@ def test_statements_held_against_anchors() -> None:
             assert same_keys(answer, right) == right
 
 
+def test_what_is_known_of_epochs_bounds_each_of_them() -> None:
+    cases = HISTORY["over"]
+    said = ask(
+        {"ask": case["kind"], "genesis": EXAMPLE, "bytes": case["bytes"], "options": {"bundle": case["epochs"]}}
+        for case in cases
+    )
+    assert [answer.get("code") for answer in said] == [case["code"] for case in cases]
+
+
 def test_proofs_of_an_unknown_kind_are_told_apart() -> None:
     chosen = {
         "receipt": RECEIPTS[0]["receipt"],
