@@ -146,10 +146,23 @@ def _anchors() -> list[dict[str, object]]:
         "seals of another block": ("BAD_CERTIFICATE", _anchor(4, certificate=_seals(chain()[5]))),
         "the genesis block with a certificate": ("BAD_CERTIFICATE", _anchor(0, certificate=_seals(chain()[1]))),
         "an epoch without members": ("BAD_PROOF", write(epoch)),
+        "an epoch of 256 members, none of whom sealed": ("BAD_CERTIFICATE", _crowded(256)),
+        "an epoch of 257 members": ("BAD_PROOF", _crowded(257)),
         "an epoch 0 that is said": ("BAD_PROOF", _anchor(4) + b"\x1a\x00"),
         "a block of an epoch that is not said": ("EPOCH_UNKNOWN", _anchor(4, header=_forged(4, epoch=1).header)),
     }
     return [{"name": name, "anchor": raw.hex(), "code": code} for name, (code, raw) in cases.items()]
+
+
+def _crowded(count: int) -> bytes:
+    """An anchor in an epoch of so many members."""
+    keys = [signer(f"replica {number}").public_key for number in range(1, count + 1)]
+    replicas = [
+        genesis_pb2.Replica(id=number, department="alpha", public_key=key) for number, key in enumerate(keys, 1)
+    ]
+    epoch = state_pb2.EpochState(epoch=1, protocol_version=2, replicas=replicas, highest_replica=count)
+    header = _forged(4, epoch=1).header
+    return write(history_pb2.Anchor(header=header, certificate=_seals(chain()[4]), epoch=epoch))
 
 
 def _statement(block: Block) -> bytes:
