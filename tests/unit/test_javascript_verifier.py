@@ -76,6 +76,17 @@ def test_genesis_files_on_which_nothing_can_stand_are_refused() -> None:
     assert not disagreements(cases, questions, [{"code": case["code"]} for case in cases])
 
 
+def test_a_register_has_at_most_4096_resources() -> None:
+    message = example.genesis_message()
+    del message.catalogue[:]
+    raws = []
+    for number in range(4097):
+        message.catalogue.add(name=f"demo.r{number:04}", department="alpha")
+        raws.append(example.write(message).hex() if number >= 4095 else "")
+    said = ask({"ask": "genesis", "bytes": raw} for raw in reversed(raws[4095:]))
+    assert [answer.get("code") for answer in said] == ["BAD_GENESIS", None]
+
+
 def test_a_genesis_of_another_chain_id_than_the_reader_knows_is_refused() -> None:
     right = GENESIS.chain_id.hex()
     wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
