@@ -257,7 +257,7 @@ address = "10.0.0.1:7100"
     renewed = huzheng("network", "certificate", home / "authority", "planning:clerk:clerk-2", tmp_path / "clerk-2")
     assert renewed.status == 0
     assert (tmp_path / "clerk-2" / "tls.crt").exists()
-    assert huzheng("network", "certificate", home / "authority", "nonsense", tmp_path / "x").status == 3
+    assert huzheng("network", "certificate", home / "authority", "nonsense", tmp_path / "x").status == 2
 
 
 def test_a_new_key_is_private_and_never_replaces_another(huzheng: CommandLine, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_a_resource_is_explained_without_a_node(huzheng: CommandLine, receipts: 
 def test_a_database_that_is_not_there_is_no_valid_chain(
     huzheng: CommandLine, receipts: Receipts, tmp_path: Path
 ) -> None:
-    assert huzheng("chain", "verify").status == 3
-    assert huzheng("chain", "verify", "--data", tmp_path).status == 3
+    assert huzheng("chain", "verify").status == 2
+    assert huzheng("chain", "verify", "--data", tmp_path).status == 2
     ran = huzheng("chain", "verify", "--data", tmp_path / "nowhere", "-g", receipts.genesis)
     assert ran.status == 9
