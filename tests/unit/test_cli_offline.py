@@ -82,6 +82,30 @@ def test_a_valid_receipt_is_shown_with_its_anchor(huzheng: CommandLine, receipts
     assert "property.objection" in ran.out
 
 
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_ids_are_never_broken_over_lines(
+    huzheng: CommandLine, receipts: Receipts, monkeypatch: pytest.MonkeyPatch, language: str, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    view = huzheng("verify", receipts.accepted, "-g", receipts.genesis, "-o", "json").json
+    ran = huzheng("verify", receipts.accepted, "-g", receipts.genesis, "--lang", language)
+    for value in (view["record"]["subject"], view["record"]["id"], view["transaction_id"], view["chain_id"]):
+        assert value in ran.out
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+def test_a_table_has_its_ids_whole_at_every_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [(version, "asserts", "2026-02-23 08:00:00 +0000", 7, f"{version}" * 64) for version in (1, 2, 3)]
+    Output(OutputFormat.TABLE, Texts("en")).table("", ["Version", "Action", "Time", "Block", "Record id"], rows)
+    out = capsys.readouterr().out
+    assert all(f"{version}" * 64 in out for version in (1, 2, 3))
+    assert out.count("2026-02-23") == 3
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_a_clerk_compares_is_never_broken_over_lines(
     huzheng: CommandLine, receipts: Receipts, monkeypatch: pytest.MonkeyPatch, language: str
