@@ -15,7 +15,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.anchor import check_against
 from ledger.crypto import HASH_BYTES, Domain, Suite, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, require_last, verify_epochs
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, require_last, require_not_over, verify_epochs
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -120,9 +120,10 @@ def verify_statement(
     """
     statement = _read(raw, genesis)
     known = () if anchor is None else (anchor.terms,)
-    own = verify_epochs(genesis, statement.epochs)
-    proved_by, terms = _epoch_of(statement.header, own, tuple(epochs), known)
+    own, apart = verify_epochs(genesis, statement.epochs), tuple(epochs)
+    proved_by, terms = _epoch_of(statement.header, own, apart, known)
     require_last(own, terms)
+    require_not_over(apart, statement.header)
     block = verify_sealed(genesis, terms, statement.header, statement.certificate)
     answers: dict[Question, Answer] = {}
     _check_order(statement.leaves)

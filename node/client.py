@@ -36,7 +36,8 @@ DEFAULT_TIMEOUT_S = 30.0
 _MESSAGE_SLACK_BYTES = 1 << 20
 # A TransactionResult as it comes with a block, rounded up.
 _RESULT_BYTES = 64
-_WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY, Code.NODE_BEHIND)
+WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY, Code.NODE_BEHIND)
+"""What a node may answer where the next one may know better."""
 R = TypeVar("R")
 
 
@@ -158,6 +159,15 @@ class LedgerClient:
     def node(self) -> Endpoint:
         """The node that is called next."""
         return self.nodes[self._current]
+
+    def leave_out(self) -> None:
+        """Never calls this node again, and forgets what it told of the members. It must not be the last one."""
+        left = [node for number, node in enumerate(self.nodes) if number != self._current]
+        if not left:
+            raise ValueError("the last node")
+        self.nodes = tuple(left)
+        self._current %= len(left)
+        self._epochs = (first_epoch(self.genesis),)
 
     # Submitting
 
@@ -359,7 +369,7 @@ class LedgerClient:
                 return await method(self._stub(node), timeout_s or self.timeout_s)
             except grpc.aio.AioRpcError as failure:
                 error = _error(failure, node)
-            if error.code not in _WORTH_ANOTHER_NODE:
+            if error.code not in WORTH_ANOTHER_NODE:
                 raise error
             first = first or error
             # Of several calls that fail at once, only the first moves on.

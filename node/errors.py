@@ -163,7 +163,7 @@ OUTCOMES: dict[Code, Outcome] = {
     Code.CHAIN_FAULT: _NOT_PROVEN,
     Code.REBUILD_INCOMPLETE: Outcome("UNAVAILABLE", ExitStatus.TRY_AGAIN),
     Code.INTERNAL: Outcome("INTERNAL", ExitStatus.INTERNAL),
-    Code.INVALID_REQUEST: _INVALID,
+    Code.INVALID_REQUEST: Outcome("INVALID_ARGUMENT", ExitStatus.USAGE),
     Code.NOT_FOUND: Outcome("NOT_FOUND", ExitStatus.NOT_FOUND),
     Code.PERMISSION_DENIED: _NOT_ALLOWED,
     Code.OVERLOADED: Outcome("RESOURCE_EXHAUSTED", ExitStatus.TRY_AGAIN),

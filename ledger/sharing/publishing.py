@@ -9,7 +9,7 @@ from ledger.catalogue import CompiledResource
 from ledger.catalogue_rules import is_duty, is_table, resource_problems
 from ledger.crypto import strict
 from ledger.published import duty_key, register_key, resource_key, table_key, version_key
-from ledger.registers import MAX_RESOURCES, register_of
+from ledger.registers import MAX_REGISTER_RESOURCES, register_of
 from ledger.sharing.context import Context
 
 
@@ -53,7 +53,7 @@ def _has_duty(context: Context, code: str) -> bool:
 def _added(context: Context, resource: catalogue_pb2.Resource) -> state_pb2.ResourceState:
     register = register_of(resource.name)
     number = context.published.count(register)
-    context.require(resource.schema_version == 1 and number < MAX_RESOURCES, pb.RESULT_CODE_BAD_AMENDMENT)
+    context.require(resource.schema_version == 1 and number < MAX_REGISTER_RESOURCES, pb.RESULT_CODE_BAD_AMENDMENT)
     context.state.set(register_key(register), (number + 1).to_bytes(4, "big"))
     return state_pb2.ResourceState(department=context.department, number=number)
 

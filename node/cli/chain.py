@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node, with_client
 from node.cli.files import parse_hash
 from node.cli.output import json_time, local_time, short
 from node.cli.session import Session, command, group
@@ -131,7 +131,7 @@ def block(
     which: Annotated[str, typer.Argument(metavar="HEIGHT | HASH | latest", help="Which block.")] = "latest",
 ) -> None:
     """Show a block; its certificate, transactions and results are checked against the genesis."""
-    found, genesis = with_client(session, lambda client: _fetch_block(client, which))
+    found, genesis = with_believed_node(session, lambda client: _fetch_block(client, which))
     if session.out.is_json:
         session.out.json(found.to_dict(genesis))
         return
@@ -189,7 +189,7 @@ def tx(session: Session, identifier: Annotated[str, typer.Argument(metavar="ID",
     from node.cli.transactions import fetch_transaction, show_transaction
 
     wanted = parse_hash(identifier, "ID")
-    found, genesis = with_client(session, lambda client: fetch_transaction(client, wanted))
+    found, genesis = with_believed_node(session, lambda client: fetch_transaction(client, wanted))
     if session.out.is_json:
         session.out.json(found.to_dict(genesis))
     else:

@@ -182,6 +182,7 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Receipt kept in {file}, {n} bytes.": "凭证已保存到 {file}，共 {n} 字节。",
     "Verified against chain {id}….": "已对照链 {id}… 验证。",
     "Nothing is in force: the newest statement was withdrawn.": "现无有效登记：最新一条已被撤销。",
+    "{node} is not believed, the next one is asked. {reason}": "{node} 的应答不可信，改问下一个节点。{reason}",
     "Not verified: this is the node's word.": "未经验证：仅为该节点的应答。",
     "There are more: raise --limit or narrow down with --prefix.": (
         "还有更多：请增大 --limit 或用 --prefix 缩小范围。"

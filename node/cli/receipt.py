@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.about import AboutArgument, VersionOption, find_record
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node
 from node.cli.files import parse_hash, read_bytes, write_bytes
 from node.cli.session import Session, command, group
 from node.cli.show import verdict_for_people
@@ -45,7 +45,7 @@ def get(
             raw, verdict = await client.record_receipt(record_id)
         return raw, verdict, client.genesis
 
-    raw, verdict, genesis = with_client(session, ask)
+    raw, verdict, genesis = with_believed_node(session, ask)
     if out is not None:
         write_bytes(out, raw)
         if str(out) == "-":

@@ -8,7 +8,7 @@ import typer
 
 from ledger.errors import Code, HuzhengError
 from node.cli.about import AboutArgument, VersionOption, find_record, resource_and_subject
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node
 from node.cli.light import with_light_client
 from node.cli.moment import parse_moment
 from node.cli.output import local_time, printable
@@ -139,7 +139,7 @@ def list_records(
                 break
         return found, client.genesis
 
-    found, genesis = with_client(session, ask)
+    found, genesis = with_believed_node(session, ask)
     more, found = len(found) > limit, found[:limit]
     views = [located_to_dict(genesis, located) for located in found]
     if session.out.is_json:

@@ -45,6 +45,18 @@ def field_title(genesis: Genesis, resource: str, name: str, language: Language) 
     return printable(name)
 
 
+def field_value(genesis: Genesis, resource: str, name: str, value: str, language: Language) -> str:
+    """A field's value for people: a code with what it means, where that is known."""
+    from node.certificate.words import code_title
+
+    found = genesis.catalogue.get(resource)
+    specs = found.message.fields if found is not None else ()
+    title = next((code_title(resource, spec, value) for spec in specs if spec.name == name), None)
+    if title is None:
+        return printable(value)
+    return f"{value} {title.zh if language == 'zh' else title.en}"
+
+
 def replica_names(genesis: Genesis, membership: Membership, replicas: tuple[int, ...], language: Language) -> str:
     """Replicas of an epoch by their numbers and departments."""
     departments = {int(member.replica): member.department for member in membership.members}
@@ -73,7 +85,13 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict, *, asked
             (t("Resource"), resource_title(genesis, record.resource, language)),
             (t("Subject"), printable(record.subject)),
             (t("Version"), f"{record.version}, {t('revokes') if record.revokes else t('asserts')}"),
-            *((field_title(genesis, record.resource, name, language), value) for name, value in record.values.items()),
+            *(
+                (
+                    field_title(genesis, record.resource, name, language),
+                    field_value(genesis, record.resource, name, value, language),
+                )
+                for name, value in record.values.items()
+            ),
             (t("Record id"), record.id.hex()),
         ]
     pairs += [
@@ -112,7 +130,8 @@ def located_pairs(out: Output, genesis: Genesis, located: pb.LocatedRecord) -> l
         (t("Version"), f"{view['version']}, {action_name(out, view)}, {current_name(out, view)}"),
     ]
     for name, value in (view["fields"] or {}).items():
-        pairs.append((field_title(genesis, view["resource"], name, language), printable(value)))
+        shown = field_value(genesis, view["resource"], name, value, language)
+        pairs.append((field_title(genesis, view["resource"], name, language), shown))
     pairs += [
         (t("Registered by"), department_name(genesis, located.department, language)),
         (t("Time"), local_time(located.time_ms)),

@@ -182,7 +182,7 @@ def _verdict_of(path: Path, trust: Trust) -> Verdict | StatementVerdict:
             raise HuzhengError(
                 Code.INVALID_REQUEST, "--max-age is for statements: a receipt says what came at its time"
             )
-        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history)
+        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history, trust.epochs)
     try:
         verdict = verify_statement(raw, trust.genesis, trust.epochs, trust.anchor, trust.history)
     except HuzhengError as error:

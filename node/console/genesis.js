@@ -8,7 +8,7 @@ import { VerificationError, guarded } from "./errors.js";
 import { compileSpec } from "./field_values.js";
 import { compareTexts, digest, hex } from "./hashing.js";
 import { emptyRoot } from "./merkle.js";
-import { assignSlots, registerPages } from "./registers.js";
+import { assignSlots, fitsPages, registerPages } from "./registers.js";
 import { treeRoot } from "./state_tree.js";
 import { contents, joined, read, write } from "./strict.js";
 
@@ -86,7 +86,9 @@ function checkedMessage(bytes) {
   requireAscending("replicas", ids, (a, b) => a - b);
   if (!message.replicas.every((replica) => isAdmissibleKey(replica.public_key))) throw bad("a key is not admissible");
   requireAscending("departments", message.departments.map((department) => department.id), compareTexts);
-  requireAscending("catalogue", message.catalogue.map((resource) => resource.name), compareTexts);
+  const names = message.catalogue.map((resource) => resource.name);
+  requireAscending("catalogue", names, compareTexts);
+  if (!fitsPages(names)) throw bad("catalogue: too many resources in a register");
   return message;
 }
 

@@ -1,6 +1,6 @@
 // Statements: what is the newest about subjects, and what there is not, as of one block (docs/protocol.md section 12).
 
-import { epochAmong, readLimited, requireLast, verifyEpochs } from "./epoch_proofs.js";
+import { epochAmong, readLimited, requireLast, requireNotOver, verifyEpochs } from "./epoch_proofs.js";
 import { VerificationError, badProof, guarded } from "./errors.js";
 import { HASH_BYTES, compareBytes, compareTexts, digest, equal, hex, plainHash } from "./hashing.js";
 import { checkAgainst } from "./history.js";
@@ -37,6 +37,7 @@ export function verifyStatement(bytes, genesis, options = {}) {
     const ways = [own, epochs, anchor === null ? [] : [anchor.terms]];
     const terms = epochAmong(ways.flat(), statement.header);
     requireLast(own, terms);
+    requireNotOver(epochs, statement.header);
     const block = await verifySealed(genesis, terms, statement.header, statement.certificate);
     checkOrder(statement.leaves);
     const answers = [];

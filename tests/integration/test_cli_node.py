@@ -223,7 +223,7 @@ def test_a_clerk_can_read_but_not_submit(huzheng: CommandLine, clerk: tuple[str,
     [
         (["record", "get", OBJECTION, unit_code(9_999)], 6, "NOT_FOUND"),
         (["record", "get", "00" * 32], 6, "NOT_FOUND"),
-        (["record", "get", "xyz"], 3, "INVALID_REQUEST"),
+        (["record", "get", "xyz"], 2, "INVALID_REQUEST"),
         (["record", "get", "no.such", "x"], 5, "UNKNOWN_RESOURCE"),
         (["record", "get", OBJECTION, "x"], 5, "BAD_SUBJECT"),
         (["record", "history", OBJECTION, unit_code(9_999)], 6, "NOT_FOUND"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -24,8 +26,12 @@ from ledger.statement import Question, verify_statement
 from ledger.store import ChainStore
 from node import light_client
 from node.anchor_file import AnchorStore
+from node.cli.connection import first_believed
 from node.cli.moment import Moment
+from node.cli.output import Output, OutputFormat
 from node.cli.proved import prove_history, prove_newest_at, prove_record
+from node.cli.session import Session
+from node.cli.texts import Texts
 from node.client import Endpoint, LedgerClient
 from node.errors import RemoteError, abort
 from node.light_client import LightClient, compare_nodes
@@ -262,6 +268,72 @@ async def test_a_proof_of_a_fork_that_is_kept_is_not_replaced(stage: Stage) -> N
     evidence.write_bytes(b"cut off")
     stage.anchors().keep_fork(kept, 3)
     assert evidence.read_bytes() == kept
+
+
+def _cut_off(response: Any) -> None:
+    if isinstance(response, pb.GetStatementResponse):
+        response.statement = response.statement[:-1]
+
+
+async def _version(session: Session, client: LedgerClient, anchors: AnchorStore) -> int:
+    """What a command makes of the nodes."""
+    stated = await first_believed(session, client, lambda client: LightClient(client, anchors).statement([ASKED]))
+    return stated.verdict.answers[ASKED].version
+
+
+@pytest.mark.parametrize("kind", ["liar", "forker"])
+@in_a_loop
+async def test_after_a_node_that_is_not_believed_the_next_one_is_asked(
+    stage: Stage, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain, session = versions_of(stage.consortium), Session(Output(OutputFormat.TABLE, Texts("en")))
+    bad, good = stage.node(forked(stage.consortium) if kind == "forker" else chain), stage.node(chain)
+    async with serving(bad) as first, serving(good) as second:
+        async with stage.client(second) as client:
+            await LightClient(client, stage.anchors()).move_on()
+        bad.alter = _cut_off if kind == "liar" else bad.alter
+        async with stage.client(first, second) as client:
+            assert await _version(session, client, stage.anchors()) == 3
+            asked = len(bad.asked)
+            # What was not believed is not asked again.
+            assert await _version(session, client, stage.anchors()) == 3
+            assert len(bad.asked) == asked > 0
+    told = capsys.readouterr().err
+    assert f"{first.address} (planning, 1) is not believed, the next one is asked." in " ".join(told.split())
+    assert (stage.path / "evidence" / "3.fork").exists() == (kind == "forker")
+    assert ("3.fork" in told) == (kind == "forker")
+
+
+@in_a_loop
+async def test_programs_are_told_of_a_node_that_is_not_believed_too(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain, session = versions_of(stage.consortium), Session(Output(OutputFormat.JSON, Texts("en")))
+    bad, good = stage.node(chain), stage.node(chain)
+    bad.alter = _cut_off
+    async with serving(bad) as first, serving(good) as second, stage.client(first, second) as client:
+        assert await _version(session, client, stage.anchors()) == 3
+    told = json.loads(capsys.readouterr().err)["not_believed"]
+    assert (told["node"], told["code"]) == (f"{first.address} (planning, 1)", "UNTRUSTED_ANSWER")
+
+
+@pytest.mark.parametrize("last", ["liar", "forker", "gone"])
+@in_a_loop
+async def test_where_no_node_is_believed_the_error_says_why_of_each(stage: Stage, last: str) -> None:
+    chain, session = versions_of(stage.consortium), Session(Output(OutputFormat.TABLE, Texts("en")))
+    bad, other = stage.node(chain), stage.node(forked(stage.consortium) if last == "forker" else chain)
+    async with serving(bad) as first, serving(other) as second:
+        async with stage.client(first) as client:
+            await LightClient(client, stage.anchors()).move_on()
+        bad.alter = _cut_off
+        other.alter = _cut_off if last == "liar" else other.alter
+        end = Endpoint("127.0.0.1:9", "planning", 1) if last == "gone" else second
+        async with stage.client(first, end) as client:
+            with pytest.raises(HuzhengError) as caught:
+                await _version(session, client, stage.anchors())
+    assert caught.value.code is (Code.FORKED if last == "forker" else Code.UNTRUSTED_ANSWER)
+    assert first.address in caught.value.detail
+    assert end.address in caught.value.detail
 
 
 def _flip(field: str, position: int) -> Callable[[Any], None]:
@@ -651,6 +723,14 @@ def test_an_anchor_that_is_damaged_is_said_to_be_so(stage: Stage) -> None:
     assert caught.value.code is Code.NOT_STRICT
     assert "remove this file" in caught.value.detail
     assert str(stage.path / "anchor") in caught.value.detail
+
+
+def test_an_anchor_that_is_a_pipe_is_said_to_be_none_and_not_waited_for(stage: Stage) -> None:
+    os.mkfifo(stage.path / "anchor")
+    with pytest.raises(HuzhengError) as caught:
+        stage.anchors()
+    assert caught.value.code is Code.FILE_ACCESS
+    assert "not a regular file; to go from the genesis again, remove this file" in caught.value.detail
 
 
 @in_a_loop

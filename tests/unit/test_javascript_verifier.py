@@ -77,6 +77,17 @@ def test_genesis_files_on_which_nothing_can_stand_are_refused() -> None:
     assert not disagreements(cases, questions, [{"code": case["code"]} for case in cases])
 
 
+def test_a_register_has_at_most_4096_resources() -> None:
+    message = example.genesis_message()
+    del message.catalogue[:]
+    raws = []
+    for number in range(4097):
+        message.catalogue.add(name=f"demo.r{number:04}", department="alpha")
+        raws.append(example.write(message).hex() if number >= 4095 else "")
+    said = ask({"ask": "genesis", "bytes": raw} for raw in reversed(raws[4095:]))
+    assert [answer.get("code") for answer in said] == ["BAD_GENESIS", None]
+
+
 def test_a_genesis_of_another_chain_id_than_the_reader_knows_is_refused() -> None:
     right = GENESIS.chain_id.hex()
     wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
@@ -207,6 +218,15 @@ def test_statements_held_against_anchors() -> None:
             raw, link = bytes.fromhex(case["statement"]), bytes.fromhex(case["history"])
             right = verify_statement(raw, GENESIS, anchor=against, history=link).to_dict()
             assert same_keys(answer, right) == right
+
+
+def test_what_is_known_of_epochs_bounds_each_of_them() -> None:
+    cases = HISTORY["over"]
+    said = ask(
+        {"ask": case["kind"], "genesis": EXAMPLE, "bytes": case["bytes"], "options": {"bundle": case["epochs"]}}
+        for case in cases
+    )
+    assert [answer.get("code") for answer in said] == [case["code"] for case in cases]
 
 
 def test_proofs_of_an_unknown_kind_are_told_apart() -> None:
