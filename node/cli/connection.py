@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from node.client import Endpoint, LedgerClient
 
 R = TypeVar("R")
-_NOT_BELIEVED = (Code.UNTRUSTED_ANSWER, Code.FORKED)
 
 
 def with_client(session: Session, work: Callable[[LedgerClient], Awaitable[R]]) -> R:
@@ -51,7 +50,7 @@ def with_believed_node(session: Session, work: Callable[[LedgerClient], Awaitabl
     `work`: has no effects of its own but what it returns.
 
     Raises:
-        HuzhengError: as `with_client`; UNTRUSTED_ANSWER or FORKED if no node can be believed.
+        HuzhengError: as `with_client`; FORKED at once; UNTRUSTED_ANSWER if no node can be believed.
     """
     return with_client(session, lambda client: first_believed(session, client, work))
 
@@ -69,23 +68,22 @@ async def first_believed(session: Session, client: LedgerClient, work: Callable[
         try:
             return await work(client)
         except HuzhengError as error:
-            if error.code not in (*_NOT_BELIEVED, *WORTH_ANOTHER_NODE):
+            if error.code not in (Code.UNTRUSTED_ANSWER, *WORTH_ANOTHER_NODE):
+                # A fork is no node's lie: replicas that seal two chains can't be trusted with either.
                 raise
             found.append((client.node, error))
-            if error.code not in _NOT_BELIEVED or len(client.nodes) == 1:
+            if error.code is not Code.UNTRUSTED_ANSWER or len(client.nodes) == 1:
                 raise _none_believed(found) from None
             _say_not_believed(session, client.node, error)
             client.leave_out()
 
 
 def _none_believed(found: Sequence[tuple[Endpoint, HuzhengError]]) -> HuzhengError:
-    """What the last node ended with, if it was the first too; else the gravest, and what is the matter with each."""
+    """What the last node ended with, if it was the first too; else UNTRUSTED_ANSWER, and what is the matter with each."""
     if len(found) == 1:
         return found[0][1]
-    codes = [error.code for _, error in found]
-    code = Code.FORKED if Code.FORKED in codes else Code.UNTRUSTED_ANSWER
     lines = [f"{_name(node)}: {error.code}: {error.detail}" for node, error in found]
-    return HuzhengError(code, "\n".join([f"{len(lines)} nodes", *lines]))
+    return HuzhengError(Code.UNTRUSTED_ANSWER, "\n".join([f"{len(lines)} nodes", *lines]))
 
 
 def _say_not_believed(session: Session, node: Endpoint, error: HuzhengError) -> None:

@@ -79,10 +79,12 @@ def test_genesis_files_on_which_nothing_can_stand_are_refused() -> None:
 
 def test_a_register_has_at_most_4096_resources() -> None:
     message = example.genesis_message()
+    subject = example.resources()[0].subject
     del message.catalogue[:]
     raws = []
     for number in range(4097):
-        message.catalogue.add(name=f"demo.r{number:04}", department="alpha")
+        resource = message.catalogue.add(name=f"demo.r{number:04}", department="alpha")
+        resource.subject.CopyFrom(subject)
         raws.append(example.write(message).hex() if number >= 4095 else "")
     said = ask({"ask": "genesis", "bytes": raw} for raw in reversed(raws[4095:]))
     assert [answer.get("code") for answer in said] == ["BAD_GENESIS", None]

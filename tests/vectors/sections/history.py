@@ -160,7 +160,7 @@ def _crowded(count: int) -> bytes:
     replicas = [
         genesis_pb2.Replica(id=number, department="alpha", public_key=key) for number, key in enumerate(keys, 1)
     ]
-    epoch = state_pb2.EpochState(epoch=1, protocol_version=2, replicas=replicas, highest_replica=count)
+    epoch = state_pb2.EpochState(epoch=1, protocol_version=3, replicas=replicas, highest_replica=count)
     header = _forged(4, epoch=1).header
     return write(history_pb2.Anchor(header=header, certificate=_seals(chain()[4]), epoch=epoch))
 
