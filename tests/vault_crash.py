@@ -89,6 +89,10 @@ class Steps:
             raise RuntimeError(f"{source} got another name before its contents were durable")
         self._names_in_flight.add(os.stat(target.parent).st_ino)
 
+    def _unlink(self, path: Path) -> None:
+        if self._names_in_flight:
+            raise RuntimeError(f"{path} was wiped before the name of what replaces it was durable")
+
     def _write(self, *_: object) -> None:
         if self._names_in_flight:
             raise RuntimeError("the database was written before the keyring's name was durable")

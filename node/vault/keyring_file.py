@@ -69,10 +69,7 @@ class KeyringFile:
         """
         data = read_keyring_file(self._path)
         header, state = self._unseal(data)
-        try:
-            settle(self._path)
-        except OSError as error:
-            raise _write_error(self._path, error, Code.STORE_ACCESS) from None
+        _settle(self._path, Code.STORE_ACCESS)
         self._renew_escrow(data, header)
         self._master_key.forget_others(header.vault_id, [header.protection])
         return state
@@ -114,6 +111,7 @@ class KeyringFile:
     def _renew_escrow(self, data: bytes, header: pb.KeyringHeader) -> None:
         if self._escrow is None:
             return
+        _settle(self._escrow, Code.VAULT_ESCROW)
         copy = _read_copy(self._escrow)
         if copy == data:
             return
@@ -179,6 +177,13 @@ def _read(message_type: type[M], data: bytes) -> M:
         return strict.read(message_type, data)
     except HuzhengError as error:
         raise HuzhengError(Code.VAULT_CORRUPT, f"keyring: {error.detail}") from None
+
+
+def _settle(path: Path, otherwise: Code) -> None:
+    try:
+        settle(path)
+    except OSError as error:
+        raise _write_error(path, error, otherwise) from None
 
 
 def _read_copy(path: Path) -> bytes:

@@ -178,6 +178,7 @@ def test_every_byte_of_an_entry_is_authenticated(tmp_path: Path, place: int) -> 
         assert code_of(lambda: vault.get(record_id(0))) is Code.VAULT_CORRUPT
         # Its index may be another entry's.
         assert code_of(lambda: vault.erase([record_id(0)])) is Code.VAULT_CORRUPT
+        assert code_of(lambda: vault._entries.erase([key])) is Code.VAULT_CORRUPT
 
 
 def test_no_index_is_used_twice_however_often_the_vault_is_opened(tmp_path: Path) -> None:

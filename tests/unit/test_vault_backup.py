@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Code, HuzhengError
+from ledger.store.engine import Engine
+from node.vault import layout
 from node.vault.backup import BackupSummary
 from node.vault.opening import Reapplied, VaultPlaces
 from node.vault.vault import Vault
@@ -31,6 +33,8 @@ def restored(directory: Path, erased: list[bytes]) -> Vault:
     """The vault after its database was lost and came back from `backup`."""
     lose_database(directory)
     Vault.restore(directory / "backup", places_in(directory))
+    # Also where nothing was erased or put in since.
+    assert code_of(lambda: open_vault(directory)) is Code.VAULT_RESTORED
     Vault.reapply(places_in(directory), master_key(directory), erased)
     return open_vault(directory)
 
@@ -171,6 +175,23 @@ def test_reapplying_again_does_no_harm_and_finishes_an_erasure_that_was_begun(tm
         assert vault.get(record_id(8)) == entry_of(8)
 
 
+def test_an_erasure_whose_keyring_was_not_written_yet_is_finished_by_reapplying_or_opening(tmp_path: Path) -> None:
+    vault = new_vault(tmp_path, 4)
+    in_the_way = tmp_path / "vault" / ".keyring.new"
+    for number in (1, 2):
+        in_the_way.mkdir()
+        assert code_of(lambda: vault.erase([record_id(number)])) is Code.STORE_ACCESS  # noqa: B023
+        assert vault.get(record_id(number)) == entry_of(number)
+        vault.close()
+        in_the_way.rmdir()
+        if number == 1:
+            reapplied = Vault.reapply(places_in(tmp_path), master_key(tmp_path), [])
+            assert reapplied == Reapplied(kept=3, erased=1)
+        vault = open_vault(tmp_path)
+    assert [vault.get(record_id(number)) for number in range(4)] == [entry_of(0), None, None, entry_of(3)]
+    vault.close()
+
+
 def test_a_backup_that_is_not_whole_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     with new_vault(tmp_path, 300) as vault:
         vault.backup(tmp_path / "backup")
@@ -185,6 +206,14 @@ def test_a_backup_that_is_not_whole_is_refused_and_changes_nothing(tmp_path: Pat
         assert not places.database.exists()
     assert code_of(lambda: Vault.restore(tmp_path / "medium", places)) is Code.VAULT_BACKUP
     largest.write_bytes(whole)
+    shutil.copytree(tmp_path / "backup", tmp_path / "thinned")
+    engine = Engine.open(tmp_path / "thinned", create=False)
+    batch = engine.batch()
+    batch.delete(layout.record_key(record_id(7)))
+    batch.write()
+    engine.close()
+    assert code_of(lambda: Vault.restore(tmp_path / "thinned", places)) is Code.VAULT_BACKUP
+    assert not places.database.exists()
     Vault.restore(tmp_path / "backup", places)
 
 

@@ -69,6 +69,7 @@ def look(directory: Path, numbers: list[int]) -> list[str]:
     """What became of records, as the next opening finds them, and the opening after that."""
     with open_vault(directory) as vault:
         states = [state_of(vault, number) for number in numbers]
+        check_files(directory)
         assert vault.get(record_id(UNTOUCHED)) == entry_of(UNTOUCHED)
         vault.put(record_id(30), entry_of(30))
         assert vault.get(record_id(30)) == entry_of(30)
