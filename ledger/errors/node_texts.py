@@ -324,8 +324,8 @@ NODE_TEXTS: dict[Code, Text] = {
     Code.VAULT_ROLLED_BACK: Text(
         "The keyring is older than the vault's last erasure: what was erased could be read with it.",
         "密钥环早于保险库最近一次删除：用它可能读出已删除的内容。",
-        "Put the newest copy of the keyring back and destroy this one. If there is no newer one, apply the erasures again: that takes from this one all keys but those of entries that are there.",
-        "请放回最新的密钥环副本，并销毁此副本。如无更新副本，请重新执行删除：届时将从中去除现有条目以外的全部密钥。",
+        "Put its newest copy back and destroy this one. If there is none, apply the erasures on chain again: only keys of entries that are there stay.",
+        "请放回最新的密钥环副本，并销毁此副本。如无更新副本，请重新执行链上的全部删除：届时仅保留现有条目的密钥。",
     ),
     Code.VAULT_RESTORED: Text(
         "The vault was restored from a backup and may still hold what was erased since.",

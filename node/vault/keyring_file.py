@@ -37,7 +37,7 @@ _DIGEST_BYTES: Final = 32
 _NONCE_BYTES: Final = bindings.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 # Of some seven million nodes. What is read is held in memory whole.
 _MAX_BYTES: Final = 256 * 1024 * 1024
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from node.private_file import sync_directory
 from node.vault import layout
 from node.vault.entries import Entries, read_message, read_state
 from node.vault.keyring import SEED_BYTES, Keyring
-from node.vault.keyring_file import VAULT_ID_BYTES, KeyringFile, KeyringState
+from node.vault.keyring_file import VAULT_ID_BYTES, KeyringFile, KeyringState, read_header, read_keyring_file
 from node.vault.master_key import MasterKey
 
 DATABASE: Final = "entries"
@@ -124,6 +124,16 @@ def reapply(places: VaultPlaces, master_key: MasterKey, erased: Collection[bytes
         return Reapplied(len(kept), len(gone))
 
 
+def change_master_key(places: VaultPlaces, old: MasterKey, new: MasterKey) -> None:
+    """Seals the keyring of a vault that is not open under another master key; see `Vault.change_master_key`."""
+    with _opened(places, old) as (engine, _, keyring):
+        KeyringFile(places.keyring_file, places.escrow, new).replace(keyring)
+        engine.close()
+        # It may be the same token that has the new key too.
+        now = read_header(read_keyring_file(places.keyring_file)).protection
+        old.forget_others(keyring.vault_id, [now])
+
+
 @contextmanager
 def _opened(places: VaultPlaces, master_key: MasterKey) -> Iterator[tuple[Engine, KeyringFile, KeyringState]]:
     """An open database and its keyring; the database is closed if anything goes wrong."""
@@ -166,7 +176,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         code = Code.STORE_DISK_FULL if full else Code.STORE_ACCESS
         raise HuzhengError(code, f"{error.filename or path}: {error.strerror}") from None
 

@@ -80,6 +80,16 @@ class Vault:
         """
         backup.restore(backup_directory, places)
 
+    @staticmethod
+    def change_master_key(places: VaultPlaces, old: MasterKey, new: MasterKey) -> None:
+        """Seals the keyring under another master key; no entry changes. The old one opens only keyrings of before, so it is
+        to be destroyed if that is why it was changed.
+
+        Raises:
+            HuzhengError: as `open`, and those of the new master key.
+        """
+        opening.change_master_key(places, old, new)
+
     def backup(self, target: Path) -> BackupSummary:
         """Writes the ciphertexts as they are now to a new or empty directory, and reads all of it back. No keyring is in it.
 

@@ -66,3 +66,13 @@ def test_a_key_file_is_private_whole_and_never_overwritten(tmp_path: Path) -> No
     assert code_of(lambda: Vault.open(places, KeyFile(path))) is Code.KEY_FILE_INVALID
     path.unlink()
     assert code_of(lambda: Vault.open(places, KeyFile(path))) is Code.KEY_FILE_MISSING
+
+
+def test_a_master_key_is_changed_without_touching_an_entry(tmp_path: Path) -> None:
+    create_master_key_file(tmp_path / "key")
+    places = make_vault(tmp_path, weak(b"old"))
+    Vault.change_master_key(places, weak(b"old"), KeyFile(tmp_path / "key"))
+    assert code_of(lambda: Vault.open(places, weak(b"old"))) is Code.VAULT_LOCKED
+    with Vault.open(places, KeyFile(tmp_path / "key")) as vault:
+        assert vault.get(record_id(1)) == entry_of(1)
+        assert vault.is_erased(record_id(0))

@@ -12,6 +12,7 @@ import pytest
 
 from ledger.errors import Code, HuzhengError
 from node.vault.keyring_file import read_header
+from node.vault.master_key import Passphrase
 from node.vault.opening import VaultPlaces
 from node.vault.token_key import TokenKey
 from node.vault.vault import Vault
@@ -126,3 +127,17 @@ def test_a_library_that_is_not_there_is_said_so_and_no_pin_is_shown(tmp_path: Pa
     missing = TokenKey(tmp_path / "none.so", "vault", PIN)
     assert code_of(lambda: Vault.create(VaultPlaces(tmp_path / "vault"), missing)) is Code.VAULT_TOKEN
     assert PIN not in repr(missing)
+
+
+@needs_softhsm
+def test_a_vault_moves_into_a_token_and_out_of_it(token: TokenKey, tmp_path: Path) -> None:
+    places, passphrase = VaultPlaces(tmp_path / "vault"), Passphrase(b"x", passes=1, memory_kib=64)
+    Vault.create(places, passphrase)
+    Vault.change_master_key(places, passphrase, token)
+    Vault.change_master_key(places, token, token)
+    Vault.open(places, token).close()
+    vault_id = read_header(places.keyring_file.read_bytes()).vault_id
+    assert len(key_ids(token, vault_id)) == 1
+    Vault.change_master_key(places, token, passphrase)
+    Vault.open(places, passphrase).close()
+    assert key_ids(token, vault_id) == set()
