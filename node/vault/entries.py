@@ -65,7 +65,7 @@ class Entries:
         return self._state.keyring
 
     def close(self) -> None:
-        """Closes the database."""
+        """Closes the database. No other thread may be using it."""
         with self._lock:
             self._engine.close()
 
@@ -75,9 +75,10 @@ class Entries:
         Raises:
             HuzhengError: VAULT_CORRUPT with the entry's kind and id, STORE_CORRUPT.
         """
-        with self._lock:
-            value = self._engine.get(key)
-            return None if value is None else layout.decrypt(self.keyring, key, value)
+        # The keyring first: an older one opens what a newer one does, so this needs no lock and waits for no erasure.
+        keyring = self.keyring
+        value = self._engine.get(key)
+        return None if value is None else layout.decrypt(keyring, key, value)
 
     def has(self, key: bytes) -> bool:
         """Whether there is such a key; raises HuzhengError(STORE_CORRUPT)."""
@@ -93,6 +94,18 @@ class Entries:
         with snapshot:
             for key, value in snapshot.scan(kind, layout.after(kind), fill_cache=False):
                 yield key, layout.decrypt(keyring, key, value)
+
+    def check(self, kind: bytes) -> tuple[int, list[str]]:
+        """How many entries of a kind are whole, and the names of those that are damaged. Raises HuzhengError(STORE_CORRUPT)."""
+        snapshot, keyring = self.snapshot()
+        whole, damaged = 0, []
+        with snapshot:
+            for key, value in snapshot.scan(kind, layout.after(kind), fill_cache=False):
+                if layout.is_whole(keyring, key, value):
+                    whole += 1
+                else:
+                    damaged.append(layout.name_of(key))
+        return whole, damaged
 
     def put(self, messages: Mapping[bytes, bytes], changes: Changes = NO_CHANGES) -> None:
         """Stores messages under keys that have none yet, or another one, all or nothing; durable when this returns.

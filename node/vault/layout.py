@@ -129,6 +129,23 @@ def decrypt(keyring: Keyring, key: bytes, value: bytes) -> bytes:
         raise HuzhengError(Code.VAULT_CORRUPT, name_of(key)) from None
 
 
+def is_whole(keyring: Keyring, key: bytes, value: bytes) -> bool:
+    """Whether an entry can be decrypted."""
+    try:
+        decrypt(keyring, key, value)
+    except HuzhengError:
+        return False
+    return True
+
+
+def was_given_up(keyring: Keyring, key: bytes, value: bytes) -> bool:
+    """Whether an entry names an index whose key was given up; nothing proves the index then."""
+    try:
+        return parse(key, value).index not in keyring
+    except HuzhengError:
+        return False
+
+
 def _checked(record_id: bytes) -> bytes:
     if len(record_id) != RECORD_ID_BYTES:
         raise HuzhengError(Code.INVALID_REQUEST, f"a record id has {RECORD_ID_BYTES} bytes")

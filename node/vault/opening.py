@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -66,10 +66,20 @@ class VaultPlaces:
 
 @dataclass(frozen=True, slots=True)
 class Reapplied:
-    """What became of the entries of a restored vault: how many are there, and how many were erased."""
+    """What became of the entries of a restored vault: how many are there, were erased, and were given up as damaged."""
 
     kept: int
     erased: int
+    damaged: int = 0
+
+
+@dataclass(slots=True)
+class _Found:
+    """The entries of a database: those that are whole with their indices, those whose keys were given up, and the damaged."""
+
+    indices: dict[bytes, int] = field(default_factory=dict)
+    erased: list[bytes] = field(default_factory=list)
+    damaged: list[bytes] = field(default_factory=list)
 
 
 def create(places: VaultPlaces, master_key: MasterKey) -> None:
@@ -107,21 +117,25 @@ def open_entries(places: VaultPlaces, master_key: MasterKey) -> Entries:
         return entries
 
 
-def reapply(places: VaultPlaces, master_key: MasterKey, erased: Collection[bytes]) -> Reapplied:
+def reapply(
+    places: VaultPlaces, master_key: MasterKey, erased: Collection[bytes], *, give_up_damaged: bool
+) -> Reapplied:
     """Erases records in a vault that is not open, and gives up all keys but those of its entries; see `Vault.reapply`."""
     with _opened(places, master_key) as (engine, keyring_file, keyring):
         state = read_state(engine)
         wanted = {layout.record_key(record_id) for record_id in erased} | _begun(engine)
-        indices, unreadable = _indices(engine, keyring.keyring)
-        kept = {key: index for key, index in indices.items() if key not in wanted}
+        found = _find(engine, keyring.keyring)
+        if found.damaged and not give_up_damaged:
+            raise HuzhengError(Code.VAULT_CORRUPT, ", ".join(map(layout.name_of, found.damaged[:10])))
+        kept = {key: index for key, index in found.indices.items() if key not in wanted}
         reserved = max(keyring.reserved, state.reserved)
         generation = max(keyring.generation, state.generation) + 1
         left = keyring.keyring.restrict(kept.values(), reserved)
         keyring_file.replace(replace(keyring, generation=generation, reserved=reserved, keyring=left))
-        gone = [key for key in indices if key in wanted] + unreadable
-        _delete(engine, gone, erased, pb.VaultState(generation=generation, reserved=reserved))
+        gone = [key for key in found.indices if key in wanted] + found.erased
+        _delete(engine, gone, found.damaged, erased, pb.VaultState(generation=generation, reserved=reserved))
         engine.close()
-        return Reapplied(len(kept), len(gone))
+        return Reapplied(len(kept), len(gone), len(found.damaged))
 
 
 def change_master_key(places: VaultPlaces, old: MasterKey, new: MasterKey) -> None:
@@ -202,32 +216,33 @@ def _begun(engine: Engine) -> set[bytes]:
     return set() if raw is None else {entry.key for entry in read_message(pb.VaultErasure, raw).entries}
 
 
-def _indices(engine: Engine, keyring: Keyring) -> tuple[dict[bytes, int], list[bytes]]:
-    """The index of each entry that is proved to be whole, and the entries whose keys were given up."""
-    indices, unreadable = {}, []
+def _find(engine: Engine, keyring: Keyring) -> _Found:
+    found = _Found()
     for kind in layout.ENCRYPTED:
         for key, value in engine.scan(kind, layout.after(kind), fill_cache=False):
-            index = layout.parse(key, value).index
-            if index in keyring:
-                layout.decrypt(keyring, key, value)
-                indices[key] = index
+            if layout.is_whole(keyring, key, value):
+                found.indices[key] = layout.parse(key, value).index
+            elif layout.was_given_up(keyring, key, value):
+                found.erased.append(key)
             else:
-                unreadable.append(key)
-    return indices, unreadable
+                found.damaged.append(key)
+    return found
 
 
-def _delete(engine: Engine, gone: Collection[bytes], erased: Collection[bytes], state: pb.VaultState) -> None:
-    """Deletes entries whose keys were given up, and marks their records as erased but for deposits that have expired."""
-    lost, deposits = set(gone), set()
-    batch = engine.batch()
+def _delete(
+    engine: Engine, gone: Collection[bytes], damaged: Collection[bytes], erased: Collection[bytes], state: pb.VaultState
+) -> None:
+    """Deletes entries whose keys were given up. Records are marked as erased, but for deposits that have expired, and
+    damaged ones, which may be put in again."""
+    deposits = {}
     for key, _ in engine.scan(layout.DEPOSIT, layout.after(layout.DEPOSIT)):
-        record_id = layout.deposit_in(key)[1]
-        if layout.record_key(record_id) in lost:
-            deposits.add(record_id)
-            batch.delete(key)
-    records = {key[1:] for key in lost if key.startswith(layout.RECORD)} - deposits
-    for key in gone:
+        deposits[layout.record_key(layout.deposit_in(key)[1])] = key
+    batch = engine.batch()
+    for key in [*gone, *damaged]:
         batch.delete(key)
+        if key in deposits:
+            batch.delete(deposits[key])
+    records = {key[1:] for key in gone if key.startswith(layout.RECORD) and key not in deposits}
     for record_id in records.union(erased):
         batch.put(layout.tombstone_key(record_id), b"")
     batch.delete(layout.ERASURE_KEY)

@@ -6,6 +6,7 @@ No protocol, no clock and no network here: a caller says what is on chain and wh
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,15 @@ from node.vault.master_key import MasterKey
 from node.vault.opening import Reapplied, VaultPlaces
 from node.vault.persons import Persons
 from node.vault.secrets import VaultEntry
+
+
+@dataclass(frozen=True, slots=True)
+class VaultCheck:
+    """How many records and persons are whole, and the kinds and ids of entries that are damaged."""
+
+    records: int
+    persons: int
+    damaged: tuple[str, ...]
 
 
 class Vault:
@@ -56,17 +66,26 @@ class Vault:
         return cls(opening.open_entries(places, master_key))
 
     @staticmethod
-    def reapply(places: VaultPlaces, master_key: MasterKey, erased_record_ids: Collection[bytes]) -> Reapplied:
+    def reapply(
+        places: VaultPlaces,
+        master_key: MasterKey,
+        erased_record_ids: Collection[bytes],
+        *,
+        give_up_damaged: bool = False,
+    ) -> Reapplied:
         """Makes a restored vault fit to be opened: erases in it whatever of these records is there.
 
         They are all that were ever erased on chain. What was erased under the present keyring without being on chain (persons,
         deposits that expired) is gone anyhow. All keys are given up but those of the entries that are there then: entries that
         only a newer backup has can't be read afterwards, and could not be erased if they could. Doing it again does no harm.
 
+        Damaged entries are lost for good with `give_up_damaged`; without it they are an error, and nothing is changed.
+
         Raises:
-            HuzhengError: as `open`, but for VAULT_RESTORED; VAULT_ROLLED_BACK only where the second copy of the keyring is newer.
+            HuzhengError: as `open`, but for VAULT_RESTORED; VAULT_ROLLED_BACK only where the second copy of the keyring is newer;
+                VAULT_CORRUPT with up to ten damaged entries.
         """
-        return opening.reapply(places, master_key, erased_record_ids)
+        return opening.reapply(places, master_key, erased_record_ids, give_up_damaged=give_up_damaged)
 
     @staticmethod
     def restore(backup_directory: Path, places: VaultPlaces) -> None:
@@ -109,13 +128,22 @@ class Vault:
         self.close()
 
     def close(self) -> None:
-        """Closes the vault; another process may open it then."""
+        """Closes the vault; another process may open it then. No other thread may be using it."""
         self._entries.close()
 
     def get(self, record_id: bytes) -> VaultEntry | None:
         """What is kept of a record; None if that is nothing."""
         message = self._entries.get(layout.record_key(record_id))
         return None if message is None else secrets.decode(message)
+
+    def record_ids(self) -> list[bytes]:
+        """The ids of all records of which something is kept."""
+        return [key[1:] for key in self._entries.keys(layout.RECORD, layout.after(layout.RECORD))]
+
+    def check(self) -> VaultCheck:
+        """Decrypts everything. The vault goes on being used meanwhile."""
+        records, persons = self._entries.check(layout.RECORD), self._entries.check(layout.PERSON)
+        return VaultCheck(records[0], persons[0], (*records[1], *persons[1]))
 
     def put(self, record_id: bytes, entry: VaultEntry) -> None:
         """Keeps an entry, durably; see `put_all`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from ledger.errors import Code, HuzhengError
 from ledger.store.engine import Engine
 from node.vault import layout
 from node.vault.master_key import KeyFile, create_master_key_file
-from node.vault.opening import VaultPlaces
+from node.vault.opening import Reapplied, VaultPlaces
 from node.vault.secrets import Origin, SecretField, VaultEntry
-from node.vault.vault import Vault
+from node.vault.vault import Vault, VaultCheck
 from tests.vaults import entry_of, master_key, new_vault, open_vault, places_in, record_id, values_of
 
 
@@ -179,6 +180,44 @@ def test_every_byte_of_an_entry_is_authenticated(tmp_path: Path, place: int) -> 
         # Its index may be another entry's.
         assert code_of(lambda: vault.erase([record_id(0)])) is Code.VAULT_CORRUPT
         assert code_of(lambda: vault._entries.erase([key])) is Code.VAULT_CORRUPT
+
+
+def damage(directory: Path, number: int) -> None:
+    """Changes a byte of a record's ciphertext on the disk."""
+    engine = raw_engine(directory)
+    key = layout.record_key(record_id(number))
+    value = engine.get(key) or b""
+    batch = engine.batch()
+    batch.put(key, value[:-1] + bytes([value[-1] ^ 1]))
+    batch.write()
+    engine.close()
+
+
+def test_a_check_names_what_is_damaged_and_reapplying_gives_it_up_if_told_to(tmp_path: Path) -> None:
+    with new_vault(tmp_path, 4) as vault:
+        vault.persons.person_id("ID_CARD", "TEST1", "样本")
+        assert vault.check() == VaultCheck(4, 1, ())
+    damage(tmp_path, 2)
+    places, key = places_in(tmp_path), master_key(tmp_path)
+    name = f"record {record_id(2).hex()}"
+    with open_vault(tmp_path) as vault:
+        assert vault.check() == VaultCheck(3, 1, (name,))
+        assert code_of(lambda: vault.backup(tmp_path / "backup")) is Code.VAULT_CORRUPT
+    with pytest.raises(HuzhengError) as raised:
+        Vault.reapply(places, key, [record_id(0)])
+    assert (raised.value.code, raised.value.detail) == (Code.VAULT_CORRUPT, name)
+    reapplied = Vault.reapply(places, key, [record_id(0)], give_up_damaged=True)
+    assert reapplied == Reapplied(kept=3, erased=1, damaged=1)
+    with open_vault(tmp_path) as vault:
+        assert sorted(vault.record_ids()) == sorted([record_id(1), record_id(3)])
+        # It was not erased, so whoever has the values still may put them in again.
+        vault.put(record_id(2), entry_of(2))
+        assert vault.check() == VaultCheck(3, 1, ())
+
+
+def test_reading_does_not_wait_for_an_erasure(vault: Vault) -> None:
+    with vault._entries.lock, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(vault.get, record_id(0)).result(timeout=60) == entry_of(0)
 
 
 def test_no_index_is_used_twice_however_often_the_vault_is_opened(tmp_path: Path) -> None:
