@@ -97,6 +97,7 @@ def test_what_was_erased_without_being_on_chain_stays_erased_in_a_restored_vault
         assert vault.persons.person_id("ID_CARD", "TEST1", "样本") != person
         assert vault.get(record_id(10)) is None
         assert not vault.is_erased(record_id(10))
+        assert vault._entries.keys(layout.DEPOSIT, layout.after(layout.DEPOSIT)) == []
 
 
 def test_a_database_copied_back_by_hand_is_noticed(tmp_path: Path) -> None:
@@ -157,6 +158,23 @@ def test_a_stale_keyring_is_healed_by_giving_up_all_that_the_database_does_not_h
     # The backup still has record 1, and nothing opens it any more.
     with restored(tmp_path, []) as vault:
         assert [vault.get(record_id(number)) for number in range(3)] == [entry_of(0), None, entry_of(2)]
+
+
+def test_a_healed_vault_takes_none_of_the_keyrings_from_before(tmp_path: Path) -> None:
+    vault = new_vault(tmp_path, 4)
+    places = VaultPlaces(tmp_path / "vault")
+    old = []
+    for number in range(3):
+        old.append(places.keyring_file.read_bytes())
+        vault.erase([record_id(number)])
+    old.append(places.keyring_file.read_bytes())
+    vault.close()
+    places.keyring_file.write_bytes(old[0])
+    Vault.reapply(places, master_key(tmp_path), [])
+    Vault.open(places, master_key(tmp_path)).close()
+    for keyring in old:
+        places.keyring_file.write_bytes(keyring)
+        assert code_of(lambda: Vault.open(places, master_key(tmp_path))) is Code.VAULT_ROLLED_BACK
 
 
 def test_reapplying_again_does_no_harm_and_finishes_an_erasure_that_was_begun(tmp_path: Path) -> None:
