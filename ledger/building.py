@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
-from ledger.catalogue import SALT_BYTES, encode_payload
+from ledger.catalogue import SALT_BYTES, CompiledResource, encode_payload
 from ledger.crypto import Domain, Signer, strict
 from ledger.errors import Code, HuzhengError
 from ledger.fields.entry import InputValue
@@ -28,7 +28,7 @@ class BuiltRecord:
 
 def build_record(
     genesis: Genesis,
-    resource: str,
+    resource: str | CompiledResource,
     subject: str,
     version: int,
     replaces: bytes,
@@ -36,21 +36,21 @@ def build_record(
     *,
     salt: bytes | None = None,
 ) -> BuiltRecord:
-    """A record that asserts these values, or revokes if there are none.
+    """A record that asserts these values, or revokes if there are none. `resource`: a name in the genesis, or what was published.
 
     Raises:
         HuzhengError: UNKNOWN_RESOURCE, BAD_SUBJECT, UNKNOWN_FIELD, BAD_FIELD, MISSING_FIELD.
     """
-    definition = genesis.catalogue.get(resource)
+    definition = genesis.catalogue.get(resource) if isinstance(resource, str) else resource
     if definition is None:
         raise HuzhengError(Code.UNKNOWN_RESOURCE)
     if not definition.subject_fits(subject):
-        raise HuzhengError(Code.BAD_SUBJECT, f"{resource}: must be {definition.subject.expected}")
+        raise HuzhengError(Code.BAD_SUBJECT, f"{definition.name}: must be {definition.subject.expected}")
     payload = b""
     if values is not None:
         payload = encode_payload(definition, values, secrets.token_bytes(SALT_BYTES) if salt is None else salt)
     record = pb.Record(
-        resource=resource,
+        resource=definition.name,
         subject=subject,
         version=version,
         replaces=replaces,
