@@ -10,8 +10,13 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.building import BuiltRecord, build_record
 from ledger.catalogue import CompiledResource
-from tests.builders import Consortium
+from ledger.crypto import Domain
+from ledger.published import Published
+from tests.builders import Chain, Consortium
+from tests.naive.ledger import Result
+from tests.outcomes import one
 
+ACCEPTED = ("ACCEPTED", 0)
 PERMIT = "planning.permit"
 """A resource that is not in the genesis, in a register that is not there either."""
 KIND = catalogue_pb2.FieldType
@@ -90,3 +95,37 @@ def record(
     values = None if revoke else {"AREA": "7"}
     compiled = CompiledResource(definition)
     return build_record(consortium.genesis, compiled, subject, version, replaces, values, salt=bytes([version]) * 16)
+
+
+def published(chain: Chain) -> Published:
+    return Published(chain.consortium.genesis, chain.state)
+
+
+def _nonce(chain: Chain, operations: tuple[pb.Operation, ...]) -> int:
+    return len(chain.blocks) * 100 + len(operations)
+
+
+def do(chain: Chain, *operations: pb.Operation, department: str = "planning") -> Result:
+    """How these operations, in one transaction, end."""
+    nonce = _nonce(chain, operations)
+    return one(chain, chain.consortium.transaction(operations=operations, department=department, nonce=nonce))
+
+
+def write_record(chain: Chain, built: BuiltRecord, department: str = "planning") -> Result:
+    nonce = len(chain.blocks)
+    return one(chain, chain.consortium.transaction([built], department=department, nonce=nonce))
+
+
+def second(**fields: Any) -> catalogue_pb2.Resource:
+    """The second version of the permit; its third field is new."""
+    fields = {"fields": [*resource().fields, number_field(3, "ROOMS")]} | fields
+    values: dict[str, Any] = {"schema_version": 2} | fields
+    return resource(**values)
+
+
+def record_of(definition: catalogue_pb2.Resource, chain: Chain) -> BuiltRecord:
+    """A record about another unit that cites this version of the objection."""
+    built = pb.Record.FromString(chain.consortium.record(2).raw)
+    built.schema_version = definition.schema_version
+    raw = built.SerializeToString(deterministic=True)
+    return BuiltRecord(chain.consortium.suite.digest(Domain.RECORD, raw), raw, chain.consortium.record(2).payload)
