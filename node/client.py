@@ -6,7 +6,7 @@ Every call can be repeated safely: a repeated submit has the same answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,12 +18,14 @@ from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, transaction_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
+from ledger.catalogue import CompiledResource
 from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epoch_proof import verify_epochs
 from ledger.epochs import EpochTerms, first_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.receipt import Verdict, verify_receipt
+from node.catalogue import Catalogue
 from node.errors import RemoteError, from_problem, from_rpc
 from node.profile import ClientProfile
 from node.tls import TlsMaterial, channel_credentials, channel_options, load_material, own_authority
@@ -112,6 +114,8 @@ class LedgerClient:
             if node.department not in self._authorities:
                 raise HuzhengError(Code.CONFIG_NOT_GENESIS, f"nodes: no department {node.department} in the genesis")
         self.genesis = genesis
+        self.catalogue = Catalogue(genesis)
+        """What is known of resources so far; `learn` asks the node for more."""
         self.nodes = tuple(nodes)
         self.timeout_s = timeout_s
         self._material = material
@@ -306,6 +310,57 @@ class LedgerClient:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a block of epoch {epoch}, of which the node knows nothing")
         return self._epochs[epoch].membership
 
+    async def learn(self, resource: str = "") -> list[pb.CatalogueItem]:
+        """What the node says of a resource, or of the whole catalogue; `catalogue` knows it from then on.
+
+        Raises:
+            HuzhengError: NOT_FOUND if there is no such resource; UNTRUSTED_ANSWER.
+        """
+        found: list[pb.CatalogueItem] = []
+        after = b""
+        while True:
+            page = await self._catalogue_page(pb.GetCatalogueRequest(resource=resource, after=after))
+            for item in page.items:
+                self.catalogue.take(item)
+                found.append(item)
+            # A node that sends the same page for ever must not keep us for ever.
+            if page.next <= after:
+                return found
+            after = page.next
+
+    async def resource(self, name: str) -> CompiledResource:
+        """The newest known definition of a resource; the node is asked if none is known.
+
+        Raises:
+            HuzhengError: UNKNOWN_RESOURCE, naming those that are known.
+        """
+        if self.catalogue.newest(name) is None:
+            try:
+                await self.learn(name)
+            except HuzhengError as error:
+                if error.code is not Code.NOT_FOUND:
+                    raise
+        found = self.catalogue.newest(name)
+        if found is None:
+            raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(self.catalogue.names()))
+        return found
+
+    async def learn_of(self, records: Iterable[bytes]) -> None:
+        """Asks the node for the schema versions that records cite and that are not known yet."""
+        asked: set[str] = set()
+        for raw in records:
+            record = transaction_pb2.Record.FromString(raw)
+            known = self.catalogue.version(record.resource, record.schema_version)
+            if known is not None or record.resource in asked:
+                continue
+            asked.add(record.resource)
+            try:
+                await self.learn(record.resource)
+            except HuzhengError as error:
+                # A record that was refused may cite what there never was.
+                if error.code is not Code.NOT_FOUND:
+                    raise
+
     async def status(self) -> pb.GetStatusResponse:
         """Where the node stands."""
         return await self._call(lambda stub, limit: stub.GetStatus(pb.GetStatusRequest(), timeout=limit))
@@ -323,6 +378,9 @@ class LedgerClient:
             yield answer
 
     # Inside
+
+    async def _catalogue_page(self, request: pb.GetCatalogueRequest) -> pb.GetCatalogueResponse:
+        return await self._call(lambda stub, limit: stub.GetCatalogue(request, timeout=limit))
 
     async def _history_page(self, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
         return await self._call(lambda stub, limit: stub.ListHistory(request, timeout=limit))

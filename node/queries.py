@@ -14,6 +14,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.statement import Question
 from ledger.store import ChainStore, Place, RecordPlace, StoredRecord
+from node.catalogue_pages import catalogue_page
 from node.receipts import record_receipt, transaction_receipt
 
 T = TypeVar("T")
@@ -143,6 +144,10 @@ class Queries:
         proofs = self._chain.epoch_proofs(self._chain.newest_epoch.epoch)[request.after_epoch :]
         return pb.GetMembershipResponse(epochs=proofs, height=height)
 
+    def catalogue(self, request: pb.GetCatalogueRequest) -> pb.GetCatalogueResponse:
+        """A page of duties, resources with all their versions, and tables."""
+        return catalogue_page(self._chain.published(), request)
+
     # --- what a light client asks ---
 
     def statement(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
@@ -213,7 +218,7 @@ class Queries:
 
     def require_resource(self, resource: str) -> None:
         """Refuses what is not in the catalogue."""
-        if resource not in self._genesis.catalogue:
+        if resource not in self._genesis.catalogue and self._chain.published().find(resource) is None:
             raise HuzhengError(Code.NOT_FOUND, "resource")
 
     # --- within ---

@@ -108,6 +108,10 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         """A proof of history."""
         return await self._read(self._queries.history_proof, request)
 
+    async def GetCatalogue(self, request: pb.GetCatalogueRequest, context: Context) -> pb.GetCatalogueResponse:
+        """A page of duties, resources and tables."""
+        return await self._read(self._queries.catalogue, request)
+
     async def GetMembership(self, request: pb.GetMembershipRequest, context: Context) -> pb.GetMembershipResponse:
         """How the membership changed."""
         return await self._read(self._queries.membership, request)
@@ -131,7 +135,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         """Accepted records from a height on, then each new one. A block with many comes in several messages."""
         resource = request.resource
         if resource:
-            self._queries.require_resource(resource)
+            await self._read(self._queries.require_resource, resource)
         async for height in self._feed.heights(current_caller().department, request.from_height):
             for message in await self._read(lambda at: self._queries.watched_records(at, resource), height):
                 yield message

@@ -31,6 +31,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _LEDGER + "GetReceipt": _READERS,
     _LEDGER + "GetStatement": _READERS,
     _LEDGER + "GetHistory": _READERS,
+    _LEDGER + "GetCatalogue": _READERS,
     _LEDGER + "GetMembership": _ANYONE,
     _LEDGER + "WatchBlocks": _WATCHERS,
     _LEDGER + "WatchRecords": _WATCHERS,

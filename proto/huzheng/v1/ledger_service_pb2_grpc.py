@@ -90,6 +90,11 @@ class LedgerServiceStub:
                 request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.SerializeToString,
                 response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.FromString,
                 _registered_method=True)
+        self.GetCatalogue = channel.unary_unary(
+                '/huzheng.v1.LedgerService/GetCatalogue',
+                request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueResponse.FromString,
+                _registered_method=True)
         self.WatchBlocks = channel.unary_stream(
                 '/huzheng.v1.LedgerService/WatchBlocks',
                 request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.WatchBlocksRequest.SerializeToString,
@@ -188,6 +193,13 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCatalogue(self, request, context):
+        """Duties, resources with all their schema versions, and tables, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchBlocks(self, request, context):
         """Blocks from a height on, then each new one.
         """
@@ -266,6 +278,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetMembership,
                     request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.FromString,
                     response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.SerializeToString,
+            ),
+            'GetCatalogue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCatalogue,
+                    request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueResponse.SerializeToString,
             ),
             'WatchBlocks': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchBlocks,
@@ -581,6 +598,33 @@ class LedgerService:
             '/huzheng.v1.LedgerService/GetMembership',
             huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.SerializeToString,
             huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCatalogue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/GetCatalogue',
+            huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueRequest.SerializeToString,
+            huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,8 @@ class LedgerServiceStub:
     """That a block is in the history of a later one."""
     GetMembership: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetMembershipRequest, _ledger_service_pb2.GetMembershipResponse]
     """How the membership changed from the genesis on."""
+    GetCatalogue: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetCatalogueRequest, _ledger_service_pb2.GetCatalogueResponse]
+    """Duties, resources with all their schema versions, and tables, in pages."""
     WatchBlocks: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchBlocksRequest, _ledger_service_pb2.WatchBlocksResponse]
     """Blocks from a height on, then each new one."""
     WatchRecords: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchRecordsRequest, _ledger_service_pb2.WatchRecordsResponse]
@@ -89,6 +91,8 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """That a block is in the history of a later one."""
     GetMembership: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetMembershipRequest, _ledger_service_pb2.GetMembershipResponse]  # type: ignore[assignment]
     """How the membership changed from the genesis on."""
+    GetCatalogue: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetCatalogueRequest, _ledger_service_pb2.GetCatalogueResponse]  # type: ignore[assignment]
+    """Duties, resources with all their schema versions, and tables, in pages."""
     WatchBlocks: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchBlocksRequest, _ledger_service_pb2.WatchBlocksResponse]  # type: ignore[assignment]
     """Blocks from a height on, then each new one."""
     WatchRecords: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchRecordsRequest, _ledger_service_pb2.WatchRecordsResponse]  # type: ignore[assignment]
@@ -186,6 +190,14 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.GetMembershipResponse, _abc.Awaitable[_ledger_service_pb2.GetMembershipResponse]]:
         """How the membership changed from the genesis on."""
+
+    @_abc_1.abstractmethod
+    def GetCatalogue(
+        self,
+        request: _ledger_service_pb2.GetCatalogueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetCatalogueResponse, _abc.Awaitable[_ledger_service_pb2.GetCatalogueResponse]]:
+        """Duties, resources with all their schema versions, and tables, in pages."""
 
     @_abc_1.abstractmethod
     def WatchBlocks(
