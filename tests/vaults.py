@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ledger.commitments import SecretField
 from node.vault.master_key import KeyFile, create_master_key_file
 from node.vault.opening import VaultPlaces
-from node.vault.secrets import Origin, SecretField, VaultEntry
+from node.vault.secrets import Origin, VaultEntry
 from node.vault.vault import Vault
 
 

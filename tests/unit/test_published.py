@@ -9,7 +9,7 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger.building import BuiltRecord
 from ledger.crypto import Domain
 from ledger.published import duty_key, register_key, resource_key, table_key
-from ledger.registers import MAX_RESOURCES
+from ledger.registers import MAX_REGISTER_RESOURCES
 from ledger.state import read_head, read_heads
 from tests.builders import OBJECTION, Chain, Consortium, unit_code
 from tests.naive.ledger import heads_place
@@ -108,7 +108,7 @@ def test_the_seventeenth_resource_of_a_register_is_on_the_next_page(chain: Chain
 
 
 def test_a_register_has_a_last_place(chain: Chain) -> None:
-    chain.state[register_key("planning")] = (MAX_RESOURCES - 1).to_bytes(4, "big")
+    chain.state[register_key("planning")] = (MAX_REGISTER_RESOURCES - 1).to_bytes(4, "big")
     assert do(chain, publish(resource()), publish(resource("planning.other"))) == ("BAD_AMENDMENT", 1)
     assert do(chain, publish(resource())) == ACCEPTED
     slot = published(chain).slot(PERMIT)

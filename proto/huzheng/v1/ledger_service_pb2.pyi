@@ -957,6 +957,182 @@ class WatchRecordsResponse(_message.Message):
 Global___WatchRecordsResponse: _TypeAlias = WatchRecordsResponse  # noqa: Y015
 
 @_typing.final
+class ListRelianceRequest(_message.Message):
+    """On which record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.bytes
+    page_size: _builtins.int
+    @_builtins.property
+    def after(self) -> Global___RecordPosition:
+        """Records after this one."""
+
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.bytes = ...,
+        after: Global___RecordPosition | None = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "page_size", b"page_size", "record_id", b"record_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRelianceRequest: _TypeAlias = ListRelianceRequest  # noqa: Y015
+
+@_typing.final
+class RecordPosition(_message.Message):
+    """Where a record is: its block, its transaction there, and its own position in that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    TRANSACTION_INDEX_FIELD_NUMBER: _builtins.int
+    RECORD_INDEX_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    transaction_index: _builtins.int
+    record_index: _builtins.int
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        transaction_index: _builtins.int = ...,
+        record_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "record_index", b"record_index", "transaction_index", b"transaction_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordPosition: _TypeAlias = RecordPosition  # noqa: Y015
+
+@_typing.final
+class ListRelianceResponse(_message.Message):
+    """A page of those that rely on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELIED_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    NEXT_AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def relied(self) -> Global___LocatedRecord:
+        """The record that was asked about."""
+
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocatedRecord]: ...
+    @_builtins.property
+    def next_after(self) -> Global___RecordPosition:
+        """Where the next page starts; unset at the end."""
+
+    def __init__(
+        self,
+        *,
+        relied: Global___LocatedRecord | None = ...,
+        records: _abc.Iterable[Global___LocatedRecord] | None = ...,
+        next_after: Global___RecordPosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_after", b"next_after", "relied", b"relied"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_after", b"next_after", "records", b"records", "relied", b"relied"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRelianceResponse: _TypeAlias = ListRelianceResponse  # noqa: Y015
+
+@_typing.final
+class WatchRelianceRequest(_message.Message):
+    """From where to watch, and for whom."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_HEIGHT_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    from_height: _builtins.int
+    """The first block wanted, at least 1; 0 is the next new one."""
+    department: _builtins.str
+    """Whose records rely; the caller's own department if empty."""
+    def __init__(
+        self,
+        *,
+        from_height: _builtins.int = ...,
+        department: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "from_height", b"from_height"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRelianceRequest: _TypeAlias = WatchRelianceRequest  # noqa: Y015
+
+@_typing.final
+class WatchRelianceResponse(_message.Message):
+    """What happened in one block. A block in which much happened comes in several messages of the same height."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelianceEvent]: ...
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        events: _abc.Iterable[Global___RelianceEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "height", b"height"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRelianceResponse: _TypeAlias = WatchRelianceResponse  # noqa: Y015
+
+@_typing.final
+class RelianceEvent(_message.Message):
+    """A record that another one relies on is not the newest any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELIED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    RELYING_FIELD_NUMBER: _builtins.int
+    relied: _builtins.bytes
+    """The record that was relied on."""
+    @_builtins.property
+    def changed(self) -> Global___LocatedRecord:
+        """What replaced or revoked it."""
+
+    @_builtins.property
+    def relying(self) -> Global___LocatedRecord:
+        """The department's record that relies on it."""
+
+    def __init__(
+        self,
+        *,
+        relied: _builtins.bytes = ...,
+        changed: Global___LocatedRecord | None = ...,
+        relying: Global___LocatedRecord | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "relying", b"relying"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "relied", b"relied", "relying", b"relying"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelianceEvent: _TypeAlias = RelianceEvent  # noqa: Y015
+
+@_typing.final
 class GetStatusRequest(_message.Message):
     """Nothing to say."""
 
