@@ -44,6 +44,7 @@ from node.server import Services, build_server, listen, max_message_bytes, raise
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
+from node.services.vault_service import VaultService
 from node.status import NodeStatus
 from node.tls import (
     ClientRoots,
@@ -53,6 +54,7 @@ from node.tls import (
     own_authority,
     server_credentials,
 )
+from node.vault_access import VaultAccess
 
 log = structlog.get_logger("node")
 
@@ -126,7 +128,7 @@ class Daemon:
         self._opened = opened
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-        clock = NetworkClock(genesis.membership.f)
+        clock = self._clock = NetworkClock(genesis.membership.f)
         self._clock_watch = ClockWatch(clock, genesis.parameters.clock_bound_ms)
         consortium = opened.consortium
         limits = config.limits
@@ -231,8 +233,13 @@ class Daemon:
         replica_service = ReplicaService(self._opened.store, self.peers, current_caller)
         queries = Queries(genesis, self._opened.store)
         ledger_service = LedgerService(self.intake, queries, self.feed, self.status, self._readers)
-        services = Services(ledger_service, replica_service, self._health)
+        services = Services(ledger_service, replica_service, self._health, self._vault_service())
         return build_server(limits, genesis.parameters, gate, services)
+
+    def _vault_service(self) -> VaultService:
+        opened = self._opened
+        access = VaultAccess(opened.genesis, opened.store, opened.config.node.department, None, self._clock.now_ms)
+        return VaultService(access, self._readers)
 
     def _known_authorities(self) -> dict[str, bytes]:
         """The CAs of all departments, this node's own too while the chain does not name it."""
