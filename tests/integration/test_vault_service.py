@@ -18,6 +18,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from ledger.building import build_record, build_transaction
 from ledger.crypto import ED25519_SHA256, ReplicaId
 from ledger.errors import Code, HuzhengError
+from node.catalogue import Catalogue
 from node.cli.submission.journal import Journal
 from node.cli.submission.planning import Planner, survey
 from node.cli.submission.reading import InputCheck, InputRecord, RecordSource
