@@ -12,7 +12,7 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger.crypto import Domain
 from tests.naive import merkle
 from tests.naive.ledger import heads_place, initial_catalogue, settle, state_root, tagged_hash
-from tests.vectors import example
+from tests.vectors import example, example_sharing
 from tests.vectors.example import LEVY, NOW_MS, Built, add_key, revoke_key, revoking, signer, transaction, write
 
 Ended = tuple[str, bytes, str, int]
@@ -167,6 +167,8 @@ def _plan() -> Iterator[tuple[str, list[Ended], int, int]]:
     yield "no transactions; seen ids expire", [], 5, NOW_MS + 5_000
     yield "most seen ids expire, as many as a block may drop", [], 1, example.EXPIRES_MS
     yield "more of them expire, in the null batch", [], 0, 0
+    for name, ended, proposed_ms in example_sharing.plan():
+        yield name, ended, 1, proposed_ms
 
 
 @cache
@@ -196,7 +198,7 @@ def chain() -> list[Block]:
 def _next(blocks: list[Block], state: dict[bytes, bytes], block: Block, proposer: int, proposed_ms: int) -> Block:
     parent = block_pb2.BlockHeader.FromString(blocks[-1].header)
     time_ms = max(parent.time_ms, proposed_ms)
-    block.changes = _changes(state, block.ended, time_ms)
+    block.changes = _changes(state, block.ended, time_ms, len(blocks))
     for identifier, (_, _, code, index) in zip(block.ids, block.ended, strict=True):
         value = pb.ResultCode.Value(f"RESULT_CODE_{code}")
         block.results.append(write(pb.TransactionResult(transaction_id=identifier, code=value, index=index)))
@@ -229,14 +231,15 @@ def _initial_state(genesis: genesis_pb2.Genesis) -> dict[bytes, bytes]:
     return state
 
 
-def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int) -> dict[bytes, bytes | None]:
+def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int, height: int) -> dict[bytes, bytes | None]:
     """What a block changes; the state is changed accordingly."""
     expired = sorted(key for key in state if key[:1] == b"i" and int.from_bytes(key[1:9], "big") <= time_ms)
     changes: dict[bytes, bytes | None] = dict.fromkeys(expired[:8])
     for _, raw, code, _ in ended:
         body = pb.TransactionBody.FromString(pb.Transaction.FromString(raw).body)
         if code == "ACCEPTED":
-            changes |= _effects(state | {k: v for k, v in changes.items() if v is not None}, raw, body)
+            before = state | {k: v for k, v in changes.items() if v is not None}
+            changes |= _effects(before, raw, body, time_ms, height)
         if code not in ("LIFETIME_TOO_LONG", "EXPIRED", "REPEATED"):
             changes[b"i" + body.expires_ms.to_bytes(8, "big") + example.transaction_id(raw)] = b""
     changes = settle(state.get(b"j", bytes(32)), changes)
@@ -248,9 +251,12 @@ def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int) -> dic
     return changes
 
 
-def _effects(state: Mapping[bytes, bytes], raw: bytes, body: pb.TransactionBody) -> dict[bytes, bytes]:
+def _effects(
+    state: Mapping[bytes, bytes], raw: bytes, body: pb.TransactionBody, time_ms: int, height: int
+) -> dict[bytes, bytes]:
     effects: dict[bytes, bytes] = {}
-    names = [resource.name for resource in example.resources()]
+    # Resources that are published come after those of the genesis; these are the only ones of their register.
+    names = [resource.name for resource in example.resources()] + list(example_sharing.NAMES)
     for raw_record in pb.Transaction.FromString(raw).records:
         record = pb.Record.FromString(raw_record)
         head = state_pb2.Head(version=record.version, record_id=tagged_hash("record", raw_record), action=record.action)
@@ -261,7 +267,12 @@ def _effects(state: Mapping[bytes, bytes], raw: bytes, body: pb.TransactionBody)
         effects[place] = write(state_pb2.Heads(width=width, seed=before.seed, heads=heads))
     tally_key = b"n" + body.department.encode()
     admins = int.from_bytes(state[tally_key], "big")
-    for operation in body.operations:
+    identifier = example.transaction_id(raw)
+    for index, operation in enumerate(body.operations):
+        if operation.WhichOneof("operation") not in ("add_key", "revoke_key"):
+            at = example_sharing.At(body.department, identifier + bytes([index]), height, time_ms)
+            effects |= example_sharing.effects({**state, **effects}, at, operation)
+            continue
         new = operation.add_key.key
         key = state_pb2.KeyState(department=body.department, role=new.role)
         public_key = new.public_key
