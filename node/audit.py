@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,10 @@ class ReadList:
     """Of a subject or grant; None if the list is of something else, or of a part of the time."""
 
 
-async def fetch_reads(client: LedgerClient, request: pb.ListReadsRequest) -> ReadList:
-    """All reads that a request is about, in pages.
+async def fetch_reads(
+    client: LedgerClient, request: pb.ListReadsRequest, on_page: Callable[[int], None] = lambda _count: None
+) -> ReadList:
+    """All reads that a request is about, in pages; `on_page` is told how many there are so far.
 
     Raises:
         HuzhengError: UNTRUSTED_ANSWER if one of them is not what was asked for, or does not fit together; what the node answers.
@@ -53,6 +55,7 @@ async def fetch_reads(client: LedgerClient, request: pb.ListReadsRequest) -> Rea
             if reads and _position(listed.position) <= _position(reads[-1].position):
                 raise HuzhengError(Code.UNTRUSTED_ANSWER, "reads that are not in their order")
             reads.append(listed)
+        on_page(len(reads))
         if not page.HasField("next_after"):
             break
         if request.HasField("after") and _position(page.next_after) <= _position(request.after):

@@ -14,6 +14,7 @@ from huzheng.v1 import sharing_pb2, transaction_pb2
 from ledger.crypto import Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.published import Published
 from ledger.store import (
     AuditIndex,
     ChainStore,
@@ -68,7 +69,8 @@ class AuditQueries:
             until = index.first_at(request.until_ms) if request.until_ms else None
             after = _place(request.after) if request.HasField("after") else None
             stored = index.reads(prefix, after, since, until)
-            page = page_of(stored, _listed_read, page_size(request.page_size), MAX_PAGE)
+            published = chain.published()
+            page = page_of(stored, lambda read: _listed_read(read, published), page_size(request.page_size), MAX_PAGE)
             return audit.ListReadsResponse(
                 reads=page.messages,
                 next_after=None if page.last is None else _position(page.last.place),
@@ -225,7 +227,7 @@ def _account(index: AuditIndex, request: audit.ListReadsRequest) -> sharing_pb2.
     return None
 
 
-def _listed_read(stored: StoredRead) -> audit.ListedRead:
+def _listed_read(stored: StoredRead, published: Published) -> audit.ListedRead:
     listed = audit.ListedRead(
         read_id=stored.id,
         position=_position(stored.place),
@@ -241,6 +243,9 @@ def _listed_read(stored: StoredRead) -> audit.ListedRead:
         grant = stored.grant
         listed.owner, listed.resource = grant.owner, grant.applied.resource
         listed.purpose, listed.legal_basis = grant.purpose, grant.legal_basis
+        newest = published.newest(grant.applied.resource)
+        names = {} if newest is None else {spec.number: spec.name for spec in newest.message.fields}
+        listed.field_names.extend(names.get(number, "") for number in stored.asked.fields)
     return listed
 
 

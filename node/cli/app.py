@@ -8,6 +8,7 @@ import typer
 
 from ledger.errors import Language
 from node.cli import (
+    audit,
     certificate,
     chain,
     doctor,
@@ -20,6 +21,7 @@ from node.cli import (
     rebuild,
     receipt,
     record,
+    reliance,
     sample_data,
     statement,
     submit,
@@ -43,6 +45,8 @@ ORDER = (
     "statement",
     "certificate",
     "submit",
+    "audit",
+    "reliance",
     "chain",
     "node",
     "evidence",
@@ -80,6 +84,8 @@ def build_app() -> typer.Typer:
     app.add_typer(evidence.app, name="evidence")
     app.add_typer(member.app, name="member")
     app.add_typer(keys.app, name="keys")
+    app.add_typer(audit.app, name="audit")
+    app.add_typer(reliance.app, name="reliance")
     sample_data.add_to(app)
     return app
 

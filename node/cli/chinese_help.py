@@ -341,4 +341,31 @@ CHINESE_HELP: dict[str, str] = {
     "Also write how the members changed, for `huzheng verify --epochs`.": (
         "同时写出成员变更证明，供 `huzheng verify --epochs` 使用。"
     ),
+    # audit and reliance
+    "See who read what, when and on which grounds, and what should be looked at.": (
+        "查看谁于何时、以何依据读取了什么，以及须关注的事项。"
+    ),
+    "List reads of confidential fields, accepted and refused, oldest first.": (
+        "列出对保密字段的读取，包括获准的和被拒绝的，由旧到新。"
+    ),
+    (
+        "With --subject or --grant, and without times, the list is checked to be complete: exit status 4 if it is not."
+    ): "使用 --subject 或 --grant 且不限时间时，核验清单是否完整：不完整时退出码为 4。",
+    "Of this subject.": "该登记对象的读取。",
+    "By this department.": "该部门的读取。",
+    "Of this department's data.": "对该部门数据的读取。",
+    "Under this grant.": "该授权项下的读取。",
+    "Of this record; accepted reads only.": "对该记录的读取；仅限获准的。",
+    "Only from this time on; such as 2021-03-01.": "仅限此时间起；如 2021-03-01。",
+    "Only before this time.": "仅限此时间之前。",
+    "Also write a table to this file; - is standard output.": "同时将表格写入该文件；- 表示标准输出。",
+    "Show what should be looked at: overdue updates, unusual and refused reads, and what nobody acknowledged.": (
+        "显示须关注的事项：逾期的更新、异常和被拒绝的读取，以及无人确认的事项。"
+    ),
+    "Exit status 4 if there is anything.": "如有任何事项，退出码为 4。",
+    "See which records rely on others.": "查看哪些记录以其他记录为依据。",
+    "List all records that rely on a record, with their departments, and say whether it is still in force.": (
+        "列出以某记录为依据的全部记录及其部门，并说明该记录是否仍然有效。"
+    ),
+    "The record's id.": "记录标识。",
 }

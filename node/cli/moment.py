@@ -22,6 +22,21 @@ class Moment:
         return height <= self.height if self.height is not None else time_ms <= (self.time_ms or 0)
 
 
+def parse_time(text: str, option: str) -> int:
+    """A time as in `parse_moment`, in milliseconds since 1970.
+
+    Raises:
+        HuzhengError: INVALID_REQUEST.
+    """
+    try:
+        time_ms = int(datetime.fromisoformat(text).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        time_ms = -1
+    if time_ms < 0:
+        raise HuzhengError(Code.INVALID_REQUEST, f"{option}: a time such as 2021-03-01T12:00 is needed")
+    return time_ms
+
+
 def parse_moment(text: str) -> Moment:
     """A height, or a time in ISO 8601; without a zone it is this machine's, without a time the day's beginning.
 

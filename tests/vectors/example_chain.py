@@ -13,7 +13,7 @@ from ledger.crypto import Domain
 from tests.naive import merkle
 from tests.naive.catalogue import Effects, catalogue_effects, heads_place
 from tests.naive.ledger import initial_catalogue, settle, state_root, tagged_hash
-from tests.vectors import example
+from tests.vectors import example, example_sharing
 from tests.vectors.example import LEVY, NOW_MS, Built, add_key, revoke_key, revoking, signer, transaction, write
 
 Ended = tuple[str, bytes, str, int]
@@ -169,6 +169,8 @@ def _plan() -> Iterator[Planned]:
     yield "no transactions; seen ids expire", [], 5, NOW_MS + 5_000
     yield "most seen ids expire, as many as a block may drop", [], 1, example.EXPIRES_MS
     yield "more of them expire, in the null batch", [], 0, 0
+    for name, ended, proposed_ms in example_sharing.plan():
+        yield name, ended, 1, proposed_ms
 
 
 @cache
@@ -203,7 +205,7 @@ def chain_of(plan: Iterable[Planned]) -> list[Block]:
 def _next(blocks: list[Block], state: dict[bytes, bytes], block: Block, proposer: int, proposed_ms: int) -> Block:
     parent = block_pb2.BlockHeader.FromString(blocks[-1].header)
     time_ms = max(parent.time_ms, proposed_ms)
-    block.changes = _changes(state, block.ended, time_ms)
+    block.changes = _changes(state, block.ended, time_ms, len(blocks))
     for identifier, (_, _, code, index) in zip(block.ids, block.ended, strict=True):
         value = pb.ResultCode.Value(f"RESULT_CODE_{code}")
         block.results.append(write(pb.TransactionResult(transaction_id=identifier, code=value, index=index)))
@@ -236,14 +238,14 @@ def _initial_state(genesis: genesis_pb2.Genesis) -> dict[bytes, bytes]:
     return state
 
 
-def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int) -> dict[bytes, bytes | None]:
+def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int, height: int) -> dict[bytes, bytes | None]:
     """What a block changes; the state is changed accordingly."""
     expired = sorted(key for key in state if key[:1] == b"i" and int.from_bytes(key[1:9], "big") <= time_ms)
     changes: dict[bytes, bytes | None] = dict.fromkeys(expired[:8])
     for _, raw, code, _ in ended:
         body = pb.TransactionBody.FromString(pb.Transaction.FromString(raw).body)
         if code == "ACCEPTED":
-            changes |= _effects(_after(state, changes), raw, body)
+            changes |= _effects(_after(state, changes), raw, body, time_ms, height)
         if code not in ("LIFETIME_TOO_LONG", "EXPIRED", "REPEATED"):
             changes[b"i" + body.expires_ms.to_bytes(8, "big") + example.transaction_id(raw)] = b""
     changes = settle(state.get(b"j", bytes(32)), changes)
@@ -259,10 +261,12 @@ def _after(state: Mapping[bytes, bytes], changes: Mapping[bytes, bytes | None]) 
     return {key: value for key, value in ({**state, **changes}).items() if value is not None}
 
 
-def _effects(state: Mapping[bytes, bytes], raw: bytes, body: pb.TransactionBody) -> Effects:
+def _effects(state: Mapping[bytes, bytes], raw: bytes, body: pb.TransactionBody, time_ms: int, height: int) -> Effects:
     effects: Effects = {}
-    for operation in body.operations:
-        effects |= _operation_effects(_after(state, effects), body.department, operation)
+    identifier = example.transaction_id(raw)
+    for index, operation in enumerate(body.operations):
+        at = example_sharing.At(body.department, identifier + bytes([index]), height, time_ms)
+        effects |= _operation_effects(_after(state, effects), at, operation)
     for raw_record in pb.Transaction.FromString(raw).records:
         effects |= _record_effects(_after(state, effects), raw_record)
     return effects
@@ -278,8 +282,10 @@ def _record_effects(state: Mapping[bytes, bytes], raw_record: bytes) -> Effects:
     return {place: write(state_pb2.Heads(width=width, seed=before.seed, heads=heads))}
 
 
-def _operation_effects(state: Mapping[bytes, bytes], department: str, operation: pb.Operation) -> Effects:
-    kind = operation.WhichOneof("operation")
+def _operation_effects(state: Mapping[bytes, bytes], at: example_sharing.At, operation: pb.Operation) -> Effects:
+    kind, department = operation.WhichOneof("operation"), at.department
+    if kind in example_sharing.EFFECTS:
+        return {**example_sharing.effects(state, at, operation)}
     if kind not in ("add_key", "revoke_key"):
         return catalogue_effects(state, department, operation)
     new = operation.add_key.key

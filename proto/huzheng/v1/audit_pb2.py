@@ -26,7 +26,7 @@ from huzheng.v1 import sharing_pb2 as huzheng_dot_v1_dot_sharing__pb2
 from huzheng.v1 import transaction_pb2 as huzheng_dot_v1_dot_transaction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16huzheng/v1/audit.proto\x12\nhuzheng.v1\x1a\x18huzheng/v1/sharing.proto\x1a\x1chuzheng/v1/transaction.proto\"W\n\x11OperationPosition\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x19\n\x11transaction_index\x18\x02 \x01(\r\x12\x17\n\x0foperation_index\x18\x03 \x01(\r\"0\n\x0bReadSubject\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\"\xf8\x01\n\x10ListReadsRequest\x12*\n\x07subject\x18\x01 \x01(\x0b\x32\x17.huzheng.v1.ReadSubjectH\x00\x12\x10\n\x06reader\x18\x02 \x01(\tH\x00\x12\x0f\n\x05owner\x18\x03 \x01(\tH\x00\x12\x0f\n\x05grant\x18\x04 \x01(\x0cH\x00\x12\x13\n\trecord_id\x18\x05 \x01(\x0cH\x00\x12\x10\n\x08since_ms\x18\x06 \x01(\x04\x12\x10\n\x08until_ms\x18\x07 \x01(\x04\x12,\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x11\n\tpage_size\x18\t \x01(\rB\n\n\x08selector\"\xa1\x01\n\x11ListReadsResponse\x12%\n\x05reads\x18\x01 \x03(\x0b\x32\x16.huzheng.v1.ListedRead\x12\x31\n\nnext_after\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x0e\n\x06height\x18\x03 \x01(\x04\x12\"\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0b\x32\x11.huzheng.v1.Reads\"\xd5\x02\n\nListedRead\x12\x0f\n\x07read_id\x18\x01 \x01(\x0c\x12/\n\x08position\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x0f\n\x07time_ms\x18\x03 \x01(\x04\x12\x16\n\x0etransaction_id\x18\x04 \x01(\x0c\x12\x0e\n\x06reader\x18\x05 \x01(\t\x12%\n\x05\x61sked\x18\x06 \x01(\x0b\x32\x16.huzheng.v1.ReadFields\x12$\n\x04\x63ode\x18\x07 \x01(\x0e\x32\x16.huzheng.v1.ResultCode\x12\x12\n\ncode_index\x18\x08 \x01(\r\x12$\n\x05state\x18\t \x01(\x0b\x32\x15.huzheng.v1.ReadState\x12\r\n\x05owner\x18\n \x01(\t\x12\x10\n\x08resource\x18\x0b \x01(\t\x12\x0f\n\x07purpose\x18\x0c \x01(\t\x12\x13\n\x0blegal_basis\x18\r \x01(\t\"\x97\x01\n\x11ListGrantsRequest\x12\x13\n\tapplicant\x18\x01 \x01(\tH\x00\x12\x0f\n\x05owner\x18\x02 \x01(\tH\x00\x12\x0f\n\x05grant\x18\x03 \x01(\x0cH\x00\x12,\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x11\n\tpage_size\x18\x05 \x01(\rB\n\n\x08selector\"p\n\x12ListGrantsResponse\x12\'\n\x06grants\x18\x01 \x03(\x0b\x32\x17.huzheng.v1.ListedGrant\x12\x31\n\nnext_after\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\"t\n\x0bListedGrant\x12\r\n\x05grant\x18\x01 \x01(\x0c\x12%\n\x05state\x18\x02 \x01(\x0b\x32\x16.huzheng.v1.GrantState\x12/\n\x08position\x18\x03 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\"j\n\x13ListErasuresRequest\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12,\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x11\n\tpage_size\x18\x03 \x01(\r\"v\n\x14ListErasuresResponse\x12+\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x19.huzheng.v1.ListedErasure\x12\x31\n\nnext_after\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\"\xbd\x01\n\rListedErasure\x12/\n\x08position\x18\x01 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x16\n\x0etransaction_id\x18\x03 \x01(\x0c\x12\x12\n\ndepartment\x18\x04 \x01(\t\x12\x13\n\x0blegal_basis\x18\x05 \x01(\t\x12)\n\x07records\x18\x06 \x03(\x0b\x32\x18.huzheng.v1.ErasedRecord\"Y\n\x0c\x45rasedRecord\x12\x11\n\trecord_id\x18\x01 \x01(\x0c\x12%\n\x04\x64one\x18\x02 \x03(\x0b\x32\x17.huzheng.v1.ErasureDone\x12\x0f\n\x07holders\x18\x03 \x03(\t\"\x12\n\x10GetAlertsRequest\"\xcc\x02\n\x11GetAlertsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x32\n\x0foverdue_updates\x18\x03 \x03(\x0b\x32\x19.huzheng.v1.OverdueUpdate\x12/\n\runusual_reads\x18\x04 \x03(\x0b\x32\x18.huzheng.v1.UnusualReads\x12/\n\rrefused_reads\x18\x05 \x03(\x0b\x32\x18.huzheng.v1.RefusedReads\x12<\n\x14unacknowledged_reads\x18\x06 \x03(\x0b\x32\x1e.huzheng.v1.UnacknowledgedRead\x12\x42\n\x17unacknowledged_erasures\x18\x07 \x03(\x0b\x32!.huzheng.v1.UnacknowledgedErasure\"x\n\rOverdueUpdate\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x19\n\x11update_cycle_days\x18\x03 \x01(\r\x12\x11\n\tnewest_ms\x18\x04 \x01(\x04\x12\x13\n\x0bhas_records\x18\x05 \x01(\x08\"D\n\x0cUnusualReads\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\r\n\x05reads\x18\x02 \x01(\x04\x12\x11\n\tthreshold\x18\x03 \x01(\x04\"3\n\x0cRefusedReads\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\x0f\n\x07refused\x18\x02 \x01(\x04\"g\n\x12UnacknowledgedRead\x12\x0f\n\x07read_id\x18\x01 \x01(\x0c\x12\x0e\n\x06reader\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x0f\n\x07time_ms\x18\x05 \x01(\x04\"]\n\x15UnacknowledgedErasure\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\x0c\x12\x0f\n\x07time_ms\x18\x03 \x01(\x04\x12\x0c\n\x04owed\x18\x04 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16huzheng/v1/audit.proto\x12\nhuzheng.v1\x1a\x18huzheng/v1/sharing.proto\x1a\x1chuzheng/v1/transaction.proto\"W\n\x11OperationPosition\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x19\n\x11transaction_index\x18\x02 \x01(\r\x12\x17\n\x0foperation_index\x18\x03 \x01(\r\"0\n\x0bReadSubject\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\"\xf8\x01\n\x10ListReadsRequest\x12*\n\x07subject\x18\x01 \x01(\x0b\x32\x17.huzheng.v1.ReadSubjectH\x00\x12\x10\n\x06reader\x18\x02 \x01(\tH\x00\x12\x0f\n\x05owner\x18\x03 \x01(\tH\x00\x12\x0f\n\x05grant\x18\x04 \x01(\x0cH\x00\x12\x13\n\trecord_id\x18\x05 \x01(\x0cH\x00\x12\x10\n\x08since_ms\x18\x06 \x01(\x04\x12\x10\n\x08until_ms\x18\x07 \x01(\x04\x12,\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x11\n\tpage_size\x18\t \x01(\rB\n\n\x08selector\"\xa1\x01\n\x11ListReadsResponse\x12%\n\x05reads\x18\x01 \x03(\x0b\x32\x16.huzheng.v1.ListedRead\x12\x31\n\nnext_after\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x0e\n\x06height\x18\x03 \x01(\x04\x12\"\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0b\x32\x11.huzheng.v1.Reads\"\xea\x02\n\nListedRead\x12\x0f\n\x07read_id\x18\x01 \x01(\x0c\x12/\n\x08position\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x0f\n\x07time_ms\x18\x03 \x01(\x04\x12\x16\n\x0etransaction_id\x18\x04 \x01(\x0c\x12\x0e\n\x06reader\x18\x05 \x01(\t\x12%\n\x05\x61sked\x18\x06 \x01(\x0b\x32\x16.huzheng.v1.ReadFields\x12$\n\x04\x63ode\x18\x07 \x01(\x0e\x32\x16.huzheng.v1.ResultCode\x12\x12\n\ncode_index\x18\x08 \x01(\r\x12$\n\x05state\x18\t \x01(\x0b\x32\x15.huzheng.v1.ReadState\x12\r\n\x05owner\x18\n \x01(\t\x12\x10\n\x08resource\x18\x0b \x01(\t\x12\x0f\n\x07purpose\x18\x0c \x01(\t\x12\x13\n\x0blegal_basis\x18\r \x01(\t\x12\x13\n\x0b\x66ield_names\x18\x0e \x03(\t\"\x97\x01\n\x11ListGrantsRequest\x12\x13\n\tapplicant\x18\x01 \x01(\tH\x00\x12\x0f\n\x05owner\x18\x02 \x01(\tH\x00\x12\x0f\n\x05grant\x18\x03 \x01(\x0cH\x00\x12,\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x11\n\tpage_size\x18\x05 \x01(\rB\n\n\x08selector\"p\n\x12ListGrantsResponse\x12\'\n\x06grants\x18\x01 \x03(\x0b\x32\x17.huzheng.v1.ListedGrant\x12\x31\n\nnext_after\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\"t\n\x0bListedGrant\x12\r\n\x05grant\x18\x01 \x01(\x0c\x12%\n\x05state\x18\x02 \x01(\x0b\x32\x16.huzheng.v1.GrantState\x12/\n\x08position\x18\x03 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\"j\n\x13ListErasuresRequest\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12,\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x11\n\tpage_size\x18\x03 \x01(\r\"v\n\x14ListErasuresResponse\x12+\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x19.huzheng.v1.ListedErasure\x12\x31\n\nnext_after\x18\x02 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\"\xbd\x01\n\rListedErasure\x12/\n\x08position\x18\x01 \x01(\x0b\x32\x1d.huzheng.v1.OperationPosition\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x16\n\x0etransaction_id\x18\x03 \x01(\x0c\x12\x12\n\ndepartment\x18\x04 \x01(\t\x12\x13\n\x0blegal_basis\x18\x05 \x01(\t\x12)\n\x07records\x18\x06 \x03(\x0b\x32\x18.huzheng.v1.ErasedRecord\"Y\n\x0c\x45rasedRecord\x12\x11\n\trecord_id\x18\x01 \x01(\x0c\x12%\n\x04\x64one\x18\x02 \x03(\x0b\x32\x17.huzheng.v1.ErasureDone\x12\x0f\n\x07holders\x18\x03 \x03(\t\"\x12\n\x10GetAlertsRequest\"\xcc\x02\n\x11GetAlertsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x32\n\x0foverdue_updates\x18\x03 \x03(\x0b\x32\x19.huzheng.v1.OverdueUpdate\x12/\n\runusual_reads\x18\x04 \x03(\x0b\x32\x18.huzheng.v1.UnusualReads\x12/\n\rrefused_reads\x18\x05 \x03(\x0b\x32\x18.huzheng.v1.RefusedReads\x12<\n\x14unacknowledged_reads\x18\x06 \x03(\x0b\x32\x1e.huzheng.v1.UnacknowledgedRead\x12\x42\n\x17unacknowledged_erasures\x18\x07 \x03(\x0b\x32!.huzheng.v1.UnacknowledgedErasure\"x\n\rOverdueUpdate\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\x19\n\x11update_cycle_days\x18\x03 \x01(\r\x12\x11\n\tnewest_ms\x18\x04 \x01(\x04\x12\x13\n\x0bhas_records\x18\x05 \x01(\x08\"D\n\x0cUnusualReads\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\r\n\x05reads\x18\x02 \x01(\x04\x12\x11\n\tthreshold\x18\x03 \x01(\x04\"3\n\x0cRefusedReads\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\x0f\n\x07refused\x18\x02 \x01(\x04\"g\n\x12UnacknowledgedRead\x12\x0f\n\x07read_id\x18\x01 \x01(\x0c\x12\x0e\n\x06reader\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x0f\n\x07time_ms\x18\x05 \x01(\x04\"]\n\x15UnacknowledgedErasure\x12\x12\n\ndepartment\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\x0c\x12\x0f\n\x07time_ms\x18\x03 \x01(\x04\x12\x0c\n\x04owed\x18\x04 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,33 +42,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTREADSRESPONSE']._serialized_start=485
   _globals['_LISTREADSRESPONSE']._serialized_end=646
   _globals['_LISTEDREAD']._serialized_start=649
-  _globals['_LISTEDREAD']._serialized_end=990
-  _globals['_LISTGRANTSREQUEST']._serialized_start=993
-  _globals['_LISTGRANTSREQUEST']._serialized_end=1144
-  _globals['_LISTGRANTSRESPONSE']._serialized_start=1146
-  _globals['_LISTGRANTSRESPONSE']._serialized_end=1258
-  _globals['_LISTEDGRANT']._serialized_start=1260
-  _globals['_LISTEDGRANT']._serialized_end=1376
-  _globals['_LISTERASURESREQUEST']._serialized_start=1378
-  _globals['_LISTERASURESREQUEST']._serialized_end=1484
-  _globals['_LISTERASURESRESPONSE']._serialized_start=1486
-  _globals['_LISTERASURESRESPONSE']._serialized_end=1604
-  _globals['_LISTEDERASURE']._serialized_start=1607
-  _globals['_LISTEDERASURE']._serialized_end=1796
-  _globals['_ERASEDRECORD']._serialized_start=1798
-  _globals['_ERASEDRECORD']._serialized_end=1887
-  _globals['_GETALERTSREQUEST']._serialized_start=1889
-  _globals['_GETALERTSREQUEST']._serialized_end=1907
-  _globals['_GETALERTSRESPONSE']._serialized_start=1910
-  _globals['_GETALERTSRESPONSE']._serialized_end=2242
-  _globals['_OVERDUEUPDATE']._serialized_start=2244
-  _globals['_OVERDUEUPDATE']._serialized_end=2364
-  _globals['_UNUSUALREADS']._serialized_start=2366
-  _globals['_UNUSUALREADS']._serialized_end=2434
-  _globals['_REFUSEDREADS']._serialized_start=2436
-  _globals['_REFUSEDREADS']._serialized_end=2487
-  _globals['_UNACKNOWLEDGEDREAD']._serialized_start=2489
-  _globals['_UNACKNOWLEDGEDREAD']._serialized_end=2592
-  _globals['_UNACKNOWLEDGEDERASURE']._serialized_start=2594
-  _globals['_UNACKNOWLEDGEDERASURE']._serialized_end=2687
+  _globals['_LISTEDREAD']._serialized_end=1011
+  _globals['_LISTGRANTSREQUEST']._serialized_start=1014
+  _globals['_LISTGRANTSREQUEST']._serialized_end=1165
+  _globals['_LISTGRANTSRESPONSE']._serialized_start=1167
+  _globals['_LISTGRANTSRESPONSE']._serialized_end=1279
+  _globals['_LISTEDGRANT']._serialized_start=1281
+  _globals['_LISTEDGRANT']._serialized_end=1397
+  _globals['_LISTERASURESREQUEST']._serialized_start=1399
+  _globals['_LISTERASURESREQUEST']._serialized_end=1505
+  _globals['_LISTERASURESRESPONSE']._serialized_start=1507
+  _globals['_LISTERASURESRESPONSE']._serialized_end=1625
+  _globals['_LISTEDERASURE']._serialized_start=1628
+  _globals['_LISTEDERASURE']._serialized_end=1817
+  _globals['_ERASEDRECORD']._serialized_start=1819
+  _globals['_ERASEDRECORD']._serialized_end=1908
+  _globals['_GETALERTSREQUEST']._serialized_start=1910
+  _globals['_GETALERTSREQUEST']._serialized_end=1928
+  _globals['_GETALERTSRESPONSE']._serialized_start=1931
+  _globals['_GETALERTSRESPONSE']._serialized_end=2263
+  _globals['_OVERDUEUPDATE']._serialized_start=2265
+  _globals['_OVERDUEUPDATE']._serialized_end=2385
+  _globals['_UNUSUALREADS']._serialized_start=2387
+  _globals['_UNUSUALREADS']._serialized_end=2455
+  _globals['_REFUSEDREADS']._serialized_start=2457
+  _globals['_REFUSEDREADS']._serialized_end=2508
+  _globals['_UNACKNOWLEDGEDREAD']._serialized_start=2510
+  _globals['_UNACKNOWLEDGEDREAD']._serialized_end=2613
+  _globals['_UNACKNOWLEDGEDERASURE']._serialized_start=2615
+  _globals['_UNACKNOWLEDGEDERASURE']._serialized_end=2708
 # @@protoc_insertion_point(module_scope)

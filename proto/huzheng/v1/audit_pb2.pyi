@@ -184,6 +184,7 @@ class ListedRead(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     LEGAL_BASIS_FIELD_NUMBER: _builtins.int
+    FIELD_NAMES_FIELD_NUMBER: _builtins.int
     read_id: _builtins.bytes
     time_ms: _builtins.int
     """The block's time."""
@@ -205,6 +206,10 @@ class ListedRead(_message.Message):
     def state(self) -> _sharing_pb2.ReadState:
         """Only of a read that was accepted."""
 
+    @_builtins.property
+    def field_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the newest schema version calls the fields, in their order; empty where it does not have one."""
+
     def __init__(
         self,
         *,
@@ -221,10 +226,11 @@ class ListedRead(_message.Message):
         resource: _builtins.str = ...,
         purpose: _builtins.str = ...,
         legal_basis: _builtins.str = ...,
+        field_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "position", b"position", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "code", b"code", "code_index", b"code_index", "legal_basis", b"legal_basis", "owner", b"owner", "position", b"position", "purpose", b"purpose", "read_id", b"read_id", "reader", b"reader", "resource", b"resource", "state", b"state", "time_ms", b"time_ms", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "code", b"code", "code_index", b"code_index", "field_names", b"field_names", "legal_basis", b"legal_basis", "owner", b"owner", "position", b"position", "purpose", b"purpose", "read_id", b"read_id", "reader", b"reader", "resource", b"resource", "state", b"state", "time_ms", b"time_ms", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
