@@ -19,7 +19,10 @@ _Path = tuple[str | int, ...]
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _WORDS = {"true": True, "false": False}
 # Those that the safe loader gives to what has no tag.
-_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ["map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value"]}
+_TAGS = {
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ["map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value"]
+}
 _TOKENS = re.compile(r"[.:\[\] ]+")
 
 

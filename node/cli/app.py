@@ -8,6 +8,7 @@ import typer
 
 from ledger.errors import Language
 from node.cli import (
+    catalogue,
     certificate,
     chain,
     doctor,
@@ -43,6 +44,7 @@ ORDER = (
     "statement",
     "certificate",
     "submit",
+    "catalogue",
     "chain",
     "node",
     "evidence",
@@ -79,6 +81,7 @@ def build_app() -> typer.Typer:
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")
     app.add_typer(member.app, name="member")
+    app.add_typer(catalogue.app, name="catalogue")
     app.add_typer(keys.app, name="keys")
     sample_data.add_to(app)
     return app
