@@ -118,19 +118,19 @@ def _resource_change(resource: catalogue_pb2.Resource, chain: CatalogueOnChain, 
     if known.department != department:
         raise HuzhengError(Code.NOT_OWNER, f"{resource.name} belongs to {known.department}")
     same = chain.versions.get((resource.name, resource.schema_version))
-    if same == resource:
+    if same == resource and known.open_versions:
         return None
     newest = chain.newest(resource.name)
     if same is not None or resource.schema_version != known.newest_version + 1:
         following = known.newest_version + 1
         raise HuzhengError(
             Code.BAD_AMENDMENT,
-            f"{resource.name}: it differs from what is on chain; its next schema_version is {following}",
+            f"{resource.name}: it differs from what is on chain, or is withdrawn; its next schema_version is {following}",
         )
-    if not amends(known, CompiledResource(newest), resource):
-        raise HuzhengError(Code.BAD_AMENDMENT, f"{resource.name}: {', '.join(_field_changes(newest, resource))}")
     parts = ("title_zh", "title_en", "sharing_class", "duty", "update_cycle_days", "subject")
     details = (*_field_changes(newest, resource), *_parts(newest, resource, parts))
+    if not amends(known, CompiledResource(newest), resource):
+        raise HuzhengError(Code.BAD_AMENDMENT, f"{resource.name}: {', '.join(details)}")
     return Change("resource", resource.name, False, details, operation)
 
 

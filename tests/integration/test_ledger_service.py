@@ -470,6 +470,7 @@ VALID: dict[str, Any] = {
     "GetTransaction": pb.GetTransactionRequest(transaction_id=transaction_id(GENESIS, one(1))),
     "GetBlock": pb.GetBlockRequest(height=1),
     "GetReceipt": pb.GetReceiptRequest(transaction_id=transaction_id(GENESIS, one(1))),
+    "GetCatalogue": pb.GetCatalogueRequest(resource=OBJECTION, after=b"c"),
     "WatchBlocks": pb.WatchBlocksRequest(from_height=1),
     "WatchRecords": pb.WatchRecordsRequest(from_height=1, resource=OBJECTION),
     "GetStatus": pb.GetStatusRequest(),
