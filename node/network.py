@@ -107,6 +107,7 @@ def assemble(plan: NetworkPlan, members: Sequence[Member], now: datetime) -> byt
             for member in members
         ],
         catalogue=plan.catalogue,
+        duties=plan.duties,
         parameters=plan.parameters,
         suite=plan.suite,
     )

@@ -75,16 +75,7 @@ class TomlFile:
         """
         absolute = path.absolute()
         try:
-            with absolute.open("rb") as file:
-                data = file.read(_MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise HuzhengError(Code.CONFIG_MISSING, f"{absolute}: {error.strerror}") from None
-        if len(data) > _MAX_FILE_BYTES:
-            raise HuzhengError(Code.CONFIG_INVALID, f"{absolute}: too large")
-        try:
-            tables = tomllib.loads(data.decode())
-        except UnicodeDecodeError:
-            raise HuzhengError(Code.CONFIG_INVALID, f"{absolute}: not a text file in UTF-8") from None
+            tables = tomllib.loads(read_text(absolute))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise HuzhengError(Code.CONFIG_INVALID, f"{absolute}: not TOML: {error}") from None
         return cls(absolute, tables)
@@ -209,6 +200,25 @@ class TomlFile:
 
 def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def read_text(path: Path) -> str:
+    """A whole file of at most 1 MiB.
+
+    Raises:
+        HuzhengError: CONFIG_MISSING, CONFIG_INVALID.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise HuzhengError(Code.CONFIG_MISSING, f"{path}: {error.strerror}") from None
+    if len(data) > _MAX_FILE_BYTES:
+        raise HuzhengError(Code.CONFIG_INVALID, f"{path}: too large")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise HuzhengError(Code.CONFIG_INVALID, f"{path}: not a text file in UTF-8") from None
 
 
 def _text(value: object) -> str:

@@ -94,12 +94,14 @@ class Consortium:
             genesis_pb2.Replica(id=i, department=DEPARTMENTS[(i - 1) % 4], public_key=signer.public_key)
             for i, signer in self.replica_signers.items()
         ]
+        catalogue = default_catalogue()
         raw = build_genesis(
             name="test",
             time_ms=START_MS,
             departments=departments,
             replicas=replicas,
-            catalogue=[*default_catalogue().resources, *self.more_resources],
+            catalogue=[*catalogue.resources, *self.more_resources],
+            duties=catalogue.duties,
             parameters=self.parameters,
             suite=self.suite.name,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from huzheng.v1 import catalogue_pb2, sharing_pb2
+from huzheng.v1 import catalogue_pb2, sharing_pb2, state_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.building import BuiltRecord, build_record
@@ -99,6 +99,16 @@ def record(
 
 def published(chain: Chain) -> Published:
     return Published(chain.consortium.genesis, chain.state)
+
+
+def new_duties(chain: Chain) -> list[state_pb2.DutyState]:
+    """Those that are not the genesis'."""
+    initial = set(map(duty_id, chain.consortium.genesis.duties))
+    return [state for state in published(chain).duties() if duty_id(state.duty) not in initial]
+
+
+def duty_id(item: catalogue_pb2.Duty) -> tuple[str, str]:
+    return item.department, item.code
 
 
 def _nonce(chain: Chain, operations: tuple[pb.Operation, ...]) -> int:

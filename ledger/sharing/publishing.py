@@ -35,7 +35,7 @@ def publish_resource(context: Context, operation: sharing_pb2.PublishResource) -
         state = _added(context, resource)
     else:
         newest = context.published.version(resource.name, known.newest_version)
-        context.require(newest is not None and _amends(known, newest, resource), pb.RESULT_CODE_BAD_AMENDMENT)
+        context.require(newest is not None and amends(known, newest, resource), pb.RESULT_CODE_BAD_AMENDMENT)
         state = state_pb2.ResourceState()
         state.CopyFrom(known)
     state.newest_version = resource.schema_version
@@ -58,7 +58,7 @@ def _added(context: Context, resource: catalogue_pb2.Resource) -> state_pb2.Reso
     return state_pb2.ResourceState(department=context.department, number=number)
 
 
-def _amends(known: state_pb2.ResourceState, newest: CompiledResource, resource: catalogue_pb2.Resource) -> bool:
+def amends(known: state_pb2.ResourceState, newest: CompiledResource, resource: catalogue_pb2.Resource) -> bool:
     """Whether this can be the next version: what was written under those before goes on to mean the same."""
     if resource.schema_version != known.newest_version + 1 or resource.schema_version >= 1 << 32:
         return False

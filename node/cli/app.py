@@ -9,6 +9,7 @@ import typer
 from ledger.errors import Language
 from node.cli import (
     audit,
+    catalogue,
     certificate,
     chain,
     doctor,
@@ -47,6 +48,7 @@ ORDER = (
     "submit",
     "audit",
     "reliance",
+    "catalogue",
     "chain",
     "node",
     "evidence",
@@ -83,6 +85,7 @@ def build_app() -> typer.Typer:
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")
     app.add_typer(member.app, name="member")
+    app.add_typer(catalogue.app, name="catalogue")
     app.add_typer(keys.app, name="keys")
     app.add_typer(audit.app, name="audit")
     app.add_typer(reliance.app, name="reliance")

@@ -489,6 +489,7 @@ VALID: dict[str, Any] = {
     "GetBlock": pb.GetBlockRequest(height=1),
     "GetReceipt": pb.GetReceiptRequest(transaction_id=transaction_id(GENESIS, one(1))),
     "GetStatement": about(),
+    "GetCatalogue": pb.GetCatalogueRequest(resource=OBJECTION, after=b"c"),
     "WatchBlocks": pb.WatchBlocksRequest(from_height=1),
     "WatchRecords": pb.WatchRecordsRequest(from_height=1, resource=OBJECTION),
     "GetStatus": pb.GetStatusRequest(),
