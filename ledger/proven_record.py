@@ -25,6 +25,9 @@ class ProvenRecord:
     revokes: bool
     values: dict[str, str]
     """Public fields by name; empty where the record revokes or was refused."""
+    schema_version: int
+    confidential_root: bytes
+    """What it commits to its confidential fields with; empty if it has none."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: hashes in hex."""
@@ -62,5 +65,13 @@ def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool)
             raise HuzhengError(Code.BAD_PROOF, "a resource that the genesis does not have")
         values = decode_payload(resource, payload)
     return ProvenRecord(
-        record_id(genesis, raw), record.resource, record.subject, record.version, record.replaces, revokes, values
+        record_id(genesis, raw),
+        record.resource,
+        record.subject,
+        record.version,
+        record.replaces,
+        revokes,
+        values,
+        record.schema_version,
+        record.confidential_root,
     )

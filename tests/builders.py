@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from huzheng.v1 import genesis_pb2
+from huzheng.v1 import catalogue_pb2, genesis_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.block import ExecutedBlock, Tip
@@ -64,6 +64,8 @@ class Consortium:
     n: int = 4
     parameters: Parameters = field(default_factory=Parameters)
     rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
+    more_resources: Sequence[catalogue_pb2.Resource] = ()
+    """Besides those of the default catalogue."""
 
     def __post_init__(self) -> None:
         self.replica_signers = {ReplicaId(i): self.signer(f"replica {i}") for i in range(1, self.n + 1)}
@@ -94,7 +96,7 @@ class Consortium:
             time_ms=START_MS,
             departments=departments,
             replicas=replicas,
-            catalogue=default_catalogue().resources,
+            catalogue=[*default_catalogue().resources, *self.more_resources],
             parameters=self.parameters,
             suite=self.suite.name,
         )
