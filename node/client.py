@@ -16,7 +16,9 @@ import grpc
 import grpc.aio
 from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, transaction_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
+from huzheng.v1 import sharing_service_pb2
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from huzheng.v1.sharing_service_pb2_grpc import SharingServiceStub
 
 from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epoch_proof import verify_epochs
@@ -306,6 +308,24 @@ class LedgerClient:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a block of epoch {epoch}, of which the node knows nothing")
         return self._epochs[epoch].membership
 
+    async def release(self, read_id: bytes) -> bytes:
+        """The sealed answer to a read, of a node of the department that owns what is read."""
+        request = sharing_service_pb2.ReleaseRequest(read=read_id)
+        answer = await self._call_node(
+            lambda node, limit: SharingServiceStub(self._channel(node)).Release(request, timeout=limit)
+        )
+        return answer.sealed
+
+    def nodes_of(self, department: str) -> tuple[Endpoint, ...]:
+        """Those of a department's that this client knows."""
+        return tuple(node for node in self.nodes if node.department == department)
+
+    def of(self, nodes: Sequence[Endpoint]) -> LedgerClient:
+        """Another client like this one, for some of its nodes, or for others that it can trust the same way."""
+        return LedgerClient(
+            self.genesis, self._material, nodes, timeout_s=self.timeout_s, joined=self._authorities
+        )
+
     async def status(self) -> pb.GetStatusResponse:
         """Where the node stands."""
         return await self._call(lambda stub, limit: stub.GetStatus(pb.GetStatusRequest(), timeout=limit))
@@ -362,11 +382,16 @@ class LedgerClient:
         self, method: Callable[[LedgerServiceAsyncStub, float], Awaitable[R]], timeout_s: float | None = None
     ) -> R:
         """Calls the current node; where it can't be reached, each of the others once."""
+        return await self._call_node(lambda node, limit: method(self._stub(node), limit), timeout_s)
+
+    async def _call_node(
+        self, method: Callable[[Endpoint, float], Awaitable[R]], timeout_s: float | None = None
+    ) -> R:
         first: HuzhengError | None = None
         for _ in self.nodes:
             node = self.node
             try:
-                return await method(self._stub(node), timeout_s or self.timeout_s)
+                return await method(node, timeout_s or self.timeout_s)
             except grpc.aio.AioRpcError as failure:
                 error = _error(failure, node)
             if error.code not in WORTH_ANOTHER_NODE:
@@ -386,9 +411,12 @@ class LedgerClient:
             raise _error(failure, node) from None
 
     def _stub(self, node: Endpoint) -> LedgerServiceAsyncStub:
+        return LedgerServiceStub(self._channel(node))
+
+    def _channel(self, node: Endpoint) -> grpc.aio.Channel:
         if node not in self._channels:
             self._channels[node] = self._open(node)
-        return LedgerServiceStub(self._channels[node])
+        return self._channels[node]
 
     def _open(self, node: Endpoint) -> grpc.aio.Channel:
         credentials = channel_credentials(self._material, self.authority_of(node))

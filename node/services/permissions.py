@@ -13,6 +13,7 @@ from node.identity import Caller, Role
 
 _LEDGER = "/huzheng.v1.LedgerService/"
 _REPLICA = "/huzheng.v1.ReplicaService/"
+_SHARING = "/huzheng.v1.SharingService/"
 
 _WRITERS = frozenset({Role.SYSTEM})
 _READERS = frozenset({Role.SYSTEM, Role.CLERK, Role.OPERATOR, Role.AUDITOR})
@@ -35,6 +36,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _LEDGER + "WatchBlocks": _WATCHERS,
     _LEDGER + "WatchRecords": _WATCHERS,
     _LEDGER + "GetStatus": _ANYONE,
+    _SHARING + "Release": _WRITERS,
     _REPLICA + "Connect": _REPLICAS,
     _REPLICA + "FetchBlocks": _REPLICAS,
     "/grpc.health.v1.Health/Check": _ANYONE,
