@@ -27,6 +27,6 @@ class SharingService(sharing_service_pb2_grpc.SharingServiceServicer):
 
     async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.ReleaseResponse:
         """The answer to a read."""
-        work = self._releaser.release, request.read, current_caller()
-        sealed = await asyncio.get_running_loop().run_in_executor(self._readers, *work)
+        loop = asyncio.get_running_loop()
+        sealed = await loop.run_in_executor(self._readers, self._releaser.release, request.read, current_caller())
         return pb.ReleaseResponse(sealed=sealed)

@@ -58,7 +58,7 @@ class VaultKeeper:
         self._vault.expire(tip.time_ms)
         self._erase(self._ordered())
         self._followed = tip.height
-        return [erased for erased in self._ordered() if self._must_acknowledge(erased)]
+        return [erased for erased in self._ordered() if self.must_acknowledge(erased)]
 
     def follow(self) -> list[Erased]:
         """Does what the blocks since the last call say. Returns what is to be acknowledged."""
@@ -71,7 +71,7 @@ class VaultKeeper:
             erased += ordered
             self._followed = Height(height)
         self._vault.expire(tip.time_ms)
-        return [item for item in erased if self._must_acknowledge(item)]
+        return [item for item in erased if self.must_acknowledge(item)]
 
     def _effects(self, height: Height) -> tuple[list[bytes], list[Erased]]:
         """The records of this department that a block brought, and the erasures that it ordered."""
@@ -109,8 +109,8 @@ class VaultKeeper:
     def _is_stored(self, record_id: bytes) -> bool:
         return self._store.record_place(record_id) is not None
 
-    def _must_acknowledge(self, item: Erased) -> bool:
-        """The record's own department does, and whoever may have got its values under a read."""
+    def must_acknowledge(self, item: Erased) -> bool:
+        """Whether this department owes one: the record's own does, and whoever may have got its values under a read."""
         state = find_erasure(self._store.state, item.owner, item.record_id)
         if state is None or any(done.department == self._department for done in state.done):
             return False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
 from huzheng.v1 import vault_pb2 as pb
 
+from ledger.commitments import SecretField
 from ledger.crypto import strict
 from ledger.errors import Code, HuzhengError
 
@@ -19,15 +20,6 @@ class Origin(IntEnum):
 
     OWN = pb.VAULT_ORIGIN_OWN
     COPY = pb.VAULT_ORIGIN_COPY
-
-
-@dataclass(frozen=True, slots=True)
-class SecretField:
-    """A confidential field: its number in the schema, its value, and the salt of its commitment on chain."""
-
-    number: int
-    value: str = field(repr=False)
-    salt: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
