@@ -82,6 +82,7 @@ def open_resource(context: Context, name: str) -> CompiledResource:
 
 def _check_form(context: Context, terms: sharing.GrantTerms) -> None:
     """G2."""
+    context.require(bool(terms.resource))
     context.require(1 <= len(terms.fields) <= MAX_FIELDS and is_ascending(terms.fields))
     context.require(len(terms.subjects) <= MAX_SUBJECTS and is_ascending(terms.subjects))
     if terms.case_number:

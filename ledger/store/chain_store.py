@@ -16,6 +16,7 @@ from ledger.state import SEEN_PREFIX, Leaves
 from ledger.statement import Question
 from ledger.stating import Source, build_statement
 from ledger.store import layout
+from ledger.store.audit_writing import AuditWriter
 from ledger.store.engine import Batch, Engine, Entry
 from ledger.store.high_water import HighWater
 from ledger.store.opening import OpenedStore, create_scratch, open_store
@@ -90,10 +91,11 @@ class ChainStore(ChainReader):
         self._check_usable()
         batch, tip, counts = self._engine.batch(), self._tip, self._counts
         placed: set[bytes] = set()
+        audit = AuditWriter(batch, self._reader, self._genesis.suite)
         for block, certificate in certified:
             _check_follows(tip, block)
             self._put_tree(batch, block)
-            counts = put_block(batch, self._reader, counts, block, certificate, placed)
+            counts = put_block(batch, self._reader, counts, block, certificate, placed, audit)
             tip = block.tip
         self._votes.trim(batch, tip.height)
         self._write(batch)

@@ -12,7 +12,7 @@ from typing import Final
 
 from ledger.crypto.types import HASH_BYTES, Height
 
-STORE_VERSION: Final = 2
+STORE_VERSION: Final = 3
 """Changes with every change of this layout that an older program can't read."""
 
 FORMAT_KEY: Final = b"!format"
@@ -22,6 +22,7 @@ TIP_KEY: Final = b"!tip"
 TREE_KEY: Final = b"!tree"
 VOTE_WRITES_KEY: Final = b"!votes"
 
+AUDIT: Final = b"a"
 BLOCK: Final = b"b"
 BLOCK_HASH: Final = b"h"
 HISTORY_NODE: Final = b"m"
@@ -36,6 +37,7 @@ VOTE: Final = b"w"
 
 KINDS: Final = {
     b"!": "meta entry",
+    AUDIT: "audit index",
     BLOCK: "block",
     BLOCK_HASH: "block hash index",
     HISTORY_NODE: "history node",

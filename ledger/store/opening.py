@@ -19,6 +19,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.store import layout
+from ledger.store.audit_writing import AuditWriter
 from ledger.store.engine import Engine
 from ledger.store.high_water import FILE_NAME, HighWater
 from ledger.store.reader import StoredState
@@ -111,7 +112,8 @@ def create_in(engine: Engine, genesis: Genesis) -> None:
     batch.put(layout.FORMAT_KEY, layout.encode_height(layout.STORE_VERSION))
     batch.put(layout.CHAIN_KEY, genesis.chain_id)
     batch.put(layout.GENESIS_KEY, genesis.raw)
-    put_block(batch, engine, store_pb2.StoredTip(), genesis_block(genesis), b"", set())
+    audit = AuditWriter(batch, engine, genesis.suite)
+    put_block(batch, engine, store_pb2.StoredTip(), genesis_block(genesis), b"", set(), audit)
     batch.write()
 
 

@@ -324,6 +324,12 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Part": "组成部分",
     "Bytes": "字节",
     "Not verified: `huzheng verify` says what it proves.": "未经验证：所证内容以 `huzheng verify` 为准。",
+    # disclosure
+    "Confidential fields, as the record commits to them:": "保密字段（与记录的承诺相符）：",
+    "no value": "无值",
+    "Confidential: hand this file to nobody who has no right to what it shows.": (
+        "内容保密：请勿将该文件交给无权知悉其内容者。"
+    ),
     # certificate
     "Certificate written to {file}, {n} bytes.": "证书核验页已写入 {file}，共 {n} 字节。",
     "Anyone with the genesis file can check it, printed too: huzheng verify {file}": (

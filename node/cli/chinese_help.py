@@ -315,8 +315,8 @@ CHINESE_HELP: dict[str, str] = {
     "Prove that a block, and all before it, are in the history of a later one.": (
         "证明某区块及其之前的全部区块都在较新区块的历史之中。"
     ),
-    "Receipts, statements, certificates as PDF, or pictures of their codes.": (
-        "凭证、现状证明、PDF 证书或其二维码的图片。"
+    "Receipts, disclosures, statements, certificates as PDF, or pictures of their codes.": (
+        "凭证、披露文件、现状证明、PDF 证书或其二维码的图片。"
     ),
     "Refuse a statement of what was so longer ago than this.": "拒绝早于该时限的现状证明。",
     "Resources, or registers that stand for all of theirs (such as property), and a subject.": (
@@ -324,15 +324,15 @@ CHINESE_HELP: dict[str, str] = {
     ),
     "The earlier block's height.": "较早区块的高度。",
     "The later block's height; 0 is the newest.": "较新区块的高度；0 表示最新。",
-    "Verify receipts, statements and printed certificates offline: needs no node, only the genesis file.": (
-        "离线验证凭证、现状证明和纸质证书：无需节点，只需创世文件。"
+    "Verify receipts, disclosures, statements and printed certificates offline: needs no node, only the genesis file.": (
+        "离线验证凭证、披露文件、现状证明和纸质证书：无需节点，只需创世文件。"
     ),
     "With --anchor: the proof that links the file's block with it.": (
         "与 --anchor 同用：将文件所属区块与锚点相连的证明。"
     ),
     "Write the anchor to this file, for `huzheng verify`.": "将锚点写入该文件，供 `huzheng verify` 使用。",
     "The version that was the newest then, proved; such as 2021-03-01.": "当时的最新版本，附证明；如 2021-03-01。",
-    "A receipt, statement, anchor or proof of history.": "凭证、现状证明、锚点或历史证明。",
+    "A receipt, disclosure, statement, anchor or proof of history.": "凭证、披露文件、现状证明、锚点或历史证明。",
     "Take a proof apart: the size of each part, with --output json all that is in it. Verifies nothing.": (
         "拆解证明文件：列出各部分的大小，加 --output json 则列出全部内容。不作验证。"
     ),

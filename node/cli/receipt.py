@@ -64,7 +64,9 @@ def get(
 @command(app, "show")
 def show(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A receipt, statement, anchor or proof of history.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A receipt, disclosure, statement, anchor or proof of history.")
+    ],
 ) -> None:
     """Take a proof apart: the size of each part, with --output json all that is in it. Verifies nothing."""
     from ledger.proof_parts import part_sizes, read_proof, to_dict

@@ -61,6 +61,12 @@ export const TEXTS = {
     hint_en: "It was true at its time. Ask a node for a new one, or allow a greater age.",
     hint_zh: "它在出具之时属实。请向节点重新查询，或放宽时限。",
   },
+  SCHEMA_UNKNOWN: {
+    en: "The record cites a schema version that this verifier does not know.",
+    zh: "记录引用的结构版本未知。",
+    hint_en: "Get a disclosure that proves the schema version too, or use a newer version of the software.",
+    hint_zh: "请获取同时证明结构版本的披露文件，或使用较新的软件版本。",
+  },
   PROTOCOL_UNKNOWN: {
     en: "The block follows a protocol version that this software does not know.",
     zh: "该区块采用的协议版本不受此软件支持。",

@@ -19,6 +19,8 @@ const WORDS = {
     recorded: (about, version) => `${about}: version ${version}.`,
     withdrawn: (about, version) => `${about}: version ${version}, which revokes the one before.`,
     newerUnknown: "Whether there is a newer version, a receipt does not show.",
+    shown: (field, value) => `${field}: ${value}`,
+    noValue: "no value",
     asOf: (place) => `Valid: so it was after ${place}.`,
     noAnswer: "It shows nothing.",
     inForce: (about, version) => `${about}: in force, version ${version}.`,
@@ -37,6 +39,8 @@ const WORDS = {
     recorded: (about, version) => `${about}：第 ${version} 版。`,
     withdrawn: (about, version) => `${about}：第 ${version} 版，撤销前一版。`,
     newerUnknown: "收据不说明此后是否另有更新的版本。",
+    shown: (field, value) => `${field}：${value}`,
+    noValue: "无",
     asOf: (place) => `有效：以下为${place}之后的情况。`,
     noAnswer: "该证明未出示任何内容。",
     inForce: (about, version) => `${about}：有效，第 ${version} 版。`,
@@ -61,6 +65,13 @@ const LINES = {
     }
     if (verdict.accepted) lines.push(words.newerUnknown);
     return lines;
+  },
+
+  disclosure(verdict, words) {
+    const fields = Object.entries(verdict.confidential).map(([name, value]) =>
+      words.shown(fieldTitle(verdict.record.resource, name, words), value ?? words.noValue),
+    );
+    return [...LINES.receipt(verdict, words), ...fields];
   },
 
   statement(verdict, words) {
@@ -88,6 +99,11 @@ function shortTime(time) {
 
 function title(resource, { genesis, language }) {
   return genesis.catalogue.get(resource)?.[`title_${language}`] || resource;
+}
+
+function fieldTitle(resource, name, { genesis, language }) {
+  const spec = genesis.catalogue.get(resource).fields.find((field) => field.name === name);
+  return spec[`title_${language}`] || name;
 }
 
 function departmentName(id, { genesis, language }) {

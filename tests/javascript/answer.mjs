@@ -61,6 +61,7 @@ async function proved(verify, question) {
 
 const ANSWERS = {
   receipt: (question) => proved(verifier.verifyReceipt, question),
+  disclosure: (question) => proved(verifier.verifyDisclosure, question),
   statement: (question) => proved(verifier.verifyStatement, question),
   history: (question) => proved(verifier.verifyHistory, question),
   fork: (question) => proved(verifier.verifyFork, question),
