@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import grpc.aio
-from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, transaction_pb2
+from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, sharing_service_pb2, transaction_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
-from huzheng.v1 import sharing_service_pb2
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from huzheng.v1.sharing_service_pb2_grpc import SharingServiceStub
 
@@ -322,9 +321,7 @@ class LedgerClient:
 
     def of(self, nodes: Sequence[Endpoint]) -> LedgerClient:
         """Another client like this one, for some of its nodes, or for others that it can trust the same way."""
-        return LedgerClient(
-            self.genesis, self._material, nodes, timeout_s=self.timeout_s, joined=self._authorities
-        )
+        return LedgerClient(self.genesis, self._material, nodes, timeout_s=self.timeout_s, joined=self._authorities)
 
     async def status(self) -> pb.GetStatusResponse:
         """Where the node stands."""
@@ -384,9 +381,7 @@ class LedgerClient:
         """Calls the current node; where it can't be reached, each of the others once."""
         return await self._call_node(lambda node, limit: method(self._stub(node), limit), timeout_s)
 
-    async def _call_node(
-        self, method: Callable[[Endpoint, float], Awaitable[R]], timeout_s: float | None = None
-    ) -> R:
+    async def _call_node(self, method: Callable[[Endpoint, float], Awaitable[R]], timeout_s: float | None = None) -> R:
         first: HuzhengError | None = None
         for _ in self.nodes:
             node = self.node

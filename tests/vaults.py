@@ -7,7 +7,8 @@ from pathlib import Path
 
 from node.vault.master_key import KeyFile, create_master_key_file
 from node.vault.opening import VaultPlaces
-from node.vault.secrets import Origin, SecretField, VaultEntry
+from ledger.commitments import SecretField
+from node.vault.secrets import Origin, VaultEntry
 from node.vault.vault import Vault
 
 

@@ -52,4 +52,6 @@ def parse_end(text: str) -> int:
     try:
         return int(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
-        raise HuzhengError(Code.INVALID_REQUEST, "--until: a date such as 2027-03-01, or days such as 90d, is needed") from None
+        raise HuzhengError(
+            Code.INVALID_REQUEST, "--until: a date such as 2027-03-01, or days such as 90d, is needed"
+        ) from None

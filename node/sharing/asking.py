@@ -73,7 +73,9 @@ class Reads:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def begin(self, client: LedgerClient, signer: Signer, department: str, request: Request, expires_ms: int) -> PendingRead:
+    def begin(
+        self, client: LedgerClient, signer: Signer, department: str, request: Request, expires_ms: int
+    ) -> PendingRead:
         """Builds the transaction and keeps it with a fresh key; nothing is submitted yet.
 
         Raises:
@@ -180,9 +182,7 @@ async def _fetch(client: LedgerClient, pending: PendingRead, patience_s: float) 
             await asyncio.sleep(_POLL_S)
 
 
-async def acknowledge(
-    client: LedgerClient, signer: Signer, department: str, read: bytes, expires_ms: int
-) -> None:
+async def acknowledge(client: LedgerClient, signer: Signer, department: str, read: bytes, expires_ms: int) -> None:
     """Says on chain that the answer has arrived and is right; once more does no harm.
 
     Raises:
@@ -193,5 +193,3 @@ async def acknowledge(
     final = await client.submit(raw)
     if final.verdict.refusal not in (None, Code.ALREADY_DONE):
         raise HuzhengError(final.verdict.refusal)
-
-

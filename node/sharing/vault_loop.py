@@ -97,9 +97,7 @@ class VaultLoop:
 
     def _transaction(self, signer: Signer, due: list[Erased]) -> bytes:
         operations = [
-            pb.Operation(
-                acknowledge_erasure=sharing.AcknowledgeErasure(department=item.owner, record=item.record_id)
-            )
+            pb.Operation(acknowledge_erasure=sharing.AcknowledgeErasure(department=item.owner, record=item.record_id))
             for item in due
         ]
         expires_ms = self._now_ms() + self._genesis.parameters.max_lifetime_ms // 2

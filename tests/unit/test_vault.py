@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from huzheng.v1 import vault_pb2 as pb
 
+from ledger.commitments import SecretField
 from ledger.errors import Code, HuzhengError
 from ledger.store.engine import Engine
 from node.vault import layout
 from node.vault.master_key import KeyFile, create_master_key_file
 from node.vault.opening import Reapplied, VaultPlaces
-from node.vault.secrets import Origin, SecretField, VaultEntry
+from node.vault.secrets import Origin, VaultEntry
 from node.vault.vault import Vault, VaultCheck
 from tests.vaults import entry_of, master_key, new_vault, open_vault, places_in, record_id, values_of
 
