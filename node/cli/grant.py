@@ -17,6 +17,8 @@ from node.cli.session import Session, command, group
 from node.cli.signing import submit_operation, submit_signed
 
 if TYPE_CHECKING:
+    from huzheng.v1 import audit_pb2, sharing_pb2
+
     from node.client import Final, LedgerClient
 
 app = group("Grants: apply for confidential fields, decide on applications, end what was granted.")

@@ -11,7 +11,7 @@ import typer
 from node.cli.catalogued import field_numbers
 from node.cli.connection import with_client
 from node.cli.files import parse_hash, write_bytes
-from node.cli.grant import CaseOption, FieldOption, find_grant
+from node.cli.grant import FieldOption, find_grant
 from node.cli.output import printable
 from node.cli.session import Session, command, group
 from node.cli.signing import load_system
@@ -19,7 +19,7 @@ from node.cli.signing import load_system
 if TYPE_CHECKING:
     from node.client import LedgerClient
     from node.profile import ClientProfile
-    from node.sharing.asking import Answered, PendingRead
+    from node.sharing.asking import Answered, PendingRead, Reads
 
 app = group("Read confidential fields of another department under a grant; each read is on the chain first.")
 DIRECTORY = "reads"
@@ -69,7 +69,7 @@ def ask(
         request = Request(identifier, state.owner, resource.name, about, case, tuple(fields))
         signer = load_system(profile, client.genesis)
         pending = reads.begin(client, signer, profile.client.department, request, _expiry(client))
-        return await _go_on(session, client, pending, keep=keep)
+        return await _go_on(session, client, reads, pending, keep=keep)
 
     session.when_stopped = session.t("Stopped. `huzheng read resume` goes on with what was begun.")
     _show(session, with_client(session, work), out)
@@ -85,9 +85,9 @@ def resume(
     """Go on with a read that was begun: it is ordered if it was not, and its answer fetched again."""
     from node.sharing.asking import Reads
 
-    profile = session.profile()
-    pending = Reads(profile.file.parent / DIRECTORY).load(parse_hash(read, "READ"))
-    answered = with_client(session, lambda client: _go_on(session, client, pending, keep=keep))
+    reads = Reads(session.profile().file.parent / DIRECTORY)
+    pending = reads.load(parse_hash(read, "READ"))
+    answered = with_client(session, lambda client: _go_on(session, client, reads, pending, keep=keep))
     _show(session, answered, out)
 
 
@@ -109,19 +109,19 @@ def _expiry(client: LedgerClient) -> int:
     return int(time() * 1000) + client.genesis.parameters.max_lifetime_ms // 2
 
 
-async def _go_on(session: Session, client: LedgerClient, pending: PendingRead, *, keep: bool) -> Answered:
-    from node.sharing.asking import Reads, acknowledge, carry_out
+async def _go_on(session: Session, client: LedgerClient, reads: Reads, pending: PendingRead, *, keep: bool) -> Answered:
+    from node.sharing.asking import acknowledge, carry_out
 
     profile: ClientProfile = session.profile()
     await client.resource(pending.request.resource)
-    answered = await carry_out(client, pending, session.timeout_s, client.catalogue.version)
+    answered = await carry_out(client, reads, pending, session.timeout_s, client.catalogue.version)
     own = client.nodes_of(profile.client.department)
     if keep and own:
         async with client.of(own) as home:
             await home.keep(pending.id, answered.disclosure)
     signer = load_system(profile, client.genesis)
     await acknowledge(client, signer, profile.client.department, pending.id, _expiry(client))
-    Reads(profile.file.parent / DIRECTORY).forget(pending)
+    reads.forget(pending)
     return answered
 
 

@@ -148,7 +148,11 @@ class Reads:
 
 
 async def carry_out(
-    client: LedgerClient, pending: PendingRead, patience_s: float, definitions: Definitions | None = None
+    client: LedgerClient,
+    reads: Reads,
+    pending: PendingRead,
+    patience_s: float,
+    definitions: Definitions | None = None,
 ) -> Answered:
     """Has a read ordered, fetches the answer from its owner's node and checks it. May be repeated.
 
@@ -158,6 +162,7 @@ async def carry_out(
     """
     final = await client.submit(pending.transaction)
     if final.verdict.refusal is not None:
+        reads.forget(pending)
         raise HuzhengError(final.verdict.refusal)
     sealed = await _fetch(client, pending, patience_s)
     request = pending.request
