@@ -31,7 +31,7 @@ class BuiltRecord:
 
 def build_record(
     genesis: Genesis,
-    resource: str,
+    resource: str | CompiledResource,
     subject: str,
     version: int,
     replaces: bytes,
@@ -41,22 +41,23 @@ def build_record(
     salt: bytes | None = None,
 ) -> BuiltRecord:
     """A record that asserts these public and confidential values, or revokes if there are no public ones (`None`).
+    `resource`: a name in the genesis, or what was published.
 
     Raises:
         HuzhengError: UNKNOWN_RESOURCE, BAD_SUBJECT, UNKNOWN_FIELD, BAD_FIELD, MISSING_FIELD; BAD_COMMITMENT where a revoking
             record is given confidential values.
     """
-    definition = genesis.catalogue.get(resource)
+    definition = genesis.catalogue.get(resource) if isinstance(resource, str) else resource
     if definition is None:
         raise HuzhengError(Code.UNKNOWN_RESOURCE)
     if not definition.subject_fits(subject):
-        raise HuzhengError(Code.BAD_SUBJECT, f"{resource}: must be {definition.subject.expected}")
+        raise HuzhengError(Code.BAD_SUBJECT, f"{definition.name}: must be {definition.subject.expected}")
     payload = b""
     if values is not None:
         payload = encode_payload(definition, values, secrets.token_bytes(SALT_BYTES) if salt is None else salt)
     kept = _secrets(definition, values, confidential or {})
     record = pb.Record(
-        resource=resource,
+        resource=definition.name,
         subject=subject,
         version=version,
         replaces=replaces,

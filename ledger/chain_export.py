@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.catalogue import decode_payload
+from ledger.catalogue import CompiledResource, read_fields
 from ledger.crypto import Domain, Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.membership_change import read_seat
+from ledger.proof_parts import to_dict
 from ledger.store import ChainReader
 
 Line = dict[str, Any]
+Versions = Callable[[str, int], CompiledResource | None]
+"""Definitions by name and schema version. Fields of a record whose definition is not known are shown by number."""
 
 
 def export_blocks(chain: ChainReader, genesis: Genesis, first: int = 0, last: int | None = None) -> Iterator[Line]:
@@ -24,11 +27,12 @@ def export_blocks(chain: ChainReader, genesis: Genesis, first: int = 0, last: in
     Raises:
         HuzhengError: NOT_FOUND if the chain does not have these heights; STORE_CORRUPT.
     """
+    versions = chain.published().version
     for height in _heights(chain, first, last):
-        yield block_line(genesis, chain.block(height), chain.results(height))
+        yield block_line(genesis, versions, chain.block(height), chain.results(height))
 
 
-def block_line(genesis: Genesis, block: bytes, results: Sequence[bytes]) -> Line:
+def block_line(genesis: Genesis, versions: Versions, block: bytes, results: Sequence[bytes]) -> Line:
     """A block with the results of its transactions as a dict. Checks nothing: whoever calls it has done so.
 
     Fields of records that did not take effect are left out (None): they were never checked, and must not be spread.
@@ -50,7 +54,8 @@ def block_line(genesis: Genesis, block: bytes, results: Sequence[bytes]) -> Line
         "history_root": header.history_root.hex(),
         "sealed_by": [seal.replica for seal in certificate.seals],
         "transactions": [
-            transaction_line(genesis, raw, result) for raw, result in zip(message.transactions, results, strict=True)
+            transaction_line(genesis, versions, raw, result)
+            for raw, result in zip(message.transactions, results, strict=True)
         ],
     }
 
@@ -62,7 +67,7 @@ def _heights(chain: ChainReader, first: int, last: int | None) -> Iterator[Heigh
     return (Height(height) for height in range(first, end + 1))
 
 
-def transaction_line(genesis: Genesis, raw: bytes, raw_result: bytes) -> Line:
+def transaction_line(genesis: Genesis, versions: Versions, raw: bytes, raw_result: bytes) -> Line:
     """A transaction with how it ended as a dict. Checks nothing, as `block_line`."""
     transaction = strict.read(pb.Transaction, raw)
     body = strict.read(pb.TransactionBody, transaction.body)
@@ -77,7 +82,7 @@ def transaction_line(genesis: Genesis, raw: bytes, raw_result: bytes) -> Line:
         "index": result.index,
         "operations": [_operation(operation) for operation in body.operations],
         "records": [
-            _record(genesis, record, payload if accepted else None)
+            _record(genesis, versions, record, payload if accepted else None)
             for record, payload in zip(transaction.records, transaction.payloads, strict=True)
         ],
     }
@@ -90,6 +95,9 @@ def _operation(operation: pb.Operation) -> Line:
         return {"operation": "add_key", "role": role, "public_key": key.public_key.hex()}
     if operation.HasField("revoke_key"):
         return {"operation": "revoke_key", "public_key": operation.revoke_key.public_key.hex()}
+    kind = operation.WhichOneof("operation") or ""
+    if kind != "change_membership":
+        return {"operation": kind} | to_dict(getattr(operation, kind))
     carried = operation.change_membership
     change = strict.read(membership_pb2.MembershipChange, carried.change)
     return {
@@ -117,7 +125,7 @@ def _action(action: membership_pb2.MembershipAction) -> Line:
     }
 
 
-def _record(genesis: Genesis, raw: bytes, payload: bytes | None) -> Line:
+def _record(genesis: Genesis, versions: Versions, raw: bytes, payload: bytes | None) -> Line:
     record = strict.read(pb.Record, raw)
     return {
         "record_id": genesis.suite.digest(Domain.RECORD, raw).hex(),
@@ -126,5 +134,6 @@ def _record(genesis: Genesis, raw: bytes, payload: bytes | None) -> Line:
         "version": record.version,
         "replaces": record.replaces.hex(),
         "action": "revoke" if record.action == pb.RECORD_ACTION_REVOKE else "assert",
-        "fields": decode_payload(genesis.catalogue[record.resource], payload) if payload else None,
+        "schema_version": record.schema_version,
+        "fields": read_fields(versions(record.resource, record.schema_version), payload) if payload else None,
     }

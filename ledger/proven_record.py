@@ -7,7 +7,7 @@ from typing import Any
 
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.catalogue import decode_payload
+from ledger.catalogue import read_fields
 from ledger.crypto import Domain, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -24,7 +24,7 @@ class ProvenRecord:
     replaces: bytes
     revokes: bool
     values: dict[str, str]
-    """Public fields by name; empty where the record revokes or was refused."""
+    """Public fields by name, or by number where the genesis does not have the schema version; empty where the record revokes or was refused."""
     schema_version: int
     confidential_root: bytes
     """What it commits to its confidential fields with; empty if it has none."""
@@ -60,10 +60,7 @@ def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool)
     values: dict[str, str] = {}
     # What a refused record holds was perhaps never checked.
     if accepted and not revokes:
-        resource = genesis.catalogue.get(record.resource)
-        if resource is None:
-            raise HuzhengError(Code.BAD_PROOF, "a resource that the genesis does not have")
-        values = decode_payload(resource, payload)
+        values = read_fields(genesis.version(record.resource, record.schema_version), payload)
     return ProvenRecord(
         record_id(genesis, raw),
         record.resource,

@@ -6,7 +6,7 @@ Every call can be repeated safely: a repeated submit has the same answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import grpc.aio
-from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, sharing_service_pb2, transaction_pb2
+from huzheng.v1 import audit_pb2, block_pb2, genesis_pb2, membership_pb2, sharing_service_pb2, transaction_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from huzheng.v1.sharing_service_pb2_grpc import SharingServiceStub
 
+from ledger.catalogue import CompiledResource
 from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epoch_proof import verify_epochs
 from ledger.epochs import EpochTerms, first_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.receipt import Verdict, verify_receipt
+from node.catalogue import Catalogue
 from node.errors import RemoteError, from_problem, from_rpc
 from node.profile import ClientProfile
 from node.tls import TlsMaterial, channel_credentials, channel_options, load_material, own_authority
@@ -113,6 +115,8 @@ class LedgerClient:
             if node.department not in self._authorities:
                 raise HuzhengError(Code.CONFIG_NOT_GENESIS, f"nodes: no department {node.department} in the genesis")
         self.genesis = genesis
+        self.catalogue = Catalogue(genesis)
+        """What is known of resources so far; `learn` asks the node for more."""
         self.nodes = tuple(nodes)
         self.timeout_s = timeout_s
         self._material = material
@@ -323,6 +327,115 @@ class LedgerClient:
         """Another client like this one, for some of its nodes, or for others that it can trust the same way."""
         return LedgerClient(self.genesis, self._material, nodes, timeout_s=self.timeout_s, joined=self._authorities)
 
+    async def learn(self, resource: str = "") -> list[pb.CatalogueItem]:
+        """What the node says of a resource, or of the whole catalogue; `catalogue` knows it from then on.
+
+        Raises:
+            HuzhengError: NOT_FOUND if there is no such resource; UNTRUSTED_ANSWER.
+        """
+        found: list[pb.CatalogueItem] = []
+        after = b""
+        while True:
+            page = await self._catalogue_page(pb.GetCatalogueRequest(resource=resource, after=after))
+            for item in page.items:
+                self.catalogue.take(item)
+                found.append(item)
+            # A node that sends the same page for ever must not keep us for ever.
+            if page.next <= after:
+                return found
+            after = page.next
+
+    async def resource(self, name: str) -> CompiledResource:
+        """The newest known definition of a resource; the node is asked if none is known.
+
+        Raises:
+            HuzhengError: UNKNOWN_RESOURCE, naming those that are known.
+        """
+        if self.catalogue.newest(name) is None:
+            try:
+                await self.learn(name)
+            except HuzhengError as error:
+                if error.code is not Code.NOT_FOUND:
+                    raise
+        found = self.catalogue.newest(name)
+        if found is None:
+            raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(self.catalogue.names()))
+        return found
+
+    async def learn_of(self, records: Iterable[bytes]) -> None:
+        """Asks the node for the schema versions that records cite and that are not known yet."""
+        asked: set[str] = set()
+        for raw in records:
+            record = transaction_pb2.Record.FromString(raw)
+            known = self.catalogue.version(record.resource, record.schema_version)
+            if known is not None or record.resource in asked:
+                continue
+            asked.add(record.resource)
+            try:
+                await self.learn(record.resource)
+            except HuzhengError as error:
+                # A record that was refused may cite what there never was.
+                if error.code is not Code.NOT_FOUND:
+                    raise
+
+    # Reads, grants, erasures and reliance
+
+    async def reads(self, request: audit_pb2.ListReadsRequest) -> audit_pb2.ListReadsResponse:
+        """A page of reads as the node tells it; `node.audit` checks and completes it."""
+        return await self._call(lambda stub, limit: stub.ListReads(request, timeout=limit))
+
+    async def grants(self, request: audit_pb2.ListGrantsRequest) -> AsyncIterator[audit_pb2.ListedGrant]:
+        """The grants that a request is about, as the node tells it, oldest application first."""
+        while True:
+            page = await self._grants_page(request)
+            for listed in page.grants:
+                yield listed
+            if not page.HasField("next_after") or not _moves_on(request.after, page.next_after):
+                return
+            request.after.CopyFrom(page.next_after)
+
+    async def erasures(self, department: str = "") -> AsyncIterator[audit_pb2.ListedErasure]:
+        """Orders to erase, of all departments or of one, as the node tells it, oldest first."""
+        request = audit_pb2.ListErasuresRequest(department=department)
+        while True:
+            page = await self._erasures_page(request)
+            for listed in page.erasures:
+                yield listed
+            if not page.HasField("next_after") or not _moves_on(request.after, page.next_after):
+                return
+            request.after.CopyFrom(page.next_after)
+
+    async def alerts(self) -> audit_pb2.GetAlertsResponse:
+        """What should be looked at, as the node tells it."""
+        request = audit_pb2.GetAlertsRequest()
+        return await self._call(lambda stub, limit: stub.GetAlerts(request, timeout=limit))
+
+    async def reliance(self, request: pb.ListRelianceRequest) -> pb.ListRelianceResponse:
+        """A page of the records that rely on one; the contents of all are what their ids commit to."""
+        answer = await self._call(lambda stub, limit: stub.ListReliance(request, timeout=limit))
+        if answer.relied.record_id != request.record_id:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "another record than the one asked for")
+        self._consistent(answer.relied)
+        for located in answer.records:
+            self._require_reliance(located, request.record_id)
+        return answer
+
+    async def watch_reliance(self, from_height: int = 0, department: str = "") -> AsyncIterator[pb.RelianceEvent]:
+        """What happens from a height on (0: the next new block) to records that a department's (by default the caller's) rely on."""
+        request = pb.WatchRelianceRequest(from_height=from_height, department=department)
+        async for answer in self._watch(lambda stub: stub.WatchReliance(request)):
+            for event in answer.events:
+                self._require_reliance(event.relying, event.relied)
+                changed = transaction_pb2.Record.FromString(self._consistent(event.changed).record)
+                if changed.replaces != event.relied:
+                    raise HuzhengError(Code.UNTRUSTED_ANSWER, "a record that replaces another one")
+                yield event
+
+    def _require_reliance(self, located: pb.LocatedRecord, relied: bytes) -> None:
+        record = transaction_pb2.Record.FromString(self._consistent(located).record)
+        if all(item.record_id != relied for item in record.relies_on):
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "a record that does not rely on the one asked about")
+
     async def status(self) -> pb.GetStatusResponse:
         """Where the node stands."""
         return await self._call(lambda stub, limit: stub.GetStatus(pb.GetStatusRequest(), timeout=limit))
@@ -341,11 +454,20 @@ class LedgerClient:
 
     # Inside
 
+    async def _catalogue_page(self, request: pb.GetCatalogueRequest) -> pb.GetCatalogueResponse:
+        return await self._call(lambda stub, limit: stub.GetCatalogue(request, timeout=limit))
+
     async def _history_page(self, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
         return await self._call(lambda stub, limit: stub.ListHistory(request, timeout=limit))
 
     async def _records_page(self, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
         return await self._call(lambda stub, limit: stub.ListRecords(request, timeout=limit))
+
+    async def _grants_page(self, request: audit_pb2.ListGrantsRequest) -> audit_pb2.ListGrantsResponse:
+        return await self._call(lambda stub, limit: stub.ListGrants(request, timeout=limit))
+
+    async def _erasures_page(self, request: audit_pb2.ListErasuresRequest) -> audit_pb2.ListErasuresResponse:
+        return await self._call(lambda stub, limit: stub.ListErasures(request, timeout=limit))
 
     async def _record(self, request: pb.GetRecordRequest) -> pb.LocatedRecord:
         response = await self._call(lambda stub, limit: stub.GetRecord(request, timeout=limit))
@@ -427,6 +549,15 @@ class LedgerClient:
             ("grpc.max_reconnect_backoff_ms", 2_000),
         ]
         return grpc.aio.secure_channel(node.address, credentials, options)
+
+
+def _moves_on(before: audit_pb2.OperationPosition, after: audit_pb2.OperationPosition) -> bool:
+    """A node that sends the same page for ever must not keep us for ever."""
+    return (before.height, before.transaction_index, before.operation_index) < (
+        after.height,
+        after.transaction_index,
+        after.operation_index,
+    )
 
 
 def _error(failure: grpc.aio.AioRpcError, node: Endpoint) -> HuzhengError:

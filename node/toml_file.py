@@ -98,6 +98,11 @@ class TomlFile:
             return default
         return self.convert(name, self._tables[name], kind)
 
+    def optional_section(self, name: str, kind: type[S]) -> S | None:
+        """A section; None when it is absent, or when there is something wrong with it."""
+        self._asked.append(name)
+        return self.convert(name, self._tables[name], kind) if name in self._tables else None
+
     def numbered_sections(self, name: str, kind: type[S]) -> dict[int, S]:
         """The sections `[name.1]`, `[name.2]`, ..., without those that are wrong."""
         found: dict[int, S] = {}
@@ -140,6 +145,11 @@ class TomlFile:
         if not _holds(path.is_file):
             self.problem(key, f"no such file: {path}")
 
+    def require_directory(self, key: str, path: Path) -> None:
+        """Notes if the directory is not there."""
+        if not _holds(path.is_dir):
+            self.problem(key, f"no such directory: {path}")
+
     def require_directory_possible(self, key: str, path: Path) -> None:
         """Notes if the directory is not there and can't be made either."""
         exists = _holds(path.exists)
@@ -176,6 +186,9 @@ class TomlFile:
         return kind(**values) if len(self._problems) == before else None
 
     def _value(self, key: str, value: object, kind: Any) -> object:
+        section = next((part for part in (kind, *get_args(kind)) if _is_section(part)), None)
+        if section is not None:
+            return self.convert(key, value, section)
         try:
             if kind in (Address, Address | None):
                 return Address.parse(_text(value))
@@ -192,6 +205,10 @@ class TomlFile:
         if kind is not Path:
             raise NotImplementedError(kind)
         return self.path.parent / _text(value)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _text(value: object) -> str:

@@ -111,8 +111,8 @@ def acknowledge_erasure(record: bytes, department: str = "planning") -> pb.Opera
 class Sharing:
     """A chain in memory with three resources of planning's and records about three subjects of the first two."""
 
-    def __init__(self, suite: Suite = ED25519_SHA256) -> None:
-        self.consortium = Consortium(suite)
+    def __init__(self, suite: Suite = ED25519_SHA256, consortium: Consortium | None = None) -> None:
+        self.consortium = consortium or Consortium(suite)
         self.chain: Chain = self.consortium.chain()
         self.now_ms = T0_MS
         self.records: dict[tuple[str, str], list[BuiltRecord]] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ledger.commitments import SecretField
 from node.vault.master_key import KeyFile, create_master_key_file
 from node.vault.opening import VaultPlaces
-from ledger.commitments import SecretField
 from node.vault.secrets import Origin, VaultEntry
 from node.vault.vault import Vault
 

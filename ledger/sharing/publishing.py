@@ -87,16 +87,16 @@ def publish_table(context: Context, operation: sharing_pb2.PublishTable) -> None
     """D5."""
     table = operation.table
     context.require(is_table(table))
-    numbers = {field.number for field in _own(context, table.resource).fields}
+    numbers = {field.number for field in _own(context, table.resource, pb.RESULT_CODE_UNKNOWN_RESOURCE).fields}
     context.require(all(column.field in numbers for column in table.columns), pb.RESULT_CODE_UNKNOWN_FIELD)
     context.state.set(table_key(table.resource, table.system, table.name), strict.write(table))
 
 
-def _own(context: Context, name: str) -> CompiledResource:
-    """The newest version of a resource that must be the department's."""
+def _own(context: Context, name: str, unless_there: pb.ResultCode.ValueType) -> CompiledResource:
+    """The newest version of a resource that must be there, and the department's."""
     newest = context.published.newest(name)
     if newest is None:
-        raise context.refuse(pb.RESULT_CODE_UNKNOWN_RESOURCE)
+        raise context.refuse(unless_there)
     context.require(newest.department == context.department, pb.RESULT_CODE_NOT_OWNER)
     return newest
 
@@ -125,7 +125,7 @@ def _withdraw_duty(context: Context, code: str) -> None:
 
 
 def _withdraw_resource(context: Context, version: sharing_pb2.SchemaVersion) -> None:
-    _own(context, version.resource)
+    _own(context, version.resource, pb.RESULT_CODE_NOT_PUBLISHED)
     state = state_pb2.ResourceState()
     state.CopyFrom(context.published.find(version.resource) or state)
     open_versions = list(state.open_versions)
@@ -137,7 +137,7 @@ def _withdraw_resource(context: Context, version: sharing_pb2.SchemaVersion) -> 
 
 
 def _withdraw_table(context: Context, table: sharing_pb2.TableName) -> None:
-    _own(context, table.resource)
+    _own(context, table.resource, pb.RESULT_CODE_NOT_PUBLISHED)
     key = table_key(table.resource, table.system, table.name)
     context.require(context.state.get(key) is not None, pb.RESULT_CODE_NOT_PUBLISHED)
     context.state.set(key, None)

@@ -1,7 +1,7 @@
 """The database of a node: blocks, indexes, state and vote log in LevelDB (docs/protocol.md section 7)."""
 
+from ledger.store import audit_layout
 from ledger.store.audit import (
-    FIRST_PLACE,
     AuditIndex,
     ErasedRecord,
     OpenErasure,
@@ -17,7 +17,6 @@ from ledger.store.reader import ChainReader, CurrentPage, StoredRecord, StoredSt
 from ledger.store.verified import VerifiedBlock, VerifiedTransaction
 
 __all__ = [
-    "FIRST_PLACE",
     "AuditIndex",
     "ChainReader",
     "ChainStore",
@@ -37,4 +36,5 @@ __all__ = [
     "StoredState",
     "VerifiedBlock",
     "VerifiedTransaction",
+    "audit_layout",
 ]

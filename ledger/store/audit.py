@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from huzheng.v1 import sharing_pb2 as sharing
+from huzheng.v1 import store_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.block import read_header
@@ -21,14 +22,12 @@ from ledger.sharing.reading import find_account, find_read, read_id
 from ledger.store import audit_layout
 from ledger.store.audit_layout import HourCount, NewestWrite, OperationPlace
 from ledger.store.engine import Entry, Reader
-from ledger.store.layout import Place, RecordPlace, decode_record_place
+from ledger.store.layout import TIP_KEY, Place, RecordPlace, decode_record_place
 
 if TYPE_CHECKING:
     from ledger.store.reader import ChainReader
 
 T = TypeVar("T")
-FIRST_PLACE = OperationPlace(Height(0), 0, 0)
-"""Before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,8 @@ class OpenErasure:
 class AuditIndex:
     """One chain's, as its reader sees it. Every method may be called from any thread, and raises HuzhengError(STORE_CORRUPT).
 
-    Lists are in the order in which things were executed; `since` is the first place that is wanted, `until` the first height that is not.
+    Lists are in the order in which things were executed, of what comes after a place if one is named; `since` is the first height that is
+    wanted, `until` the first that is not.
     """
 
     __slots__ = ("_chain", "_genesis", "_reader")
@@ -115,10 +115,10 @@ class AuditIndex:
     # --- reads ---
 
     def reads(
-        self, prefix: bytes, since: OperationPlace = FIRST_PLACE, until: int | None = None
+        self, prefix: bytes, after: OperationPlace | None = None, since: int = 0, until: int | None = None
     ) -> Iterator[StoredRead]:
         """The reads under a prefix of `audit_layout`."""
-        for key, value in self._listed(prefix, since, until):
+        for key, value in self._listed(prefix, after, since, until):
             yield self._read(_decoded(audit_layout.place_at_end, key), *_decoded(audit_layout.decode_result, value))
 
     def _read(self, place: OperationPlace, code: int, index: int) -> StoredRead:
@@ -174,9 +174,9 @@ class AuditIndex:
         """A grant by its id, or None."""
         return _of_state(lambda: read_grant(self._chain.state, grant))
 
-    def grants(self, prefix: bytes, since: OperationPlace = FIRST_PLACE) -> Iterator[StoredGrant]:
+    def grants(self, prefix: bytes, after: OperationPlace | None = None) -> Iterator[StoredGrant]:
         """The grants under a prefix of `audit_layout`, in the order in which they were applied for."""
-        for key, grant in self._listed(prefix, since, None):
+        for key, grant in self._listed(prefix, after):
             place = _decoded(audit_layout.place_at_end, key)
             state = self.grant(grant)
             if state is None:
@@ -185,9 +185,9 @@ class AuditIndex:
 
     # --- erasures ---
 
-    def erasures(self, since: OperationPlace = FIRST_PLACE) -> Iterator[StoredErasure]:
+    def erasures(self, after: OperationPlace | None = None) -> Iterator[StoredErasure]:
         """All orders."""
-        for key, _ in self._listed(audit_layout.ERASURE, since, None):
+        for key, _ in self._listed(audit_layout.ERASURE, after):
             place = _decoded(audit_layout.place_at_end, key)
             transaction_id, department, operation = self._operation(place)
             order = operation.order_erasure
@@ -218,10 +218,10 @@ class AuditIndex:
 
     # --- reliance and the newest records ---
 
-    def relying(self, record_id: bytes, since: RecordPlace | None = None) -> Iterator[RecordPlace]:
+    def relying(self, record_id: bytes, after: RecordPlace | None = None) -> Iterator[RecordPlace]:
         """Where the accepted records are that rely on a record."""
-        start = FIRST_PLACE if since is None else OperationPlace(since.height, since.transaction, since.record)
-        for key, _ in self._listed(audit_layout.hash_prefix(audit_layout.RELIANCE, record_id), start, None):
+        start = None if after is None else OperationPlace(after.height, after.transaction, after.record)
+        for key, _ in self._listed(audit_layout.hash_prefix(audit_layout.RELIANCE, record_id), start):
             yield _decoded(decode_record_place, key[-16:])
 
     def newest_write(self, resource: str) -> NewestWrite | None:
@@ -230,6 +230,12 @@ class AuditIndex:
         return None if value is None else _decoded(audit_layout.decode_newest, value)
 
     # --- times ---
+
+    @property
+    def height(self) -> Height:
+        """Of the newest block that is seen here: of a snapshot, exactly the one that its state is of."""
+        raw = self._reader.get(TIP_KEY) or b""
+        return Height(_of_state(lambda: strict.read(store_pb2.StoredTip, raw)).height)
 
     def time_ms(self, height: int) -> int:
         """A block's time."""
@@ -248,9 +254,14 @@ class AuditIndex:
 
     # --- within ---
 
-    def _listed(self, prefix: bytes, since: OperationPlace, until: int | None) -> Iterator[Entry]:
+    def _listed(
+        self, prefix: bytes, after: OperationPlace | None, since: int = 0, until: int | None = None
+    ) -> Iterator[Entry]:
+        start = prefix + since.to_bytes(8, "big")
+        if after is not None:
+            start = max(start, prefix + after.encode() + b"\0")
         stop = audit_layout.after(prefix) if until is None else prefix + until.to_bytes(8, "big")
-        return self._reader.scan(prefix + since.encode(), stop)
+        return self._reader.scan(start, stop)
 
     def _between(self, kind: bytes, since: int, until: int) -> Iterator[Entry]:
         return self._reader.scan(kind + since.to_bytes(8, "big"), kind + until.to_bytes(8, "big"))

@@ -33,16 +33,19 @@ export function describeRecord(genesis, id, record, payload, isAccepted) {
     version: plainNumber(record.version),
     replaces: hex(record.replaces),
     action: revokes ? "revoke" : "assert",
-    fields: isAccepted && !revokes ? fieldsOf(genesis, record.resource, payload) : {},
+    fields: isAccepted && !revokes ? fieldsOf(genesis, record, payload) : {},
   };
 }
 
-function fieldsOf(genesis, name, payload) {
+/** By name, or by number where the genesis does not have the schema version. */
+function fieldsOf(genesis, { resource: name, schema_version: version }, payload) {
   const resource = genesis.catalogue.get(name);
-  if (resource === undefined) throw badProof("a resource that the genesis does not have");
+  const isKnown = resource !== undefined && resource.schema_version === version;
+  const { fields } = read("Payload", payload);
+  if (!isKnown) return Object.fromEntries(fields.map(({ number, value }) => [`#${number}`, value]));
   const names = new Map(resource.fields.map((field) => [field.number, field.name]));
   const values = new Map();
-  for (const { number, value } of read("Payload", payload).fields) {
+  for (const { number, value } of fields) {
     if (!names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${name} has no field ${number}`);
     values.set(names.get(number), value);
   }

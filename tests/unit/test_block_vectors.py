@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.crypto import ED25519_SHA256
@@ -14,11 +15,13 @@ from tests.vectors import load
 VECTORS = load("blocks.json")
 
 
-def test_the_chain_comes_out_to_the_byte() -> None:
-    genesis, state = Genesis.read(bytes.fromhex(VECTORS["genesis"])), MemoryState(suite=ED25519_SHA256)
+@pytest.mark.parametrize("name", ["blocks.json", "publishing.json"])
+def test_the_chain_comes_out_to_the_byte(name: str) -> None:
+    vectors = load(name)
+    genesis, state = Genesis.read(bytes.fromhex(vectors["genesis"])), MemoryState(suite=ED25519_SHA256)
     block = genesis_block(genesis)
     state.apply(block)
-    for case in VECTORS["blocks"]:
+    for case in vectors["blocks"]:
         batch = check_batch(bytes.fromhex(case["batch"]), genesis, lambda _: None)
         block = execute(genesis, state, block.tip, batch)
         state.apply(block)

@@ -12,6 +12,7 @@ import pytest
 from huzheng.v1 import ledger_service_pb2 as pb
 
 from ledger.statement import Question
+from node.catalogue import Catalogue
 from node.certificate.codes import from_codes
 from node.certificate.content import OWNERSHIP
 from node.certificate.scanning import read_codes
@@ -76,7 +77,7 @@ def test_codes_are_shown_on_the_terminal_with_what_they_mean_too(
     Path("flat.receipt").write_bytes(receipt)
     if kind == "as a node tells it":
         out = Output(OutputFormat.TABLE, Texts(language))
-        out.pairs("", located_pairs(out, owned.genesis, located))
+        out.pairs("", located_pairs(out, Catalogue(owned.genesis), located))
         shown = capsys.readouterr().out
     else:
         shown = huzheng("verify", f"flat.{kind}", "-g", "genesis.bin", "--lang", language).out

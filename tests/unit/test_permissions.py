@@ -18,7 +18,7 @@ METHODS = [
     for method in service.methods
 ]
 WRITING = ("Submit", "SubmitStream")
-WATCHING = ("WatchBlocks", "WatchRecords")
+WATCHING = ("WatchBlocks", "WatchRecords", "WatchReliance")
 
 
 def allowed(method: str, role: Role) -> bool:

@@ -1,4 +1,4 @@
-"""Reads records from JSON or JSON Lines. Every line is checked against the genesis before anything is sent."""
+"""Reads records from JSON or JSON Lines. Every line is checked against the catalogue before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from ledger.catalogue import SALT_BYTES, CompiledResource, encode_payload
 from ledger.errors import Code, HuzhengError
 from ledger.fields.entry import InputValue, canonical
-from ledger.genesis import Genesis
+from node.catalogue import Catalogue
 from node.personal_data import find_personal_data
 
 # A line longer than this is no record: the largest payload allowed is far smaller.
@@ -108,15 +108,17 @@ class RecordSource:
 
 
 class InputCheck:
-    """Checks records against the genesis as far as that needs no node; each error names its line."""
+    """Checks records against the catalogue as it is known here; each error names its line."""
 
-    def __init__(self, genesis: Genesis, department: str) -> None:
-        self._genesis = genesis
+    def __init__(self, catalogue: Catalogue, department: str) -> None:
+        self._catalogue = catalogue
         self._department = department
 
     def check(self, record: InputRecord) -> None:
         """Raises UNKNOWN_RESOURCE, NOT_OWNER, BAD_SUBJECT, PERSONAL_DATA, or what `encode_payload` raises."""
-        resource = self._genesis.catalogue.get(record.resource)
+        resource = definition_for(self._catalogue, record)
+        if resource is None and self._catalogue.newest(record.resource) is not None:
+            raise _at(record, Code.SCHEMA_MISMATCH, f"{record.resource} is withdrawn")
         if resource is None:
             raise _at(record, Code.UNKNOWN_RESOURCE)
         if resource.department != self._department:
@@ -137,6 +139,12 @@ def _known(resource: CompiledResource, names: list[str]) -> list[str]:
     """The names, as far as they are the catalogue's: an invented one may itself be personal data."""
     known = {field.name for field in resource.fields}
     return [name if name in known else "an unknown field" for name in names]
+
+
+def definition_for(catalogue: Catalogue, record: InputRecord) -> CompiledResource | None:
+    """The schema version that the record cites; what revokes may cite one that is withdrawn."""
+    found = catalogue.to_write(record.resource)
+    return catalogue.newest(record.resource) if found is None and record.action == REVOKE else found
 
 
 def subject_text(resource: CompiledResource, record: InputRecord) -> str:

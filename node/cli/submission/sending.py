@@ -17,7 +17,7 @@ from node.cli.submission.reading import InputRecord
 from node.client import Final, LedgerClient
 
 # The node may answer these differently next time.
-_TRY_AGAIN = (Code.NODE_UNREACHABLE, Code.NOT_READY, Code.OVERLOADED, Code.TIMED_OUT)
+TRY_AGAIN = (Code.NODE_UNREACHABLE, Code.NOT_READY, Code.OVERLOADED, Code.TIMED_OUT)
 # These are about the call, not the transaction: the rest of the input would fare no better.
 _NOT_ABOUT_THE_RECORDS = (
     Code.TLS_REFUSED,
@@ -249,7 +249,7 @@ class Sender:
         try:
             final = await self._patiently(lambda: self._client.submit(entry.transaction))
         except HuzhengError as error:
-            if error.code in _NOT_ABOUT_THE_RECORDS or error.code in _TRY_AGAIN:
+            if error.code in _NOT_ABOUT_THE_RECORDS or error.code in TRY_AGAIN:
                 raise
             found = await self._on_chain_after(entry, error)
             if found is None:
@@ -316,7 +316,7 @@ class Sender:
             try:
                 return await call()
             except HuzhengError as error:
-                if error.code not in _TRY_AGAIN or monotonic() - start > self._options.patience_s:
+                if error.code not in TRY_AGAIN or monotonic() - start > self._options.patience_s:
                     raise
                 if not self._has_waited and error.code is not Code.OVERLOADED:
                     self._has_waited = True
