@@ -315,7 +315,7 @@ class LedgerClient:
         """The sealed answer to a read, of a node of the department that owns what is read."""
         request = sharing_service_pb2.ReleaseRequest(read=read_id)
         answer = await self._call_node(
-            lambda node, limit: SharingServiceStub(self._channel(node)).Release(request, timeout=limit)
+            lambda node, limit: SharingServiceStub(self._channel_to(node)).Release(request, timeout=limit)
         )
         return answer.sealed
 
@@ -528,9 +528,9 @@ class LedgerClient:
             raise _error(failure, node) from None
 
     def _stub(self, node: Endpoint) -> LedgerServiceAsyncStub:
-        return LedgerServiceStub(self._channel(node))
+        return LedgerServiceStub(self._channel_to(node))
 
-    def _channel(self, node: Endpoint) -> grpc.aio.Channel:
+    def _channel_to(self, node: Endpoint) -> grpc.aio.Channel:
         if node not in self._channels:
             self._channels[node] = self._open(node)
         return self._channels[node]

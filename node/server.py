@@ -13,7 +13,13 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
-from huzheng.v1 import ledger_service_pb2, ledger_service_pb2_grpc, replica_service_pb2
+from huzheng.v1 import (
+    ledger_service_pb2,
+    ledger_service_pb2_grpc,
+    replica_service_pb2,
+    sharing_service_pb2,
+    sharing_service_pb2_grpc,
+)
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
@@ -22,6 +28,7 @@ from node.peers import MAX_GROUP_BYTES
 from node.services.gate import Gate
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
+from node.services.sharing_service import SharingService
 from node.toml_file import Address
 
 _MESSAGE_OVERHEAD_BYTES = 64 * 1024
@@ -43,6 +50,7 @@ class Services:
     ledger: LedgerService
     replica: ReplicaService
     health: health_aio.HealthServicer
+    sharing: SharingService
 
 
 def max_message_bytes(parameters: Parameters) -> int:
@@ -96,10 +104,12 @@ def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, serv
     )
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, server)
     services.replica.add_to(server)
+    sharing_service_pb2_grpc.add_SharingServiceServicer_to_server(services.sharing, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
     names = (
         _service_name(ledger_service_pb2, "LedgerService"),
         _service_name(replica_service_pb2, "ReplicaService"),
+        _service_name(sharing_service_pb2, "SharingService"),
         _service_name(health_pb2, "Health"),
         reflection.SERVICE_NAME,
     )

@@ -12,11 +12,13 @@ from node.cli import (
     chain,
     doctor,
     evidence,
+    grant,
     history,
     keys,
     member,
     network,
     node,
+    read,
     rebuild,
     receipt,
     record,
@@ -45,6 +47,8 @@ ORDER = (
     "submit",
     "chain",
     "node",
+    "grant",
+    "read",
     "evidence",
     "network",
     "member",
@@ -79,6 +83,8 @@ def build_app() -> typer.Typer:
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")
     app.add_typer(member.app, name="member")
+    app.add_typer(grant.app, name="grant")
+    app.add_typer(read.app, name="read")
     app.add_typer(keys.app, name="keys")
     sample_data.add_to(app)
     return app

@@ -156,11 +156,13 @@ def list_grants(
     ] = False,
 ) -> None:
     """List grants, oldest application first: what is asked for, what is granted, what is left of it."""
+    from huzheng.v1 import audit_pb2
+
     whose = department or session.profile().client.department
 
     async def work(client: LedgerClient) -> list[tuple[audit_pb2.ListedGrant, list[str]]]:
-        asked = client.grants(owner=whose) if owner else client.grants(applicant=whose)
-        found = [item async for item in asked]
+        request = audit_pb2.ListGrantsRequest(owner=whose) if owner else audit_pb2.ListGrantsRequest(applicant=whose)
+        found = [item async for item in client.grants(request)]
         return [(item, await _names(client, _terms(item.state))) for item in found]
 
     found = with_believed_node(session, work)
@@ -202,7 +204,9 @@ def show(session: Session, grant: GrantArgument) -> None:
 
 async def find_grant(client: LedgerClient, grant: bytes) -> audit_pb2.ListedGrant:
     """A grant as the node tells it. Raises HuzhengError(UNKNOWN_GRANT)."""
-    found = [item async for item in client.grants(grant=grant)]
+    from huzheng.v1 import audit_pb2
+
+    found = [item async for item in client.grants(audit_pb2.ListGrantsRequest(grant=grant))]
     if not found:
         raise HuzhengError(Code.UNKNOWN_GRANT)
     return found[0]
