@@ -136,6 +136,9 @@ def canonical_values(
 
 
 def _unknown(resource: CompiledResource, name: str) -> str:
+    for field in resource.fields:
+        if field.name == name:
+            return f"{name}: is {'confidential' if field.confidential else 'public'} in {resource.name}"
     shown = name if is_field_name(name) else "a field whose name is not shown"
     return f"{shown}: is not a field of {resource.name}"
 

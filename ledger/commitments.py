@@ -11,7 +11,9 @@ from huzheng.v1.transaction_pb2 import FieldValue
 from ledger import merkle
 from ledger.catalogue import SALT_BYTES, CompiledResource, canonical_values
 from ledger.crypto import Domain, Suite, strict
+from ledger.errors import Code, HuzhengError
 from ledger.fields.entry import InputValue
+from ledger.fields.values import CompiledField
 
 
 def fresh_salt() -> bytes:
@@ -68,3 +70,16 @@ def paths(suite: Suite, fields: Sequence[SecretField], numbers: Collection[int])
 def place_of(resource: CompiledResource, number: int) -> int | None:
     """At which place of the tree a confidential field's leaf is; None if the schema version has no such field."""
     return next((place for place, spec in enumerate(resource.confidential) if spec.number == number), None)
+
+
+def check_value(spec: CompiledField, value: str) -> None:
+    """That a confidential field may have this value, or none where it is empty (P2).
+
+    Raises:
+        HuzhengError: MISSING_FIELD, BAD_FIELD; the detail never has the value.
+    """
+    if not value:
+        if spec.required:
+            raise HuzhengError(Code.MISSING_FIELD, f"{spec.name}: is required")
+    elif not spec.fits(value):
+        raise HuzhengError(Code.BAD_FIELD, f"{spec.name}: must be {spec.expected}")

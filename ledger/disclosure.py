@@ -17,7 +17,7 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger import merkle
 from ledger.catalogue import SALT_BYTES, CompiledResource
 from ledger.catalogue_rules import MAX_CONFIDENTIAL, MAX_TEXT_BYTES
-from ledger.commitments import SecretField, commitment, confidential_root, paths, place_of
+from ledger.commitments import SecretField, check_value, commitment, confidential_root, paths, place_of
 from ledger.crypto import strict
 from ledger.epoch_proof import MAX_EPOCHS_BYTES
 from ledger.errors import Code, HuzhengError
@@ -117,7 +117,7 @@ def verify_disclosure(
     specs = [_verify_commitment(genesis, definition, record, shown) for shown in disclosure.fields]
     # Only now is it known that the department itself committed to the values.
     for spec, shown in zip(specs, disclosure.fields, strict=True):
-        _check_value(spec, shown.value)
+        check_value(spec, shown.value)
     fields = tuple(
         ShownField(spec.number, spec.name, shown.value) for spec, shown in zip(specs, disclosure.fields, strict=True)
     )
@@ -180,12 +180,3 @@ def _verify_commitment(
     if merkle.root_from_path(genesis.suite, leaf, place, size, shown.path) != record.confidential_root:
         raise HuzhengError(Code.BAD_PROOF, f"{definition.confidential[place].name}: not what the record commits to")
     return definition.confidential[place]
-
-
-def _check_value(spec: CompiledField, value: str) -> None:
-    """P2."""
-    if not value:
-        if spec.required:
-            raise HuzhengError(Code.MISSING_FIELD, f"{spec.name}: is required")
-    elif not spec.fits(value):
-        raise HuzhengError(Code.BAD_FIELD, f"{spec.name}: must be {spec.expected}")

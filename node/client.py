@@ -6,7 +6,7 @@ Every call can be repeated safely: a repeated submit has the same answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -14,13 +14,24 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import grpc.aio
-from huzheng.v1 import audit_pb2, block_pb2, genesis_pb2, membership_pb2, sharing_service_pb2, transaction_pb2
+from huzheng.v1 import (
+    audit_pb2,
+    block_pb2,
+    genesis_pb2,
+    membership_pb2,
+    sharing_service_pb2,
+    transaction_pb2,
+    vault_service_pb2,
+)
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from huzheng.v1.sharing_service_pb2_grpc import SharingServiceStub
+from huzheng.v1.vault_service_pb2_grpc import VaultServiceStub
 
+from ledger.building import BuiltRecord
 from ledger.catalogue import CompiledResource
 from ledger.crypto import Domain, Height, Membership, strict
+from ledger.disclosure import Definitions, DisclosureVerdict, verify_disclosure
 from ledger.epoch_proof import verify_epochs
 from ledger.epochs import EpochTerms, first_epoch
 from ledger.errors import Code, HuzhengError
@@ -33,10 +44,13 @@ from node.tls import TlsMaterial, channel_credentials, channel_options, load_mat
 
 if TYPE_CHECKING:
     from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+    from huzheng.v1.vault_service_pb2_grpc import VaultServiceAsyncStub
 
 DEFAULT_TIMEOUT_S = 30.0
 # Room for what gRPC and protobuf wrap around the largest batch.
 _MESSAGE_SLACK_BYTES = 1 << 20
+# Of one message with confidential fields; a single record may have more.
+_DEPOSIT_BYTES = 1 << 20
 # A TransactionResult as it comes with a block, rounded up.
 _RESULT_BYTES = 64
 WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY, Code.NODE_BEHIND)
@@ -452,6 +466,60 @@ class LedgerClient:
         async for answer in self._watch(lambda stub: stub.WatchRecords(request)):
             yield answer
 
+    # The own department's vault
+
+    async def deposit(self, department: str, records: Sequence[BuiltRecord], expires_ms: int) -> None:
+        """Has the vault of one's own department keep the confidential fields of records, durably, before these are submitted.
+
+        Goes to nodes of that department alone, whose certificate its CA must have issued; records without such fields are left
+        out. `expires_ms`: of their transaction.
+
+        Raises:
+            HuzhengError: VAULT_NOT_CONFIGURED where none of its nodes has a vault; NODE_UNREACHABLE; what the vault refuses.
+        """
+        for request in _deposits(records, expires_ms):
+            await self._of_vault(department, lambda stub, limit, to=request: stub.Deposit(to, timeout=limit))  # type: ignore[misc]
+
+    async def disclose(
+        self, department: str, record_id: bytes, fields: Sequence[int], definitions: Definitions | None = None
+    ) -> tuple[bytes, DisclosureVerdict]:
+        """A disclosure of fields (numbers, in ascending order) of one of one's own department's records, checked to prove them."""
+        request = vault_service_pb2.DiscloseRequest(record_id=record_id, fields=fields)
+        answer = await self._of_vault(department, lambda stub, limit: stub.Disclose(request, timeout=limit))
+        try:
+            verdict = verify_disclosure(answer.disclosure, self.genesis, definitions=definitions)
+        except HuzhengError as error:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
+        if verdict.record.id != record_id or list(verdict.values) != list(fields):
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "another disclosure than the one asked for")
+        return answer.disclosure, verdict
+
+    async def keep(self, department: str, read: bytes, disclosure: bytes) -> None:
+        """Has the vault of one's own department keep what came as the answer to a read.
+
+        Raises:
+            HuzhengError: as `deposit`.
+        """
+        request = vault_service_pb2.KeepRequest(read=read, disclosure=disclosure)
+        await self._of_vault(department, lambda stub, limit: stub.Keep(request, timeout=limit))
+
+    async def _of_vault(self, department: str, method: Callable[[VaultServiceAsyncStub, float], Awaitable[R]]) -> R:
+        """Calls each node of a department until one has a vault. No other node is ever asked: values are in the question."""
+        failed: list[HuzhengError] = []
+        for node in self.nodes:
+            if node.department != department:
+                continue
+            try:
+                return await method(VaultServiceStub(self._channel_to(node)), self.timeout_s)
+            except grpc.aio.AioRpcError as failure:
+                error = _error(failure, node)
+            if error.code not in (*WORTH_ANOTHER_NODE, Code.VAULT_NOT_CONFIGURED):
+                raise error
+            failed.append(error)
+        if not failed:
+            raise HuzhengError(Code.NODE_UNREACHABLE, f"nodes: none of {department}, whose vault is needed")
+        raise next((error for error in failed if error.code in WORTH_ANOTHER_NODE), failed[0])
+
     # Inside
 
     async def _catalogue_page(self, request: pb.GetCatalogueRequest) -> pb.GetCatalogueResponse:
@@ -558,6 +626,29 @@ def _moves_on(before: audit_pb2.OperationPosition, after: audit_pb2.OperationPos
         after.transaction_index,
         after.operation_index,
     )
+
+
+def _deposits(records: Sequence[BuiltRecord], expires_ms: int) -> Iterator[vault_service_pb2.DepositRequest]:
+    """What is to be kept, in messages of a size that every node takes."""
+    request = vault_service_pb2.DepositRequest(expires_ms=expires_ms)
+    size = 0
+    for record in records:
+        if not record.secrets:
+            continue
+        deposited = vault_service_pb2.DepositedRecord(
+            record=record.raw,
+            fields=[
+                vault_service_pb2.DepositedField(number=secret.number, value=secret.value, salt=secret.salt)
+                for secret in record.secrets
+            ],
+        )
+        if request.records and size + deposited.ByteSize() > _DEPOSIT_BYTES:
+            yield request
+            request, size = vault_service_pb2.DepositRequest(expires_ms=expires_ms), 0
+        request.records.append(deposited)
+        size += deposited.ByteSize()
+    if request.records:
+        yield request
 
 
 def _error(failure: grpc.aio.AioRpcError, node: Endpoint) -> HuzhengError:

@@ -45,6 +45,7 @@ from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
+from node.services.vault_service import VaultService
 from node.sharing.keeper import VaultKeeper
 from node.sharing.releasing import Releaser
 from node.sharing.sealing import seal
@@ -59,6 +60,7 @@ from node.tls import (
     server_credentials,
 )
 from node.vault.vault import Vault
+from node.vault_access import VaultAccess
 from node.vault_config import open_vault
 
 log = structlog.get_logger("node")
@@ -150,7 +152,7 @@ class Daemon:
         self._opened = opened
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-        clock = NetworkClock(genesis.membership.f)
+        clock = self._clock = NetworkClock(genesis.membership.f)
         self._clock_watch = ClockWatch(clock, genesis.parameters.clock_bound_ms)
         consortium = opened.consortium
         limits = config.limits
@@ -275,8 +277,15 @@ class Daemon:
         department = self._opened.config.node.department
         releaser = Releaser(genesis, self._opened.store, department, self._keeper, seal)
         sharing_service = SharingService(releaser, self._readers)
-        services = Services(ledger_service, replica_service, self._health, sharing_service)
+        services = Services(ledger_service, replica_service, self._health, sharing_service, self._vault_service())
         return build_server(limits, genesis.parameters, gate, services)
+
+    def _vault_service(self) -> VaultService:
+        opened = self._opened
+        access = VaultAccess(
+            opened.genesis, opened.store, opened.config.node.department, self._keeper, self._clock.now_ms
+        )
+        return VaultService(access, self._readers)
 
     def _known_authorities(self) -> dict[str, bytes]:
         """The CAs of all departments, this node's own too while the chain does not name it."""

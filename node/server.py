@@ -19,6 +19,8 @@ from huzheng.v1 import (
     replica_service_pb2,
     sharing_service_pb2,
     sharing_service_pb2_grpc,
+    vault_service_pb2,
+    vault_service_pb2_grpc,
 )
 
 from ledger.errors import Code, HuzhengError
@@ -29,6 +31,7 @@ from node.services.gate import Gate
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
+from node.services.vault_service import VaultService
 from node.toml_file import Address
 
 _MESSAGE_OVERHEAD_BYTES = 64 * 1024
@@ -51,6 +54,7 @@ class Services:
     replica: ReplicaService
     health: health_aio.HealthServicer
     sharing: SharingService
+    vault: VaultService
 
 
 def max_message_bytes(parameters: Parameters) -> int:
@@ -105,11 +109,13 @@ def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, serv
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, server)
     services.replica.add_to(server)
     sharing_service_pb2_grpc.add_SharingServiceServicer_to_server(services.sharing, server)
+    vault_service_pb2_grpc.add_VaultServiceServicer_to_server(services.vault, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
     names = (
         _service_name(ledger_service_pb2, "LedgerService"),
         _service_name(replica_service_pb2, "ReplicaService"),
         _service_name(sharing_service_pb2, "SharingService"),
+        _service_name(vault_service_pb2, "VaultService"),
         _service_name(health_pb2, "Health"),
         reflection.SERVICE_NAME,
     )

@@ -66,6 +66,8 @@ class Consortium:
     rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
     more_resources: Sequence[catalogue_pb2.Resource] = ()
     """Besides those of the default catalogue."""
+    authorities: Mapping[str, bytes] = field(default_factory=dict)
+    """Certificates (DER) of departments' CAs, for tests with TLS."""
 
     def __post_init__(self) -> None:
         self.replica_signers = {ReplicaId(i): self.signer(f"replica {i}") for i in range(1, self.n + 1)}
@@ -76,6 +78,7 @@ class Consortium:
                 id=name,
                 name_zh=name,
                 name_en=name,
+                ca_certificate=self.authorities.get(name, b""),
                 keys=[
                     genesis_pb2.SigningKey(
                         public_key=self.system_signers[name].public_key, role=genesis_pb2.KEY_ROLE_SYSTEM

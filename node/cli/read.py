@@ -115,10 +115,8 @@ async def _go_on(session: Session, client: LedgerClient, reads: Reads, pending: 
     profile: ClientProfile = session.profile()
     await client.resource(pending.request.resource)
     answered = await carry_out(client, reads, pending, session.timeout_s, client.catalogue.version)
-    own = client.nodes_of(profile.client.department)
-    if keep and own:
-        async with client.of(own) as home:
-            await home.keep(pending.id, answered.disclosure)
+    if keep:
+        await client.keep(profile.client.department, pending.id, answered.disclosure)
     signer = load_system(profile, client.genesis)
     await acknowledge(client, signer, profile.client.department, pending.id, _expiry(client))
     reads.forget(pending)

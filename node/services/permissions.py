@@ -14,10 +14,12 @@ from node.identity import Caller, Role
 _LEDGER = "/huzheng.v1.LedgerService/"
 _REPLICA = "/huzheng.v1.ReplicaService/"
 _SHARING = "/huzheng.v1.SharingService/"
+_VAULT = "/huzheng.v1.VaultService/"
 
 _WRITERS = frozenset({Role.SYSTEM})
 _READERS = frozenset({Role.SYSTEM, Role.CLERK, Role.OPERATOR, Role.AUDITOR})
 _WATCHERS = frozenset({Role.SYSTEM, Role.OPERATOR, Role.AUDITOR})
+_HOLDERS = frozenset({Role.SYSTEM, Role.CLERK})
 _REPLICAS = frozenset({Role.REPLICA})
 _ANYONE = frozenset(Role)
 
@@ -46,6 +48,10 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _SHARING + "Release": _WRITERS,
     _REPLICA + "Connect": _REPLICAS,
     _REPLICA + "FetchBlocks": _REPLICAS,
+    # Of the node's own department alone (see node/vault_access.py).
+    _VAULT + "Deposit": _WRITERS,
+    _VAULT + "Keep": _WRITERS,
+    _VAULT + "Disclose": _HOLDERS,
     "/grpc.health.v1.Health/Check": _ANYONE,
     "/grpc.health.v1.Health/List": _ANYONE,
     "/grpc.health.v1.Health/Watch": _ANYONE,

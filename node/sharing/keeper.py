@@ -5,7 +5,7 @@ Reads and writes databases: call it in a worker thread, one call at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from huzheng.v1 import transaction_pb2 as pb
@@ -15,7 +15,7 @@ from ledger.crypto import Domain, Height, strict
 from ledger.genesis import Genesis
 from ledger.sharing.erasing import ERASURE_PREFIX, find_erasure
 from ledger.store import ChainReader
-from node.vault.secrets import Origin
+from node.vault.secrets import Origin, VaultEntry
 from node.vault.vault import Vault
 
 ERASED_AT_ONCE = 256
@@ -46,6 +46,20 @@ class VaultKeeper:
         if entry is None or entry.origin is not Origin.OWN:
             return None
         return entry.fields
+
+    def deposit(self, records: Mapping[bytes, tuple[SecretField, ...]], expires_ms: int) -> None:
+        """Keeps all confidential fields of records of this department, durably; see `node.vault_access.SecretStore`."""
+        self._vault.put_all(
+            {record_id: VaultEntry(fields, Origin.OWN, expires_ms) for record_id, fields in records.items()}
+        )
+
+    def keep_copy(self, record_id: bytes, fields: tuple[SecretField, ...]) -> None:
+        """Keeps fields of another department's record that were given out under a read, durably.
+
+        Raises:
+            HuzhengError: VAULT_CONFLICT, VAULT_ERASED; those of the disk.
+        """
+        self._vault.put(record_id, VaultEntry(fields, Origin.COPY))
 
     def catch_up(self) -> list[Erased]:
         """At the start, before values are given out: all that the chain says is done here. Returns what is to be acknowledged.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from huzheng.v1 import disclosure_pb2
 from huzheng.v1 import sharing_pb2 as sharing
 
-from ledger.commitments import SecretField
 from ledger.crypto import HASH_BYTES, strict
 from ledger.disclosure import build_disclosure
 from ledger.errors import Code, HuzhengError
@@ -18,20 +16,13 @@ from ledger.sharing.reading import find_read
 from ledger.store import ChainReader
 from node.identity import Caller, Role
 from node.receipts import record_receipt
+from node.vault_access import SecretStore
 
 RELEASE_WINDOW_MS = 24 * 3_600_000
 """How long after a read, in the chain's time, its answer is given out again (G7)."""
 
 Seal = Callable[[bytes, bytes], bytes]
 """Seals a message to a public key."""
-
-
-class SecretStore(Protocol):
-    """Where the values of a record are."""
-
-    def secrets(self, record_id: bytes) -> tuple[SecretField, ...] | None:
-        """All confidential fields of a record of this department's, in order; None if they are not here."""
-        ...
 
 
 class Releaser:

@@ -63,6 +63,11 @@ class Planner:
         self._signer = signer
         self.lifetime_ms = min(lifetime_ms, genesis.parameters.max_lifetime_ms // 2)
 
+    @property
+    def department(self) -> str:
+        """In whose name it signs."""
+        return self._department
+
     def canonical(self, record: InputRecord) -> About:
         """Resource and subject as they are on chain."""
         return (record.resource, subject_text(self._definition(record), record))
@@ -87,7 +92,15 @@ class Planner:
             raise HuzhengError(Code.NOTHING_TO_REVOKE, place)
         about = self.canonical(record)
         fields = record.fields if record.action == ASSERT else None
-        built = build_record(self._genesis, self._definition(record), about[1], version, replaces, fields)
+        built = build_record(
+            self._genesis,
+            self._definition(record),
+            about[1],
+            version,
+            replaces,
+            fields,
+            confidential=record.confidential,
+        )
         return PlannedRecord(record.position, about, Head(version, built.id), built)
 
     def fitting(self, records: Sequence[PlannedRecord]) -> int:

@@ -6,12 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ledger.catalogue import SALT_BYTES, CompiledResource, encode_payload
+from ledger.catalogue import SALT_BYTES, CompiledResource, canonical_values, encode_payload
 from ledger.errors import Code, HuzhengError
 from ledger.fields.entry import InputValue, canonical
 from node.catalogue import Catalogue
@@ -22,7 +22,7 @@ MAX_LINE_BYTES = 4 << 20
 # A JSON document, unlike JSON Lines, is held in memory whole.
 MAX_DOCUMENT_BYTES = 256 << 20
 ASSERT, REVOKE = "assert", "revoke"
-_KEYS = {"resource", "subject", "action", "version", "replaces", "fields"}
+_KEYS = {"resource", "subject", "action", "version", "replaces", "fields", "confidential"}
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -39,8 +39,11 @@ class InputRecord:
     # What the input itself says about the version; filled in otherwise.
     version: int | None
     replaces: bytes | None
-    # SHA-256 of the record's content, so that the journal notices another input.
+    # SHA-256 of the record's content, so that the journal notices another input. Nothing of confidential values is in it: they could
+    # be found out by trying.
     digest: bytes
+    # Never on chain: kept in the department's vault.
+    confidential: Mapping[str, InputValue] = field(default_factory=dict, repr=False)
 
     @property
     def about(self) -> tuple[str, str]:
@@ -131,6 +134,7 @@ class InputCheck:
         if record.action == ASSERT:
             try:
                 encode_payload(resource, record.fields, bytes(SALT_BYTES))
+                canonical_values(resource, resource.confidential, record.confidential)
             except HuzhengError as error:
                 raise _at(record, error.code, error.detail) from None
 
@@ -209,7 +213,8 @@ def _record(value: Any, position: int, where: str) -> InputRecord:
         raise HuzhengError(Code.BAD_FILE, f"{place}: only these keys are known: {', '.join(sorted(_KEYS))}")
     action, fields = value.get("action", ASSERT), value.get("fields", {})
     version, replaces = value.get("version"), value.get("replaces")
-    problem = _shape_problem(value, action, fields, version, replaces)
+    confidential = value.get("confidential", {})
+    problem = _shape_problem(value, action, fields, version, replaces) or _confidential_problem(action, confidential)
     if problem:
         raise HuzhengError(Code.BAD_FILE, f"{place}: {problem}")
     return InputRecord(
@@ -220,8 +225,26 @@ def _record(value: Any, position: int, where: str) -> InputRecord:
         fields,
         version,
         None if replaces is None else bytes.fromhex(replaces),
-        hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).digest(),
+        _digest(value),
+        confidential,
     )
+
+
+def _digest(value: Mapping[str, Any]) -> bytes:
+    public = {key: item for key, item in value.items() if key != "confidential"}
+    if value.get("confidential"):
+        public["confidential"] = sorted(name for name, item in value["confidential"].items() if item is not None)
+    return hashlib.sha256(json.dumps(public, sort_keys=True, default=str).encode()).digest()
+
+
+def _confidential_problem(action: Any, confidential: Any) -> str:
+    if not isinstance(confidential, dict) or not all(map(_is_value, confidential.values())):
+        return "confidential maps field names to text or numbers"
+    return "a revoking record has no confidential fields" if action == REVOKE and confidential else ""
+
+
+def _is_value(item: Any) -> bool:
+    return isinstance(item, str | int | Decimal | None)
 
 
 def _shape_problem(value: Mapping[str, Any], action: Any, fields: Any, version: Any, replaces: Any) -> str:
@@ -231,7 +254,7 @@ def _shape_problem(value: Mapping[str, Any], action: Any, fields: Any, version: 
         ),
         f"action is {ASSERT} or {REVOKE}": action not in (ASSERT, REVOKE),
         "fields maps field names to text or numbers": not (
-            isinstance(fields, dict) and all(isinstance(item, str | int | Decimal | None) for item in fields.values())
+            isinstance(fields, dict) and all(map(_is_value, fields.values()))
         ),
         "a revoking record has no fields": action == REVOKE and bool(fields),
         "version is a number from 1": version is not None and not (isinstance(version, int) and 1 <= version < 1 << 63),

@@ -164,11 +164,21 @@ class Sender:
                 return self._options.keep_going
             count = self._planner.fitting(built)
             signed = self._planner.sign(group[:count], built[:count], int(self._clock() * 1000))
+            # Once it is in the journal it is sent, by the next run if need be, which does not know the values' salts.
+            await self._deposit(signed)
             self._journal.signed(signed.entry)
             self._signed_at[signed.entry.transaction_id] = monotonic()
             await self._start(signed)
             group = group[count:]
         return True
+
+    async def _deposit(self, signed: Signed) -> None:
+        """Has the vault keep what the records only commit to; nothing is sent of what it does not have."""
+        built = [record.built for record in signed.records if record.built.secrets]
+        if built:
+            await self._patiently(
+                lambda: self._client.deposit(self._planner.department, built, signed.entry.expires_ms)
+            )
 
     def _build(self, group: Sequence[InputRecord], heads: dict[About, Head | None]) -> list[PlannedRecord]:
         built = []
