@@ -14,9 +14,18 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import grpc.aio
-from huzheng.v1 import audit_pb2, block_pb2, genesis_pb2, membership_pb2, transaction_pb2, vault_service_pb2
+from huzheng.v1 import (
+    audit_pb2,
+    block_pb2,
+    genesis_pb2,
+    membership_pb2,
+    sharing_service_pb2,
+    transaction_pb2,
+    vault_service_pb2,
+)
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from huzheng.v1.sharing_service_pb2_grpc import SharingServiceStub
 from huzheng.v1.vault_service_pb2_grpc import VaultServiceStub
 
 from ledger.building import BuiltRecord
@@ -316,6 +325,22 @@ class LedgerClient:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a block of epoch {epoch}, of which the node knows nothing")
         return self._epochs[epoch].membership
 
+    async def release(self, read_id: bytes) -> bytes:
+        """The sealed answer to a read, of a node of the department that owns what is read."""
+        request = sharing_service_pb2.ReleaseRequest(read=read_id)
+        answer = await self._call_node(
+            lambda node, limit: SharingServiceStub(self._channel_to(node)).Release(request, timeout=limit)
+        )
+        return answer.sealed
+
+    def nodes_of(self, department: str) -> tuple[Endpoint, ...]:
+        """Those of a department's that this client knows."""
+        return tuple(node for node in self.nodes if node.department == department)
+
+    def of(self, nodes: Sequence[Endpoint]) -> LedgerClient:
+        """Another client like this one, for some of its nodes, or for others that it can trust the same way."""
+        return LedgerClient(self.genesis, self._material, nodes, timeout_s=self.timeout_s, joined=self._authorities)
+
     async def learn(self, resource: str = "") -> list[pb.CatalogueItem]:
         """What the node says of a resource, or of the whole catalogue; `catalogue` knows it from then on.
 
@@ -469,6 +494,15 @@ class LedgerClient:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, "another disclosure than the one asked for")
         return answer.disclosure, verdict
 
+    async def keep(self, department: str, read: bytes, disclosure: bytes) -> None:
+        """Has the vault of one's own department keep what came as the answer to a read.
+
+        Raises:
+            HuzhengError: as `deposit`.
+        """
+        request = vault_service_pb2.KeepRequest(read=read, disclosure=disclosure)
+        await self._of_vault(department, lambda stub, limit: stub.Keep(request, timeout=limit))
+
     async def _of_vault(self, department: str, method: Callable[[VaultServiceAsyncStub, float], Awaitable[R]]) -> R:
         """Calls each node of a department until one has a vault. No other node is ever asked: values are in the question."""
         failed: list[HuzhengError] = []
@@ -535,11 +569,14 @@ class LedgerClient:
         self, method: Callable[[LedgerServiceAsyncStub, float], Awaitable[R]], timeout_s: float | None = None
     ) -> R:
         """Calls the current node; where it can't be reached, each of the others once."""
+        return await self._call_node(lambda node, limit: method(self._stub(node), limit), timeout_s)
+
+    async def _call_node(self, method: Callable[[Endpoint, float], Awaitable[R]], timeout_s: float | None = None) -> R:
         first: HuzhengError | None = None
         for _ in self.nodes:
             node = self.node
             try:
-                return await method(self._stub(node), timeout_s or self.timeout_s)
+                return await method(node, timeout_s or self.timeout_s)
             except grpc.aio.AioRpcError as failure:
                 error = _error(failure, node)
             if error.code not in WORTH_ANOTHER_NODE:

@@ -44,7 +44,12 @@ from node.server import Services, build_server, listen, max_message_bytes, raise
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
+from node.services.sharing_service import SharingService
 from node.services.vault_service import VaultService
+from node.sharing.keeper import VaultKeeper
+from node.sharing.releasing import Releaser
+from node.sharing.sealing import seal
+from node.sharing.vault_loop import VaultLoop
 from node.status import NodeStatus
 from node.tls import (
     ClientRoots,
@@ -54,7 +59,9 @@ from node.tls import (
     own_authority,
     server_credentials,
 )
+from node.vault.vault import Vault
 from node.vault_access import VaultAccess
+from node.vault_config import open_vault
 
 log = structlog.get_logger("node")
 
@@ -77,6 +84,16 @@ class Opened:
     store: ChainStore
     consortium: Consortium
     tls: TlsFiles
+    vault: Vault | None
+    """None: this node keeps no confidential values."""
+    vault_signer: Signer | None
+    """The department's key for acknowledgements of erasures."""
+
+    def close(self) -> None:
+        """Closes the databases."""
+        if self.vault is not None:
+            self.vault.close()
+        self.store.close()
 
 
 def open_node(config: NodeConfig) -> Opened:
@@ -89,7 +106,8 @@ def open_node(config: NodeConfig) -> Opened:
     try:
         consortium = Consortium(store)
         check_against_chain(config, consortium, signers)
-        return Opened(config, genesis, signers, store, consortium, _open_tls(config, consortium))
+        tls, vault_signer = _open_tls(config, consortium), _load_vault_signer(config, genesis)
+        return Opened(config, genesis, signers, store, consortium, tls, open_vault(config), vault_signer)
     except BaseException:
         store.close()
         raise
@@ -101,6 +119,12 @@ def _load_signers(config: NodeConfig, genesis: Genesis) -> dict[bytes, Signer]:
         files.append(config.node.next_consensus_key)
     signers = [load_signer(file, KeyKind.CONSENSUS, genesis.suite) for file in files]
     return {signer.public_key: signer for signer in signers}
+
+
+def _load_vault_signer(config: NodeConfig, genesis: Genesis) -> Signer | None:
+    if config.vault is None or config.vault.signing_key is None:
+        return None
+    return load_signer(config.vault.signing_key, KeyKind.SYSTEM, genesis.suite)
 
 
 def _open_tls(config: NodeConfig, consortium: Consortium) -> TlsFiles:
@@ -165,6 +189,10 @@ class Daemon:
         self.status.connect(self.runtime, self.peers, mempool, clock, self.feed)
         self.metrics.read_from(self.status.readings())
         self._health = health_aio.HealthServicer()
+        self._keeper = (
+            None if opened.vault is None else VaultKeeper(genesis, store, opened.vault, config.node.department)
+        )
+        self._vault_loop = self._follow_with_vault(self._keeper, clock)
         self._server = self._build_server()
         pages = Pages(self.metrics.exposition, self.status.problems, self.status.not_ready)
         self._http = HttpServer(pages, config.http.listen.host, config.http.listen.port)
@@ -183,6 +211,7 @@ class Daemon:
         notifier = sdnotify.SystemdNotifier()
         notifier.notify("READY=1")
         watch = asyncio.ensure_future(self._watch())
+        following = asyncio.ensure_future(self._run_vault())
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait([core, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -190,7 +219,7 @@ class Daemon:
                 core.result()
         finally:
             notifier.notify("STOPPING=1")
-            for task in (watch, stopped):
+            for task in (watch, following, stopped):
                 task.cancel()
             await self._stop(core)
 
@@ -206,8 +235,20 @@ class Daemon:
         self._readers.shutdown()
         # Where peers' fetches read the database.
         await asyncio.get_running_loop().shutdown_default_executor()
-        self._opened.store.close()
+        if self._vault_loop is not None:
+            self._vault_loop.close()
+        self._opened.close()
         log.info("node stopped", height=self._opened.store.tip.height)
+
+    def _follow_with_vault(self, keeper: VaultKeeper | None, clock: NetworkClock) -> VaultLoop | None:
+        opened = self._opened
+        if keeper is None:
+            return None
+        return VaultLoop(opened.genesis, keeper, opened.config.node.department, opened.vault_signer, clock.now_ms)
+
+    async def _run_vault(self) -> None:
+        if self._vault_loop is not None:
+            await self._vault_loop.run(self.feed, self.intake)
 
     async def _watch(self) -> None:
         """Keeps gRPC's standard health service in step with readiness, the links with node.toml, and an eye on the clock."""
@@ -233,12 +274,17 @@ class Daemon:
         replica_service = ReplicaService(self._opened.store, self.peers, current_caller)
         queries = Queries(genesis, self._opened.store)
         ledger_service = LedgerService(self.intake, queries, self.feed, self.status, self._readers)
-        services = Services(ledger_service, replica_service, self._health, self._vault_service())
+        department = self._opened.config.node.department
+        releaser = Releaser(genesis, self._opened.store, department, self._keeper, seal)
+        sharing_service = SharingService(releaser, self._readers)
+        services = Services(ledger_service, replica_service, self._health, sharing_service, self._vault_service())
         return build_server(limits, genesis.parameters, gate, services)
 
     def _vault_service(self) -> VaultService:
         opened = self._opened
-        access = VaultAccess(opened.genesis, opened.store, opened.config.node.department, None, self._clock.now_ms)
+        access = VaultAccess(
+            opened.genesis, opened.store, opened.config.node.department, self._keeper, self._clock.now_ms
+        )
         return VaultService(access, self._readers)
 
     def _known_authorities(self) -> dict[str, bytes]:
@@ -294,4 +340,4 @@ async def run(config: NodeConfig, *, accepts_lost_votes: bool = False) -> None:
     try:
         await Daemon(opened, accepts_lost_votes=accepts_lost_votes).run(stop)
     finally:
-        opened.store.close()
+        opened.close()

@@ -17,6 +17,8 @@ from huzheng.v1 import (
     ledger_service_pb2,
     ledger_service_pb2_grpc,
     replica_service_pb2,
+    sharing_service_pb2,
+    sharing_service_pb2_grpc,
     vault_service_pb2,
     vault_service_pb2_grpc,
 )
@@ -28,6 +30,7 @@ from node.peers import MAX_GROUP_BYTES
 from node.services.gate import Gate
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
+from node.services.sharing_service import SharingService
 from node.services.vault_service import VaultService
 from node.toml_file import Address
 
@@ -50,6 +53,7 @@ class Services:
     ledger: LedgerService
     replica: ReplicaService
     health: health_aio.HealthServicer
+    sharing: SharingService
     vault: VaultService
 
 
@@ -104,11 +108,13 @@ def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, serv
     )
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, server)
     services.replica.add_to(server)
+    sharing_service_pb2_grpc.add_SharingServiceServicer_to_server(services.sharing, server)
     vault_service_pb2_grpc.add_VaultServiceServicer_to_server(services.vault, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
     names = (
         _service_name(ledger_service_pb2, "LedgerService"),
         _service_name(replica_service_pb2, "ReplicaService"),
+        _service_name(sharing_service_pb2, "SharingService"),
         _service_name(vault_service_pb2, "VaultService"),
         _service_name(health_pb2, "Health"),
         reflection.SERVICE_NAME,

@@ -6,17 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from huzheng.v1 import transaction_pb2
+from huzheng.v1 import disclosure_pb2, transaction_pb2
 from huzheng.v1 import vault_service_pb2 as pb
 
 from ledger.catalogue import SALT_BYTES, CompiledResource
 from ledger.catalogue_rules import MAX_CONFIDENTIAL, is_ascending
 from ledger.commitments import SecretField, check_value, confidential_root
 from ledger.crypto import HASH_BYTES, Domain, strict
-from ledger.disclosure import build_disclosure
+from ledger.disclosure import build_disclosure, verify_disclosure
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.sharing.erasing import is_erased
+from ledger.sharing.reading import find_read
 from ledger.store import ChainReader
 from node.identity import Caller, Role
 from node.receipts import record_receipt
@@ -42,6 +43,14 @@ class SecretStore(Protocol):
 
     def secrets(self, record_id: bytes) -> Secrets | None:
         """All confidential fields of a record, in order; None if they are not here."""
+        ...
+
+    def keep_copy(self, record_id: bytes, fields: Secrets) -> None:
+        """Keeps fields of another department's record, durably. The same again changes nothing, others are added.
+
+        Raises:
+            HuzhengError: where something else is kept of the record, where it was erased, and what the disk does.
+        """
         ...
 
 
@@ -81,6 +90,27 @@ class VaultAccess:
         there = {record_id: kept for record_id, kept in records.items() if self._is_on_chain(record_id)}
         if there:
             secrets.deposit(there, 0)
+
+    def keep(self, request: pb.KeepRequest, caller: Caller) -> None:
+        """Keeps what another department gave out under a read of this one.
+
+        Raises:
+            HuzhengError: CALLER_NOT_ALLOWED, VAULT_NOT_CONFIGURED, UNKNOWN_READ, NOT_PARTY, ERASED, BAD_ANSWER; as
+                `verify_disclosure`; those of the vault.
+        """
+        secrets = self._opened(caller, Role.SYSTEM)
+        read = find_read(self._chain.state, request.read)
+        if read is None:
+            raise HuzhengError(Code.UNKNOWN_READ)
+        if read.reader != self._department:
+            raise HuzhengError(Code.NOT_PARTY)
+        if is_erased(self._chain.state, read.owner, read.record_id):
+            raise HuzhengError(Code.ERASED)
+        verdict = verify_disclosure(request.disclosure, self._genesis, definitions=self._chain.published().version)
+        if verdict.record.id != read.record_id or not set(verdict.values) <= set(read.fields):
+            raise HuzhengError(Code.BAD_ANSWER, "not what the read asked for")
+        shown = strict.read(disclosure_pb2.Disclosure, request.disclosure).fields
+        secrets.keep_copy(read.record_id, tuple(SecretField(item.number, item.value, item.salt) for item in shown))
 
     def disclose(self, request: pb.DiscloseRequest, caller: Caller) -> bytes:
         """A `Disclosure` of fields of one of the department's records on chain.

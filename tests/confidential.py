@@ -106,6 +106,10 @@ class MemorySecrets:
         with self._lock:
             self.kept.update({record_id: (fields, expires_ms) for record_id, fields in records.items()})
 
+    def keep_copy(self, record_id: bytes, fields: tuple[SecretField, ...]) -> None:
+        """As `SecretStore.keep_copy`."""
+        self.deposit({record_id: fields}, 0)
+
     def secrets(self, record_id: bytes) -> tuple[SecretField, ...] | None:
         """As `SecretStore.secrets`."""
         with self._lock:

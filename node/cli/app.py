@@ -14,11 +14,13 @@ from node.cli import (
     chain,
     doctor,
     evidence,
+    grant,
     history,
     keys,
     member,
     network,
     node,
+    read,
     rebuild,
     receipt,
     record,
@@ -51,6 +53,8 @@ ORDER = (
     "catalogue",
     "chain",
     "node",
+    "grant",
+    "read",
     "evidence",
     "network",
     "member",
@@ -86,6 +90,8 @@ def build_app() -> typer.Typer:
     app.add_typer(evidence.app, name="evidence")
     app.add_typer(member.app, name="member")
     app.add_typer(catalogue.app, name="catalogue")
+    app.add_typer(grant.app, name="grant")
+    app.add_typer(read.app, name="read")
     app.add_typer(keys.app, name="keys")
     app.add_typer(audit.app, name="audit")
     app.add_typer(reliance.app, name="reliance")

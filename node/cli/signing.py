@@ -34,20 +34,39 @@ def load_admin(profile: ClientProfile, genesis: Genesis) -> Signer:
 
 def submit_operation(session: Session, operation: transaction_pb2.Operation, done: str) -> None:
     """Has an operation carried out, and shows that it was. Raises HuzhengError with the reason of a refusal."""
-
-    async def work(client: LedgerClient) -> Final:
-        final = await sign_and_submit(session, client, [operation])
-        if final.verdict.refusal is not None:
-            raise HuzhengError(final.verdict.refusal)
-        return final
-
-    final = with_client(session, work)
+    final = with_client(session, lambda client: submit_signed(session, client, operation))
     if session.out.is_json:
         session.out.json(final.verdict.to_dict())
         return
     session.out.line(done, "bold green")
     pairs = [(session.t("Transaction"), final.transaction_id.hex()), (session.t("Block"), final.verdict.height)]
     session.out.pairs("", pairs)
+
+
+def load_system(profile: ClientProfile, genesis: Genesis) -> Signer:
+    """The profile's key for records and reads.
+
+    Raises:
+        HuzhengError: CONFIG_INVALID if it names none; as `load_signer`.
+    """
+    from ledger.errors import Code, HuzhengError
+    from node.keyfile import KeyKind, load_signer
+
+    if profile.keys.signing is None:
+        raise HuzhengError(Code.CONFIG_INVALID, f"{profile.file}: keys.signing is needed for this")
+    return load_signer(profile.keys.signing, KeyKind.SYSTEM, genesis.suite)
+
+
+async def submit_signed(session: Session, client: LedgerClient, *operations: transaction_pb2.Operation) -> Final:
+    """Has operations carried out, in one transaction signed with the profile's admin key.
+
+    Raises:
+        HuzhengError: with the reason of a refusal; as `sign_and_submit`.
+    """
+    final = await sign_and_submit(session, client, operations)
+    if final.verdict.refusal is not None:
+        raise HuzhengError(final.verdict.refusal)
+    return final
 
 
 async def sign_and_submit(

@@ -13,6 +13,7 @@ from node.identity import Caller, Role
 
 _LEDGER = "/huzheng.v1.LedgerService/"
 _REPLICA = "/huzheng.v1.ReplicaService/"
+_SHARING = "/huzheng.v1.SharingService/"
 _VAULT = "/huzheng.v1.VaultService/"
 
 _WRITERS = frozenset({Role.SYSTEM})
@@ -44,10 +45,12 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _LEDGER + "WatchBlocks": _WATCHERS,
     _LEDGER + "WatchRecords": _WATCHERS,
     _LEDGER + "GetStatus": _ANYONE,
+    _SHARING + "Release": _WRITERS,
     _REPLICA + "Connect": _REPLICAS,
     _REPLICA + "FetchBlocks": _REPLICAS,
     # Of the node's own department alone (see node/vault_access.py).
     _VAULT + "Deposit": _WRITERS,
+    _VAULT + "Keep": _WRITERS,
     _VAULT + "Disclose": _HOLDERS,
     "/grpc.health.v1.Health/Check": _ANYONE,
     "/grpc.health.v1.Health/List": _ANYONE,

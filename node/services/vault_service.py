@@ -32,6 +32,12 @@ class VaultService(vault_service_pb2_grpc.VaultServiceServicer):
         await loop.run_in_executor(self._workers, self._vault.deposit, request, current_caller())
         return pb.DepositResponse()
 
+    async def Keep(self, request: pb.KeepRequest, context: Context) -> pb.KeepResponse:
+        """Keeps copies; answers when they are durable."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._workers, self._vault.keep, request, current_caller())
+        return pb.KeepResponse()
+
     async def Disclose(self, request: pb.DiscloseRequest, context: Context) -> pb.DiscloseResponse:
         """Shows values."""
         loop = asyncio.get_running_loop()

@@ -140,6 +140,11 @@ class Vault:
         """The ids of all records of which something is kept."""
         return [key[1:] for key in self._entries.keys(layout.RECORD, layout.after(layout.RECORD))]
 
+    def deposits(self) -> list[bytes]:
+        """The ids of the records that were deposited and not confirmed."""
+        marks = self._entries.keys(layout.DEPOSIT, layout.after(layout.DEPOSIT))
+        return [layout.deposit_in(mark)[1] for mark in marks]
+
     def check(self) -> VaultCheck:
         """Decrypts everything. The vault goes on being used meanwhile."""
         records, persons = self._entries.check(layout.RECORD), self._entries.check(layout.PERSON)

@@ -36,7 +36,10 @@ from node.services.gate import Gate, current_caller
 from node.services.ledger_service import MAX_OUTSTANDING, LedgerService
 from node.services.permissions import PERMISSIONS
 from node.services.replica_service import ReplicaService
+from node.services.sharing_service import SharingService
 from node.services.vault_service import VaultService
+from node.sharing.releasing import Releaser
+from node.sharing.sealing import seal
 from node.tls import ClientRoots, TlsFiles, channel_options, server_credentials
 from node.toml_file import Address
 from node.vault_access import VaultAccess
@@ -95,6 +98,7 @@ class Server:
             ),
             ReplicaService(self.node.store, peers, current_caller),
             health_aio.HealthServicer(),
+            SharingService(Releaser(GENESIS, self.node.store, "planning", None, seal), self.readers),
             VaultService(
                 VaultAccess(GENESIS, self.node.store, "planning", None, lambda: self.node.now_ms), self.readers
             ),

@@ -33,7 +33,10 @@ from node.server import Services, build_server, listen
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
 from node.services.replica_service import ReplicaService
+from node.services.sharing_service import SharingService
 from node.services.vault_service import VaultService
+from node.sharing.releasing import Releaser
+from node.sharing.sealing import seal
 from node.tls import ClientRoots, TlsFiles, load_material, server_credentials
 from node.toml_file import Address
 from node.vault_access import VaultAccess
@@ -69,6 +72,7 @@ class Server:
             LedgerService(self.node.intake, queries, self.node.feed, status, self.readers),
             ReplicaService(self.node.store, peers, current_caller),
             health_aio.HealthServicer(),
+            SharingService(Releaser(GENESIS, self.node.store, "planning", secrets, seal), self.readers),
             VaultService(access, self.readers),
         )
         self.server = build_server(LimitsSection(), GENESIS.parameters, gate, services)

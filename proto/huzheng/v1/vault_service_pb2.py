@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ehuzheng/v1/vault_service.proto\x12\nhuzheng.v1\"R\n\x0e\x44\x65positRequest\x12,\n\x07records\x18\x01 \x03(\x0b\x32\x1b.huzheng.v1.DepositedRecord\x12\x12\n\nexpires_ms\x18\x02 \x01(\x04\"M\n\x0f\x44\x65positedRecord\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12*\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1a.huzheng.v1.DepositedField\"=\n\x0e\x44\x65positedField\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0c\n\x04salt\x18\x03 \x01(\x0c\"\x11\n\x0f\x44\x65positResponse\"4\n\x0f\x44iscloseRequest\x12\x11\n\trecord_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ields\x18\x02 \x03(\r\"&\n\x10\x44iscloseResponse\x12\x12\n\ndisclosure\x18\x01 \x01(\x0c\x32\x99\x01\n\x0cVaultService\x12\x42\n\x07\x44\x65posit\x12\x1a.huzheng.v1.DepositRequest\x1a\x1b.huzheng.v1.DepositResponse\x12\x45\n\x08\x44isclose\x12\x1b.huzheng.v1.DiscloseRequest\x1a\x1c.huzheng.v1.DiscloseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ehuzheng/v1/vault_service.proto\x12\nhuzheng.v1\"R\n\x0e\x44\x65positRequest\x12,\n\x07records\x18\x01 \x03(\x0b\x32\x1b.huzheng.v1.DepositedRecord\x12\x12\n\nexpires_ms\x18\x02 \x01(\x04\"M\n\x0f\x44\x65positedRecord\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12*\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1a.huzheng.v1.DepositedField\"=\n\x0e\x44\x65positedField\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0c\n\x04salt\x18\x03 \x01(\x0c\"\x11\n\x0f\x44\x65positResponse\"4\n\x0f\x44iscloseRequest\x12\x11\n\trecord_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ields\x18\x02 \x03(\r\"&\n\x10\x44iscloseResponse\x12\x12\n\ndisclosure\x18\x01 \x01(\x0c\"/\n\x0bKeepRequest\x12\x0c\n\x04read\x18\x01 \x01(\x0c\x12\x12\n\ndisclosure\x18\x02 \x01(\x0c\"\x0e\n\x0cKeepResponse2\xd4\x01\n\x0cVaultService\x12\x42\n\x07\x44\x65posit\x12\x1a.huzheng.v1.DepositRequest\x1a\x1b.huzheng.v1.DepositResponse\x12\x45\n\x08\x44isclose\x12\x1b.huzheng.v1.DiscloseRequest\x1a\x1c.huzheng.v1.DiscloseResponse\x12\x39\n\x04Keep\x12\x17.huzheng.v1.KeepRequest\x1a\x18.huzheng.v1.KeepResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISCLOSEREQUEST']._serialized_end=343
   _globals['_DISCLOSERESPONSE']._serialized_start=345
   _globals['_DISCLOSERESPONSE']._serialized_end=383
-  _globals['_VAULTSERVICE']._serialized_start=386
-  _globals['_VAULTSERVICE']._serialized_end=539
+  _globals['_KEEPREQUEST']._serialized_start=385
+  _globals['_KEEPREQUEST']._serialized_end=432
+  _globals['_KEEPRESPONSE']._serialized_start=434
+  _globals['_KEEPRESPONSE']._serialized_end=448
+  _globals['_VAULTSERVICE']._serialized_start=451
+  _globals['_VAULTSERVICE']._serialized_end=663
 # @@protoc_insertion_point(module_scope)

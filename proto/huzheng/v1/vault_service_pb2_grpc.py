@@ -45,6 +45,11 @@ class VaultServiceStub:
                 request_serializer=huzheng_dot_v1_dot_vault__service__pb2.DiscloseRequest.SerializeToString,
                 response_deserializer=huzheng_dot_v1_dot_vault__service__pb2.DiscloseResponse.FromString,
                 _registered_method=True)
+        self.Keep = channel.unary_unary(
+                '/huzheng.v1.VaultService/Keep',
+                request_serializer=huzheng_dot_v1_dot_vault__service__pb2.KeepRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_vault__service__pb2.KeepResponse.FromString,
+                _registered_method=True)
 
 
 class VaultServiceServicer:
@@ -65,6 +70,13 @@ class VaultServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Keep(self, request, context):
+        """Keeps values of another department that were given out under a read, where an order to erase them finds them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VaultServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_VaultServiceServicer_to_server(servicer, server):
                     servicer.Disclose,
                     request_deserializer=huzheng_dot_v1_dot_vault__service__pb2.DiscloseRequest.FromString,
                     response_serializer=huzheng_dot_v1_dot_vault__service__pb2.DiscloseResponse.SerializeToString,
+            ),
+            'Keep': grpc.unary_unary_rpc_method_handler(
+                    servicer.Keep,
+                    request_deserializer=huzheng_dot_v1_dot_vault__service__pb2.KeepRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_vault__service__pb2.KeepResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class VaultService:
             '/huzheng.v1.VaultService/Disclose',
             huzheng_dot_v1_dot_vault__service__pb2.DiscloseRequest.SerializeToString,
             huzheng_dot_v1_dot_vault__service__pb2.DiscloseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Keep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.VaultService/Keep',
+            huzheng_dot_v1_dot_vault__service__pb2.KeepRequest.SerializeToString,
+            huzheng_dot_v1_dot_vault__service__pb2.KeepResponse.FromString,
             options,
             channel_credentials,
             insecure,

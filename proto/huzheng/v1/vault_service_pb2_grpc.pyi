@@ -37,6 +37,8 @@ class VaultServiceStub:
     """Keeps the values of records that are about to be submitted. Durable when it answers; the same again changes nothing."""
     Disclose: _grpc.UnaryUnaryMultiCallable[_vault_service_pb2.DiscloseRequest, _vault_service_pb2.DiscloseResponse]
     """Shows confidential fields of a record that is on chain."""
+    Keep: _grpc.UnaryUnaryMultiCallable[_vault_service_pb2.KeepRequest, _vault_service_pb2.KeepResponse]
+    """Keeps values of another department that were given out under a read, where an order to erase them finds them."""
 
 @_typing.type_check_only
 class VaultServiceAsyncStub(VaultServiceStub):
@@ -47,6 +49,8 @@ class VaultServiceAsyncStub(VaultServiceStub):
     """Keeps the values of records that are about to be submitted. Durable when it answers; the same again changes nothing."""
     Disclose: _aio.UnaryUnaryMultiCallable[_vault_service_pb2.DiscloseRequest, _vault_service_pb2.DiscloseResponse]  # type: ignore[assignment]
     """Shows confidential fields of a record that is on chain."""
+    Keep: _aio.UnaryUnaryMultiCallable[_vault_service_pb2.KeepRequest, _vault_service_pb2.KeepResponse]  # type: ignore[assignment]
+    """Keeps values of another department that were given out under a read, where an order to erase them finds them."""
 
 class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the values of confidential fields, and shows them."""
@@ -66,5 +70,13 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_vault_service_pb2.DiscloseResponse, _abc.Awaitable[_vault_service_pb2.DiscloseResponse]]:
         """Shows confidential fields of a record that is on chain."""
+
+    @_abc_1.abstractmethod
+    def Keep(
+        self,
+        request: _vault_service_pb2.KeepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_vault_service_pb2.KeepResponse, _abc.Awaitable[_vault_service_pb2.KeepResponse]]:
+        """Keeps values of another department that were given out under a read, where an order to erase them finds them."""
 
 def add_VaultServiceServicer_to_server(servicer: VaultServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
