@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from node.cli.chinese_catalogue import CHINESE_CATALOGUE
+from node.cli.chinese_sharing import CHINESE_SHARING
 from node.cli.chinese_help import CHINESE_HELP
 
 CHINESE: dict[str, str] = (
     CHINESE_HELP
     | CHINESE_CATALOGUE
+    | CHINESE_SHARING
     | {
         # Words
         "Action": "操作",

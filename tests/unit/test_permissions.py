@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
-from huzheng.v1 import ledger_service_pb2, replica_service_pb2, vault_service_pb2
+from huzheng.v1 import ledger_service_pb2, replica_service_pb2, sharing_service_pb2, vault_service_pb2
 
 from ledger.errors import Code, HuzhengError
 from node.identity import Caller, Role
@@ -13,7 +13,7 @@ from node.services.permissions import PERMISSIONS, require_permission
 
 METHODS = [
     f"/{service.full_name}/{method.name}"
-    for module in (ledger_service_pb2, replica_service_pb2, vault_service_pb2, health_pb2, reflection_pb2)
+    for module in (ledger_service_pb2, replica_service_pb2, sharing_service_pb2, vault_service_pb2, health_pb2, reflection_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
