@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import grpc.aio
-from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, transaction_pb2
+from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, operator_service_pb2, transaction_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from huzheng.v1.operator_service_pb2_grpc import OperatorServiceStub
 
 from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epoch_proof import verify_epochs
@@ -322,6 +323,18 @@ class LedgerClient:
         async for answer in self._watch(lambda stub: stub.WatchRecords(request)):
             yield answer
 
+    # Operating
+
+    async def back_up(self, directory: str) -> AsyncIterator[operator_service_pb2.BackupResponse]:
+        """Has the current node back itself up to a directory of its machine; the last answer has the manifest."""
+        node = self.node
+        request = operator_service_pb2.BackupRequest(directory=directory)
+        try:
+            async for answer in OperatorServiceStub(self._channel(node)).Backup(request):
+                yield answer
+        except grpc.aio.AioRpcError as failure:
+            raise _error(failure, node) from None
+
     # Inside
 
     async def _history_page(self, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
@@ -386,9 +399,12 @@ class LedgerClient:
             raise _error(failure, node) from None
 
     def _stub(self, node: Endpoint) -> LedgerServiceAsyncStub:
+        return LedgerServiceStub(self._channel(node))
+
+    def _channel(self, node: Endpoint) -> grpc.aio.Channel:
         if node not in self._channels:
             self._channels[node] = self._open(node)
-        return LedgerServiceStub(self._channels[node])
+        return self._channels[node]
 
     def _open(self, node: Endpoint) -> grpc.aio.Channel:
         credentials = channel_credentials(self._material, self.authority_of(node))

@@ -8,6 +8,7 @@ import typer
 
 from ledger.errors import Language
 from node.cli import (
+    backup,
     certificate,
     chain,
     doctor,
@@ -23,6 +24,7 @@ from node.cli import (
     sample_data,
     statement,
     submit,
+    vault,
     verify,
 )
 from node.cli.localise import LocalGroup, localise
@@ -46,6 +48,9 @@ ORDER = (
     "chain",
     "node",
     "evidence",
+    "backup",
+    "restore",
+    "vault",
     "network",
     "member",
     "keys",
@@ -78,6 +83,8 @@ def build_app() -> typer.Typer:
     app.add_typer(chain.app, name="chain")
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")
+    backup.add_to(app)
+    app.add_typer(vault.app, name="vault")
     app.add_typer(member.app, name="member")
     app.add_typer(keys.app, name="keys")
     sample_data.add_to(app)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from node.cli.chinese_backup import CHINESE_BACKUP
 from node.cli.chinese_help import CHINESE_HELP
 
-CHINESE: dict[str, str] = CHINESE_HELP | {
+CHINESE: dict[str, str] = CHINESE_HELP | CHINESE_BACKUP | {
     # Words
     "Action": "操作",
     "Address": "地址",

@@ -12,8 +12,10 @@ from ledger.errors import Code, HuzhengError
 from node.identity import Caller, Role
 
 _LEDGER = "/huzheng.v1.LedgerService/"
+_OPERATOR = "/huzheng.v1.OperatorService/"
 _REPLICA = "/huzheng.v1.ReplicaService/"
 
+_OPERATORS = frozenset({Role.OPERATOR})
 _WRITERS = frozenset({Role.SYSTEM})
 _READERS = frozenset({Role.SYSTEM, Role.CLERK, Role.OPERATOR, Role.AUDITOR})
 _WATCHERS = frozenset({Role.SYSTEM, Role.OPERATOR, Role.AUDITOR})
@@ -35,6 +37,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _LEDGER + "WatchBlocks": _WATCHERS,
     _LEDGER + "WatchRecords": _WATCHERS,
     _LEDGER + "GetStatus": _ANYONE,
+    _OPERATOR + "Backup": _OPERATORS,
     _REPLICA + "Connect": _REPLICAS,
     _REPLICA + "FetchBlocks": _REPLICAS,
     "/grpc.health.v1.Health/Check": _ANYONE,

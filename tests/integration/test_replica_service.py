@@ -80,7 +80,8 @@ class Server:
         gate = Gate(CallerDirectory(authorities), Metrics(), CONCURRENT_CALLS)
         self.replica = ReplicaService(self.node.store, self.peers, current_caller)
         ledger: Any = _Methods()
-        services = Services(ledger, self.replica, health_aio.HealthServicer())
+        operator: Any = _Methods()
+        services = Services(ledger, self.replica, operator, health_aio.HealthServicer())
         self.server = build_server(LimitsSection(), GENESIS.parameters, gate, services)
         self.port = listen(self.server, Address("127.0.0.1", 0), credentials(directory, OWN, authorities.values()))
 
