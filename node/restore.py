@@ -1,7 +1,7 @@
 """Makes a node again from a backup, on a machine that has nothing of it but what was kept apart: key files and the newest keyring.
 
-It never votes with its old key: that is in no backup, the restored vote log says that it has ended (S14), and the configuration names a fresh
-key that was made here. The vault does not open before all erasures on chain are applied to it again (`node.vault_restored`).
+It never votes with its old key: that is in no backup, the vote log in the backup says that it has ended (S14), and the configuration names a
+fresh key that was made here. The vault does not open before all erasures on chain are applied to it again (`node.vault_restored`).
 """
 
 from __future__ import annotations
@@ -16,24 +16,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from consensus.vote_log import ended_entry
-from ledger.crypto import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from node import backup_manifest as layout
 from node.backup import AUTHORITY, EVIDENCE, GENESIS
-from node.backup_manifest import Manifest, OnBytes, VaultPart, read_manifest, verify_files
+from node.backup_manifest import Manifest, OnBytes, read_manifest, verify_files
 from node.config import CONFIG_NAME, NodeConfig, config_as_if_at
 from node.evidence import evidence_path
 from node.joining import SEAT_FILE, make_new_key
 from node.keyfile import find_passphrase
 from node.private_file import sync_directory, write_new_file
-from node.vault.keyring_file import read_keyring_file
-from node.vault.opening import VaultPlaces, disk_errors
-from node.vault.status import keyring_header
-from node.vault.vault import Vault
-from node.vault.wiped_file import wipe
+from node.restore_vault import KeyringChoice, put_vault_in_place
+from node.vault.opening import disk_errors
 from node.vault_config import vault_places
 
 
@@ -83,7 +78,10 @@ def restore(backup: Path, directory: Path, options: Options, on_bytes: OnBytes) 
         _check_belongs(manifest, config, genesis)
         _refuse_used(config, target, key)
         _make_directories(config, key)
-        restored_vault = _restore_vault(backup, manifest.vault, config, options, undo)
+        has_vault = manifest.vault is not None and not options.without_vault
+        if manifest.vault is not None and has_vault:
+            keyring = KeyringChoice(options.keyring, options.accepts_old_keyring)
+            put_vault_in_place(backup, manifest.vault, vault_places(config), keyring, undo)
         growing = _restore_chain(backup, config, genesis, undo)
         _write_files(backup, config, target, undo)
         seat = _make_key(config, genesis, key, target / SEAT_FILE, options.passphrase, undo)
@@ -92,7 +90,7 @@ def restore(backup: Path, directory: Path, options: Options, on_bytes: OnBytes) 
         # Last: without it nothing can be started.
         write_new_file(target / CONFIG_NAME, text.encode(), private=False)
         undo.pop_all()
-    return Restored(manifest, config, key, seat, restored_vault, tuple(_missing(config)))
+    return Restored(manifest, config, key, seat, has_vault, tuple(_missing(config)))
 
 
 # --- the configuration ---
@@ -191,53 +189,6 @@ def _restore_chain(backup: Path, config: NodeConfig, genesis: Genesis, undo: Exi
     undo.callback(shutil.rmtree, growing, ignore_errors=True)
     shutil.copytree(backup / layout.CHAIN, growing)
     growing.chmod(0o700)
-    # This also makes the state tree anew, which must have the root that the last block was sealed with.
-    store = ChainStore.open(growing, genesis, create=False)
-    try:
-        member = store.membership_at(Height(store.tip.height + 1)).member(ReplicaId(config.node.replica))
-        if member is not None:
-            store.write_votes([ended_entry(member.public_key)])
-    finally:
-        store.close()
+    # Checks the last block, and makes the state tree anew, which must have the root that the block was sealed with.
+    ChainStore.open(growing, genesis, create=False).close()
     return growing
-
-
-# --- the vault ---
-
-
-def _restore_vault(backup: Path, part: VaultPart | None, config: NodeConfig, options: Options, undo: ExitStack) -> bool:
-    if part is None or options.without_vault:
-        return False
-    places = vault_places(config)
-    _put_keyring_in_place(places, options.keyring, undo)
-    _check_keyring(places, part, accepts_old=options.accepts_old_keyring)
-    Vault.restore(backup / layout.VAULT, places)
-    undo.callback(shutil.rmtree, places.database, ignore_errors=True)
-    return True
-
-
-def _put_keyring_in_place(places: VaultPlaces, given: Path | None, undo: ExitStack) -> None:
-    """Copies the keyring to its place if it is elsewhere; the original stays where it is, for it may be the second copy."""
-    place = places.keyring_file
-    if place.exists():
-        if given is not None:
-            raise HuzhengError(Code.BACKUP_TARGET_USED, str(place))
-        return
-    escrow = places.escrow if places.escrow is not None and places.escrow.exists() else place
-    data = read_keyring_file(given or escrow)
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_new_file(place, data, private=True)
-    undo.callback(wipe, place)
-
-
-def _check_keyring(places: VaultPlaces, part: VaultPart, *, accepts_old: bool) -> None:
-    header = keyring_header(places.keyring_file)
-    if header.vault_id.hex() != part.vault_id:
-        raise HuzhengError(Code.VAULT_FOREIGN, f"{places.keyring_file} is the keyring of another vault")
-    known = {"the backup": part.generation}
-    if places.escrow is not None and places.escrow.exists():
-        known[str(places.escrow)] = keyring_header(places.escrow).generation
-    newest = max(known, key=lambda name: known[name])
-    if header.generation < known[newest] and not accepts_old:
-        generations = f"it is of generation {header.generation}, {newest} of {known[newest]}"
-        raise HuzhengError(Code.VAULT_ROLLED_BACK, f"{places.keyring_file}: {generations}")

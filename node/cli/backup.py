@@ -11,6 +11,7 @@ from node.cli.connection import with_client
 from node.cli.output import json_time, local_time
 from node.cli.passphrase import new_passphrase
 from node.cli.session import Session, command
+from node.cli.vault import KeyringOption, OldKeyringOption
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -108,19 +109,11 @@ def restore(
         Path,
         typer.Argument(metavar="DIR", help="The node's new directory: new, or with its key files and keyring only."),
     ],
-    keyring: Annotated[
-        Path | None,
-        typer.Option("--keyring", metavar="FILE", help="The newest keyring, where it is not in its place already."),
-    ] = None,
+    keyring: KeyringOption = None,
     without_vault: Annotated[
         bool, typer.Option("--without-vault", help="Give up all confidential values: the keyring is lost.")
     ] = False,
-    accept_old_keyring: Annotated[
-        bool,
-        typer.Option(
-            "--accept-old-keyring", help="Take a keyring that is older than the backup; there is no newer one."
-        ),
-    ] = False,
+    accept_old_keyring: OldKeyringOption = False,
     encrypt_keys: Annotated[
         bool,
         typer.Option("--encrypt-keys", help="Encrypt keys with a passphrase: HUZHENG_PASSPHRASE, or asked for."),

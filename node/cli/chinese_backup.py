@@ -65,7 +65,12 @@ CHINESE_BACKUP: dict[str, str] = {
     "A running node does it by itself. What only a newer backup has can't be read afterwards.": (
         "运行中的节点会自动执行。此后，只存在于更新备份中的内容将无法读取。"
     ),
-    "Though the keyring is older than the vault; there is no newer one.": "密钥环早于保险库，但没有更新的密钥环。",
+    "Put a backup's vault in the place of a stopped node's that is lost, where the node itself is well.": (
+        "节点本身完好而保险库丢失时，用备份恢复已停止节点的保险库。"
+    ),
+    "The node reopens it at its next start, once it has erased whatever was ordered to be erased since.": (
+        "节点下次启动时，在重新执行此后下达的全部删除之后重新打开它。"
+    ),
     "Lose damaged entries for good instead of stopping at them.": "永久放弃已损坏的条目，而不是就此停止。",
     # Printed: backup and restore
     "Backing up": "正在备份",
@@ -99,6 +104,7 @@ CHINESE_BACKUP: dict[str, str] = {
         "依据截至高度 {height} 的链：保留 {kept} 个条目，删除 {erased} 个。"
     ),
     "{n} damaged entries were given up.": "已放弃 {n} 个损坏的条目。",
+    "Restored, as of {time}: {counts}.": "已恢复至 {time}：{counts}。",
     "Vault": "保险库",
     "Keyring": "密钥环",
     "Second copy": "第二份副本",

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 app = group("Look after the vault, where a department's confidential values are.")
 
 NodeArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The node's directory, or its node.toml.")]
+KeyringOption = Annotated[
+    Path | None,
+    typer.Option("--keyring", metavar="FILE", help="The newest keyring, where it is not in its place already."),
+]
+OldKeyringOption = Annotated[
+    bool,
+    typer.Option("--accept-old-keyring", help="Take a keyring that is older than the backup; there is no newer one."),
+]
 
 
 @command(app, "new-key")
@@ -137,14 +145,42 @@ def change_master_key(
     session.out.line(session.t("Now put {new} in the place of {old}.", new=settings, old=old.file))
 
 
+@command(app, "restore")
+def restore(
+    session: Session,
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="The directory that `huzheng backup` wrote.")],
+    path: NodeArgument = Path(),
+    keyring: KeyringOption = None,
+    accept_old_keyring: OldKeyringOption = False,
+) -> None:
+    """Put a backup's vault in the place of a stopped node's that is lost, where the node itself is well.
+
+    The node reopens it at its next start, once it has erased whatever was ordered to be erased since.
+    """
+    from node.config import load_config
+    from node.restore_vault import KeyringChoice, restore_vault
+
+    choice = KeyringChoice(keyring, accept_old_keyring)
+    with session.out.progress(session.t("Checking")) as progress:
+        bar = progress.task_ids[0]
+        manifest = restore_vault(
+            source, load_config(path), choice, lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+    counts = {"records": 0, "persons": 0}
+    if manifest.vault is not None:
+        counts = {"records": manifest.vault.records, "persons": manifest.vault.persons}
+    if session.out.is_json:
+        session.out.json({"created": manifest.created, **counts})
+        return
+    text = session.t("{r} records, {p} persons", r=counts["records"], p=counts["persons"])
+    session.out.line(session.t("Restored, as of {time}: {counts}.", time=manifest.created, counts=text), "bold green")
+
+
 @command(app, "reapply")
 def reapply(
     session: Session,
     path: NodeArgument = Path(),
-    accept_old_keyring: Annotated[
-        bool,
-        typer.Option("--accept-old-keyring", help="Though the keyring is older than the vault; there is no newer one."),
-    ] = False,
+    accept_old_keyring: OldKeyringOption = False,
     give_up_damaged: Annotated[
         bool, typer.Option("--give-up-damaged", help="Lose damaged entries for good instead of stopping at them.")
     ] = False,

@@ -13,6 +13,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
 from node.config import load_config
 from node.restore import Options, Restored, restore, with_consensus_key
+from node.restore_vault import KeyringChoice, restore_vault
 from node.seat import Seat
 from node.seat_file import read_seat_file
 from node.vault.vault import Vault
@@ -249,3 +250,17 @@ def test_a_text_in_which_it_is_not_to_be_found_is_refused(text: str) -> None:
     with pytest.raises(HuzhengError) as caught:
         with_consensus_key(text, "keys/new.key")
     assert code_of(caught) is Code.CONFIG_INVALID
+
+
+def test_a_vault_alone_is_restored_beside_a_chain_that_is_well(node: StoppedNode, backup: Path) -> None:
+    erase(node, 1)
+    shutil.rmtree(node.directory / "vault" / "entries")
+    restore_vault(backup, node.config, KeyringChoice(), lambda *_: None)
+    with node.store() as store:
+        assert store.votes() != []
+        vault, _ = reopen_restored(node.config, store)
+    with vault:
+        assert [vault.get(node.record_id(number)) for number in range(3)] == [entry_of(0), None, entry_of(2)]
+    with pytest.raises(HuzhengError) as caught:
+        restore_vault(backup, node.config, KeyringChoice(), lambda *_: None)
+    assert code_of(caught) is Code.VAULT_EXISTS
