@@ -19,12 +19,14 @@ from huzheng.v1 import (
     block_pb2,
     genesis_pb2,
     membership_pb2,
+    operator_service_pb2,
     sharing_service_pb2,
     transaction_pb2,
     vault_service_pb2,
 )
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from huzheng.v1.operator_service_pb2_grpc import OperatorServiceStub
 from huzheng.v1.sharing_service_pb2_grpc import SharingServiceStub
 from huzheng.v1.vault_service_pb2_grpc import VaultServiceStub
 
@@ -519,6 +521,18 @@ class LedgerClient:
         if not failed:
             raise HuzhengError(Code.NODE_UNREACHABLE, f"nodes: none of {department}, whose vault is needed")
         raise next((error for error in failed if error.code in WORTH_ANOTHER_NODE), failed[0])
+
+    # Operating
+
+    async def back_up(self, directory: str) -> AsyncIterator[operator_service_pb2.BackupResponse]:
+        """Has the current node back itself up to a directory of its machine; the last answer has the manifest."""
+        node = self.node
+        request = operator_service_pb2.BackupRequest(directory=directory)
+        try:
+            async for answer in OperatorServiceStub(self._channel_to(node)).Backup(request):
+                yield answer
+        except grpc.aio.AioRpcError as failure:
+            raise _error(failure, node) from None
 
     # Inside
 

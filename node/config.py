@@ -131,7 +131,19 @@ def load_config(path: Path) -> NodeConfig:
     Raises:
         HuzhengError: CONFIG_MISSING; CONFIG_INVALID with all mistakes in the detail, one a line.
     """
-    toml = TomlFile.read(path / CONFIG_NAME if path.is_dir() else path)
+    return _read_config(TomlFile.read(path / CONFIG_NAME if path.is_dir() else path))
+
+
+def config_as_if_at(path: Path, text: str) -> NodeConfig:
+    """What a `node.toml` with this text would say at a path, whether or not the files that it names are there.
+
+    Raises:
+        HuzhengError: CONFIG_INVALID with all mistakes in the detail, one a line.
+    """
+    return _read_config(TomlFile.parse(path, text.encode(), needs_files=False))
+
+
+def _read_config(toml: TomlFile) -> NodeConfig:
     node = toml.section("node", NodeSection)
     tls = toml.section("tls", TlsSection)
     http = toml.section("http", HttpSection, default=HttpSection())
@@ -157,7 +169,7 @@ def load_config(path: Path) -> NodeConfig:
     toml.raise_problems()
     # A missing required section is a problem, so this only tells mypy.
     if node is None or tls is None or http is None or limits is None or log is None:
-        raise HuzhengError(Code.CONFIG_INVALID, str(path))
+        raise HuzhengError(Code.CONFIG_INVALID, str(toml.path))
     return NodeConfig(toml.path, node, tls, peers, http, limits, log, vault)
 
 

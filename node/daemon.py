@@ -8,6 +8,7 @@ import signal
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import sdnotify
@@ -19,6 +20,8 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer, self_test
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
+from node.backup import OnProgress, Source, make_backup
+from node.backup_manifest import encode_manifest
 from node.clock import NetworkClock, monotonic_ms
 from node.clock_watch import ClockWatch
 from node.config import NodeConfig, check_against_chain
@@ -33,6 +36,7 @@ from node.keyfile import KeyKind, load_signer
 from node.logs import set_up_logs
 from node.mempool import Mempool
 from node.metrics import Metrics
+from node.node_vault import NodeVault
 from node.off_loop import Parts
 from node.peer_book import PeerBook
 from node.peers import Peer, Peers
@@ -43,6 +47,7 @@ from node.seat import Seat
 from node.server import Services, build_server, listen, max_message_bytes, raise_file_limit
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
+from node.services.operator_service import OperatorService
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
 from node.services.vault_service import VaultService
@@ -59,9 +64,8 @@ from node.tls import (
     own_authority,
     server_credentials,
 )
-from node.vault.vault import Vault
 from node.vault_access import VaultAccess
-from node.vault_config import open_vault
+from node.vault_restored import has_caught_up
 
 log = structlog.get_logger("node")
 
@@ -84,15 +88,13 @@ class Opened:
     store: ChainStore
     consortium: Consortium
     tls: TlsFiles
-    vault: Vault | None
-    """None: this node keeps no confidential values."""
+    vault: NodeVault
     vault_signer: Signer | None
     """The department's key for acknowledgements of erasures."""
 
     def close(self) -> None:
-        """Closes the databases."""
-        if self.vault is not None:
-            self.vault.close()
+        """Closes the databases. No other thread may be using them."""
+        self.vault.close()
         self.store.close()
 
 
@@ -107,7 +109,7 @@ def open_node(config: NodeConfig) -> Opened:
         consortium = Consortium(store)
         check_against_chain(config, consortium, signers)
         tls, vault_signer = _open_tls(config, consortium), _load_vault_signer(config, genesis)
-        return Opened(config, genesis, signers, store, consortium, tls, open_vault(config), vault_signer)
+        return Opened(config, genesis, signers, store, consortium, tls, NodeVault(config), vault_signer)
     except BaseException:
         store.close()
         raise
@@ -189,9 +191,8 @@ class Daemon:
         self.status.connect(self.runtime, self.peers, mempool, clock, self.feed)
         self.metrics.read_from(self.status.readings())
         self._health = health_aio.HealthServicer()
-        self._keeper = (
-            None if opened.vault is None else VaultKeeper(genesis, store, opened.vault, config.node.department)
-        )
+        self._operator = OperatorService(config.node.department, self._back_up)
+        self._keeper = self._vault_keeper()
         self._vault_loop = self._follow_with_vault(self._keeper, clock)
         self._server = self._build_server()
         pages = Pages(self.metrics.exposition, self.status.problems, self.status.not_ready)
@@ -211,6 +212,7 @@ class Daemon:
         notifier = sdnotify.SystemdNotifier()
         notifier.notify("READY=1")
         watch = asyncio.ensure_future(self._watch())
+        reopening = asyncio.ensure_future(self._opened.vault.reopen(self._opened.store, self._has_caught_up))
         following = asyncio.ensure_future(self._run_vault())
         stopped = asyncio.ensure_future(stop.wait())
         try:
@@ -219,7 +221,7 @@ class Daemon:
                 core.result()
         finally:
             notifier.notify("STOPPING=1")
-            for task in (watch, following, stopped):
+            for task in (watch, reopening, following, stopped):
                 task.cancel()
             await self._stop(core)
 
@@ -233,12 +235,19 @@ class Daemon:
         await self._http.stop()
         self._workers.shutdown()
         self._readers.shutdown()
+        await asyncio.to_thread(self._operator.close)
         # Where peers' fetches read the database.
         await asyncio.get_running_loop().shutdown_default_executor()
         if self._vault_loop is not None:
             self._vault_loop.close()
         self._opened.close()
         log.info("node stopped", height=self._opened.store.tip.height)
+
+    def _vault_keeper(self) -> VaultKeeper | None:
+        opened = self._opened
+        if opened.config.vault is None:
+            return None
+        return VaultKeeper(opened.genesis, opened.store, opened.vault.require_one, opened.config.node.department)
 
     def _follow_with_vault(self, keeper: VaultKeeper | None, clock: NetworkClock) -> VaultLoop | None:
         opened = self._opened
@@ -277,7 +286,9 @@ class Daemon:
         department = self._opened.config.node.department
         releaser = Releaser(genesis, self._opened.store, department, self._keeper, seal)
         sharing_service = SharingService(releaser, self._readers)
-        services = Services(ledger_service, replica_service, self._health, sharing_service, self._vault_service())
+        services = Services(
+            ledger_service, replica_service, self._operator, self._health, sharing_service, self._vault_service()
+        )
         return build_server(limits, genesis.parameters, gate, services)
 
     def _vault_service(self) -> VaultService:
@@ -286,6 +297,16 @@ class Daemon:
             opened.genesis, opened.store, opened.config.node.department, self._keeper, self._clock.now_ms
         )
         return VaultService(access, self._readers)
+
+    def _back_up(self, target: Path, on_progress: OnProgress) -> bytes:
+        """In the thread of backups."""
+        opened = self._opened
+        source = Source(opened.config, opened.genesis, opened.store, opened.vault.require())
+        return encode_manifest(make_backup(source, target, on_progress))
+
+    def _has_caught_up(self) -> bool:
+        store, heartbeat_ms = self._opened.store, self._opened.genesis.parameters.heartbeat_ms
+        return has_caught_up(store.tip.time_ms, self._clock.now_ms(), heartbeat_ms)
 
     def _known_authorities(self) -> dict[str, bytes]:
         """The CAs of all departments, this node's own too while the chain does not name it."""

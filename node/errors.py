@@ -202,6 +202,8 @@ OUTCOMES: dict[Code, Outcome] = {
     Code.VAULT_ERASED: _REFUSED,
     Code.VAULT_EXHAUSTED: Outcome("RESOURCE_EXHAUSTED", ExitStatus.LOCAL),
     Code.VAULT_BACKUP: _INVALID,
+    Code.BACKUP_INVALID: _INVALID,
+    Code.BACKUP_TARGET_USED: _LOCAL,
 }
 
 

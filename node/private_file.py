@@ -13,13 +13,13 @@ _OTHERS_MAY_READ = 0o044
 _OTHERS_MAY_WRITE = 0o022
 
 
-def read_file(path: Path, unreadable: Code) -> bytes:
+def read_file(path: Path, unreadable: Code, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """A small file's contents.
 
     Raises:
         HuzhengError: `unreadable`, with the path and the reason.
     """
-    return _read(path, unreadable)[0]
+    return _read(path, unreadable, max_bytes)[0]
 
 
 def read_private_file(path: Path, unreadable: Code, exposed: Code, max_bytes: int = MAX_FILE_BYTES) -> bytes:

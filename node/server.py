@@ -16,6 +16,8 @@ from grpc_reflection.v1alpha import reflection
 from huzheng.v1 import (
     ledger_service_pb2,
     ledger_service_pb2_grpc,
+    operator_service_pb2,
+    operator_service_pb2_grpc,
     replica_service_pb2,
     sharing_service_pb2,
     sharing_service_pb2_grpc,
@@ -29,6 +31,7 @@ from node.config import LimitsSection
 from node.peers import MAX_GROUP_BYTES
 from node.services.gate import Gate
 from node.services.ledger_service import LedgerService
+from node.services.operator_service import OperatorService
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
 from node.services.vault_service import VaultService
@@ -52,6 +55,7 @@ class Services:
 
     ledger: LedgerService
     replica: ReplicaService
+    operator: OperatorService
     health: health_aio.HealthServicer
     sharing: SharingService
     vault: VaultService
@@ -107,12 +111,14 @@ def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, serv
         maximum_concurrent_rpcs=limits.concurrent_calls,
     )
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, server)
+    operator_service_pb2_grpc.add_OperatorServiceServicer_to_server(services.operator, server)
     services.replica.add_to(server)
     sharing_service_pb2_grpc.add_SharingServiceServicer_to_server(services.sharing, server)
     vault_service_pb2_grpc.add_VaultServiceServicer_to_server(services.vault, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
     names = (
         _service_name(ledger_service_pb2, "LedgerService"),
+        _service_name(operator_service_pb2, "OperatorService"),
         _service_name(replica_service_pb2, "ReplicaService"),
         _service_name(sharing_service_pb2, "SharingService"),
         _service_name(vault_service_pb2, "VaultService"),

@@ -60,8 +60,10 @@ class Address:
 class TomlFile:
     """A parsed TOML file, its sections and the mistakes found so far."""
 
-    def __init__(self, path: Path, tables: dict[str, Any]) -> None:
+    def __init__(self, path: Path, tables: dict[str, Any], *, needs_files: bool = True) -> None:
+        """`needs_files`: whether files and directories that are not there are mistakes."""
         self.path = path
+        self._needs_files = needs_files
         self._tables = tables
         self._asked: list[str] = []
         self._problems: list[str] = []
@@ -74,11 +76,22 @@ class TomlFile:
             HuzhengError: CONFIG_MISSING, CONFIG_INVALID.
         """
         absolute = path.absolute()
+        return cls.parse(absolute, read_text(absolute).encode())
+
+    @classmethod
+    def parse(cls, absolute: Path, data: bytes, *, needs_files: bool = True) -> Self:
+        """As if these bytes were in the file at an absolute path; `needs_files` as in the constructor.
+
+        Raises:
+            HuzhengError: CONFIG_INVALID.
+        """
         try:
-            tables = tomllib.loads(read_text(absolute))
+            tables = tomllib.loads(data.decode())
+        except UnicodeDecodeError:
+            raise HuzhengError(Code.CONFIG_INVALID, f"{absolute}: not a text file in UTF-8") from None
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise HuzhengError(Code.CONFIG_INVALID, f"{absolute}: not TOML: {error}") from None
-        return cls(absolute, tables)
+        return cls(absolute, tables, needs_files=needs_files)
 
     def section(self, name: str, kind: type[S], default: S | None = None) -> S | None:
         """A section; the default, if any, when it is absent; None when there is something wrong with it."""
@@ -133,12 +146,12 @@ class TomlFile:
 
     def require_file(self, key: str, path: Path) -> None:
         """Notes if the file is not there."""
-        if not _holds(path.is_file):
+        if self._needs_files and not _holds(path.is_file):
             self.problem(key, f"no such file: {path}")
 
     def require_directory(self, key: str, path: Path) -> None:
         """Notes if the directory is not there."""
-        if not _holds(path.is_dir):
+        if self._needs_files and not _holds(path.is_dir):
             self.problem(key, f"no such directory: {path}")
 
     def require_directory_possible(self, key: str, path: Path) -> None:
@@ -146,7 +159,7 @@ class TomlFile:
         exists = _holds(path.exists)
         if exists and not _holds(path.is_dir):
             self.problem(key, f"not a directory: {path}")
-        elif not exists and not _holds(path.parent.is_dir):
+        elif self._needs_files and not exists and not _holds(path.parent.is_dir):
             self.problem(key, f"no such directory: {path.parent}")
 
     def problem(self, key: str, text: str) -> None:

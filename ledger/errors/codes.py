@@ -166,6 +166,9 @@ class Code(StrEnum):
     VAULT_ERASED = "VAULT_ERASED"
     VAULT_EXHAUSTED = "VAULT_EXHAUSTED"
     VAULT_BACKUP = "VAULT_BACKUP"
+    # Node: backups
+    BACKUP_INVALID = "BACKUP_INVALID"
+    BACKUP_TARGET_USED = "BACKUP_TARGET_USED"
 
 
 @dataclass(frozen=True, slots=True)

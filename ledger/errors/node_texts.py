@@ -369,4 +369,17 @@ NODE_TEXTS: dict[Code, Text] = {
         "Give the directory that a backup was written to, or an older backup; nothing was changed.",
         "请指定备份目录，或使用更早的备份；未作任何更改。",
     ),
+    # Node: backups
+    Code.BACKUP_INVALID: Text(
+        "This is no complete and undamaged backup of a node.",
+        "这不是完整无损的节点备份。",
+        "Give the directory that `huzheng backup` wrote, or an older backup; nothing was changed.",
+        "请指定 `huzheng backup` 写出的目录，或使用更早的备份；未作任何更改。",
+    ),
+    Code.BACKUP_TARGET_USED: Text(
+        "There is something in this place already; neither a backup nor a restored node is written over it.",
+        "目标位置已有内容；备份和恢复都不会覆盖已有内容。",
+        "Choose a new or empty directory; for a restore, one that holds nothing but the node's key files and keyring.",
+        "请选择新目录或空目录；恢复时，目录中只能有节点的密钥文件和密钥环。",
+    ),
 }

@@ -17,9 +17,9 @@ from ledger.statement import Question
 from ledger.stating import Source, build_statement
 from ledger.store import layout
 from ledger.store.audit_writing import AuditWriter
-from ledger.store.engine import Batch, Engine, Entry
+from ledger.store.engine import Batch, Engine, Entry, Reader
 from ledger.store.high_water import HighWater
-from ledger.store.opening import OpenedStore, create_scratch, open_store
+from ledger.store.opening import OpenedStore, create_scratch, open_store, read_tip
 from ledger.store.reader import ChainReader, StoredState
 from ledger.store.state_tree import StoredTree
 from ledger.store.verified import VerifiedCache
@@ -133,6 +133,13 @@ class ChainStore(ChainReader):
         tip, counts = self._tip, self._counts
         with self._engine.snapshot() as snapshot:
             yield ChainReader(self._genesis, snapshot, tip, counts, self._cache)
+
+    @contextmanager
+    def frozen(self) -> Iterator[tuple[ChainReader, Reader]]:
+        """The chain and the whole database at one moment, whatever is appended meanwhile; for as long as it takes to copy it."""
+        with self._engine.snapshot() as snapshot:
+            tip, counts = read_tip(snapshot, self._genesis)
+            yield ChainReader(self._genesis, snapshot, tip, counts, VerifiedCache()), snapshot
 
     @property
     def is_tree_flush_due(self) -> bool:

@@ -20,7 +20,7 @@ from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.store import layout
 from ledger.store.audit_writing import AuditWriter
-from ledger.store.engine import Engine
+from ledger.store.engine import Engine, Reader
 from ledger.store.high_water import FILE_NAME, HighWater
 from ledger.store.reader import StoredState
 from ledger.store.state_tree import DIRECTORY, StoredTree, files_in, open_tree, remove_files
@@ -151,7 +151,7 @@ def _check_meta(engine: Engine, genesis: Genesis) -> None:
         raise HuzhengError(Code.STORE_CORRUPT, "chain id and genesis do not belong together")
 
 
-def read_tip(engine: Engine, genesis: Genesis) -> tuple[Tip, store_pb2.StoredTip]:
+def read_tip(engine: Reader, genesis: Genesis) -> tuple[Tip, store_pb2.StoredTip]:
     """The last block, checked as far as it can be without the blocks before it."""
     try:
         counts = strict.read(store_pb2.StoredTip, engine.get(layout.TIP_KEY) or b"")
@@ -184,7 +184,7 @@ def _bad_tip(height: int, why: str) -> HuzhengError:
 
 
 def _read_history(
-    engine: Engine, genesis: Genesis, header: block_pb2.BlockHeader, block_hash: bytes
+    engine: Reader, genesis: Genesis, header: block_pb2.BlockHeader, block_hash: bytes
 ) -> merkle.Frontier:
     """The history tree over all blocks, from its stored nodes."""
     size, start, hashes = header.height, 0, []

@@ -9,10 +9,12 @@ import typer
 from ledger.errors import Language
 from node.cli import (
     audit,
+    backup,
     catalogue,
     certificate,
     chain,
     doctor,
+    erasing,
     evidence,
     grant,
     history,
@@ -28,6 +30,7 @@ from node.cli import (
     sample_data,
     statement,
     submit,
+    vault,
     verify,
 )
 from node.cli.localise import LocalGroup, localise
@@ -56,6 +59,9 @@ ORDER = (
     "grant",
     "read",
     "evidence",
+    "backup",
+    "restore",
+    "vault",
     "network",
     "member",
     "keys",
@@ -88,6 +94,9 @@ def build_app() -> typer.Typer:
     app.add_typer(chain.app, name="chain")
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")
+    backup.add_to(app)
+    erasing.add_to(vault.app)
+    app.add_typer(vault.app, name="vault")
     app.add_typer(member.app, name="member")
     app.add_typer(catalogue.app, name="catalogue")
     app.add_typer(grant.app, name="grant")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from node.cli.chinese_backup import CHINESE_BACKUP
 from node.cli.chinese_catalogue import CHINESE_CATALOGUE
-from node.cli.chinese_sharing import CHINESE_SHARING
 from node.cli.chinese_help import CHINESE_HELP
+from node.cli.chinese_sharing import CHINESE_SHARING
 
 CHINESE: dict[str, str] = (
     CHINESE_HELP
     | CHINESE_CATALOGUE
     | CHINESE_SHARING
+    | CHINESE_BACKUP
     | {
         # Words
         "Action": "操作",

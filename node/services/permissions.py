@@ -12,10 +12,12 @@ from ledger.errors import Code, HuzhengError
 from node.identity import Caller, Role
 
 _LEDGER = "/huzheng.v1.LedgerService/"
+_OPERATOR = "/huzheng.v1.OperatorService/"
 _REPLICA = "/huzheng.v1.ReplicaService/"
 _SHARING = "/huzheng.v1.SharingService/"
 _VAULT = "/huzheng.v1.VaultService/"
 
+_OPERATORS = frozenset({Role.OPERATOR})
 _WRITERS = frozenset({Role.SYSTEM})
 _READERS = frozenset({Role.SYSTEM, Role.CLERK, Role.OPERATOR, Role.AUDITOR})
 _WATCHERS = frozenset({Role.SYSTEM, Role.OPERATOR, Role.AUDITOR})
@@ -46,6 +48,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     _LEDGER + "WatchRecords": _WATCHERS,
     _LEDGER + "GetStatus": _ANYONE,
     _SHARING + "Release": _WRITERS,
+    _OPERATOR + "Backup": _OPERATORS,
     _REPLICA + "Connect": _REPLICAS,
     _REPLICA + "FetchBlocks": _REPLICAS,
     # Of the node's own department alone (see node/vault_access.py).

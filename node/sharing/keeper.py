@@ -5,7 +5,7 @@ Reads and writes databases: call it in a worker thread, one call at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from huzheng.v1 import transaction_pb2 as pb
@@ -33,12 +33,17 @@ class Erased:
 class VaultKeeper:
     """One vault and the chain that it goes by."""
 
-    def __init__(self, genesis: Genesis, store: ChainReader, vault: Vault, department: str) -> None:
+    def __init__(self, genesis: Genesis, store: ChainReader, opened: Callable[[], Vault], department: str) -> None:
+        """`opened`: gives the vault; raises HuzhengError(VAULT_RESTORED) while it waits for the chain."""
         self._genesis = genesis
         self._store = store
-        self._vault = vault
+        self._opened = opened
         self._department = department
         self._followed = Height(0)
+
+    @property
+    def _vault(self) -> Vault:
+        return self._opened()
 
     def secrets(self, record_id: bytes) -> tuple[SecretField, ...] | None:
         """All confidential fields of a record of this department's, in order; None if they are not here."""

@@ -12,7 +12,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.building import build_transaction
 from ledger.crypto import Signer
-from ledger.errors import HuzhengError
+from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.transaction import MAX_OPERATIONS
 from node.feed import BlockFeed
@@ -22,6 +22,7 @@ from node.sharing.keeper import Erased, VaultKeeper
 
 log = structlog.get_logger("vault")
 
+LOOK_S = 1.0
 RETRY_S = 10.0
 """After a failure: of the vault's disk, of an acknowledgement that was not taken."""
 
@@ -58,6 +59,10 @@ class VaultLoop:
                 self._owed |= set(await self._in_thread(self._keeper.catch_up))
                 await self._follow(feed, intake)
             except HuzhengError as error:
+                if error.code is Code.VAULT_RESTORED:
+                    # It is opened once this node has caught up.
+                    await asyncio.sleep(LOOK_S)
+                    continue
                 log.error("vault not in step with the chain", code=error.code, detail=error.detail)
             except Exception as error:
                 log.error("internal error", exc_info=error)

@@ -34,6 +34,7 @@ from node.queries import Queries
 from node.server import Services, build_server, listen, max_message_bytes
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import MAX_OUTSTANDING, LedgerService
+from node.services.operator_service import MakeBackup, OperatorService
 from node.services.permissions import PERMISSIONS
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
@@ -89,6 +90,7 @@ class Server:
         self.node = OneReplica(directory / "data", CONSORTIUM, max_transactions=5_000)
         self.status = Status(self.node)
         self.readers = ThreadPoolExecutor(2)
+        self.make_backup: MakeBackup = lambda target, on_progress: b""
         authorities = {name: authority.certificate_der for name, authority in AUTHORITIES.items()}
         gate = Gate(CallerDirectory(authorities), self.node.metrics, limits.concurrent_calls)
         peers = Peers(ReplicaId(1), [], None, None)  # type: ignore[arg-type]
@@ -97,6 +99,7 @@ class Server:
                 self.node.intake, Queries(GENESIS, self.node.store), self.node.feed, self.status, self.readers
             ),
             ReplicaService(self.node.store, peers, current_caller),
+            OperatorService("planning", lambda target, on_progress: self.make_backup(target, on_progress)),
             health_aio.HealthServicer(),
             SharingService(Releaser(GENESIS, self.node.store, "planning", None, seal), self.readers),
             VaultService(

@@ -80,7 +80,7 @@ class Server:
         gate = Gate(CallerDirectory(authorities), Metrics(), CONCURRENT_CALLS)
         self.replica = ReplicaService(self.node.store, self.peers, current_caller)
         methods: Any = _Methods()
-        services = Services(methods, self.replica, health_aio.HealthServicer(), methods, methods)
+        services = Services(methods, self.replica, methods, health_aio.HealthServicer(), methods, methods)
         self.server = build_server(LimitsSection(), GENESIS.parameters, gate, services)
         self.port = listen(self.server, Address("127.0.0.1", 0), credentials(directory, OWN, authorities.values()))
 

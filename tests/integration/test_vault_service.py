@@ -32,6 +32,7 @@ from node.queries import Queries
 from node.server import Services, build_server, listen
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
+from node.services.operator_service import OperatorService
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
 from node.services.vault_service import VaultService
@@ -71,6 +72,7 @@ class Server:
         services = Services(
             LedgerService(self.node.intake, queries, self.node.feed, status, self.readers),
             ReplicaService(self.node.store, peers, current_caller),
+            OperatorService("planning", lambda target, on_progress: b""),
             health_aio.HealthServicer(),
             SharingService(Releaser(GENESIS, self.node.store, "planning", secrets, seal), self.readers),
             VaultService(access, self.readers),
