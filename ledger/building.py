@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
-from ledger.catalogue import SALT_BYTES, encode_payload
+from ledger.catalogue import SALT_BYTES, CompiledResource, encode_payload
+from ledger.commitments import SecretField, confidential_root, secret_fields
 from ledger.crypto import Domain, Signer, strict
 from ledger.errors import Code, HuzhengError
 from ledger.fields.entry import InputValue
@@ -24,42 +25,59 @@ class BuiltRecord:
     id: bytes
     raw: bytes
     payload: bytes
+    secrets: tuple[SecretField, ...] = ()
+    """What only its department's vault is to keep: all confidential fields, those without value too."""
 
 
 def build_record(
     genesis: Genesis,
-    resource: str,
+    resource: str | CompiledResource,
     subject: str,
     version: int,
     replaces: bytes,
     values: Mapping[str, InputValue] | None,
     *,
+    confidential: Mapping[str, InputValue] | None = None,
     salt: bytes | None = None,
 ) -> BuiltRecord:
-    """A record that asserts these values, or revokes if there are none.
+    """A record that asserts these public and confidential values, or revokes if there are no public ones (`None`).
+    `resource`: a name in the genesis, or what was published.
 
     Raises:
-        HuzhengError: UNKNOWN_RESOURCE, BAD_SUBJECT, UNKNOWN_FIELD, BAD_FIELD, MISSING_FIELD.
+        HuzhengError: UNKNOWN_RESOURCE, BAD_SUBJECT, UNKNOWN_FIELD, BAD_FIELD, MISSING_FIELD; BAD_COMMITMENT where a revoking
+            record is given confidential values.
     """
-    definition = genesis.catalogue.get(resource)
+    definition = genesis.catalogue.get(resource) if isinstance(resource, str) else resource
     if definition is None:
         raise HuzhengError(Code.UNKNOWN_RESOURCE)
     if not definition.subject_fits(subject):
-        raise HuzhengError(Code.BAD_SUBJECT, f"{resource}: must be {definition.subject.expected}")
+        raise HuzhengError(Code.BAD_SUBJECT, f"{definition.name}: must be {definition.subject.expected}")
     payload = b""
     if values is not None:
         payload = encode_payload(definition, values, secrets.token_bytes(SALT_BYTES) if salt is None else salt)
+    kept = _secrets(definition, values, confidential or {})
     record = pb.Record(
-        resource=resource,
+        resource=definition.name,
         subject=subject,
         version=version,
         replaces=replaces,
         action=pb.RECORD_ACTION_REVOKE if values is None else pb.RECORD_ACTION_ASSERT,
         schema_version=definition.schema_version,
         payload_digest=genesis.suite.digest(Domain.PAYLOAD, payload),
+        confidential_root=confidential_root(genesis.suite, kept),
     )
     raw = strict.write(record)
-    return BuiltRecord(genesis.suite.digest(Domain.RECORD, raw), raw, payload)
+    return BuiltRecord(genesis.suite.digest(Domain.RECORD, raw), raw, payload, kept)
+
+
+def _secrets(
+    definition: CompiledResource, values: Mapping[str, InputValue] | None, confidential: Mapping[str, InputValue]
+) -> tuple[SecretField, ...]:
+    if values is not None:
+        return secret_fields(definition, confidential)
+    if confidential:
+        raise HuzhengError(Code.BAD_COMMITMENT, "a revoking record has no confidential fields")
+    return ()
 
 
 def build_transaction(

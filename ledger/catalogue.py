@@ -136,8 +136,21 @@ def canonical_values(
 
 
 def _unknown(resource: CompiledResource, name: str) -> str:
+    for field in resource.fields:
+        if field.name == name:
+            return f"{name}: is {'confidential' if field.confidential else 'public'} in {resource.name}"
     shown = name if is_field_name(name) else "a field whose name is not shown"
     return f"{shown}: is not a field of {resource.name}"
+
+
+def read_fields(resource: CompiledResource | None, raw: bytes) -> dict[str, str]:
+    """The fields of a payload that was accepted: by name, or where the definition is not known by number, as `#12`.
+
+    Raises NOT_STRICT, or UNKNOWN_FIELD where the payload follows another schema version.
+    """
+    if resource is not None:
+        return decode_payload(resource, raw)
+    return {f"#{field.number}": field.value for field in strict.read(Payload, raw).fields}
 
 
 def decode_payload(resource: CompiledResource, raw: bytes) -> dict[str, str]:

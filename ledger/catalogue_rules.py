@@ -55,17 +55,41 @@ def is_text(text: str, max_bytes: int) -> bool:
 
 def is_duty(duty: pb.Duty) -> bool:
     """Whether a duty's definition is valid (D1); whose it is, is not looked at."""
-    titles = is_text(duty.title_zh, MAX_TITLE_BYTES) and is_text(duty.title_en, MAX_TITLE_BYTES)
-    return is_duty_code(duty.code) and titles and is_text(duty.legal_basis, MAX_LEGAL_BYTES)
+    return not duty_problems(duty)
+
+
+def duty_problems(duty: pb.Duty) -> list[str]:
+    """Everything that is wrong with a duty's definition; empty if it is valid."""
+    problems = list(_title_problems(duty.title_zh, duty.title_en))
+    if not is_duty_code(duty.code):
+        problems.append(
+            "code must be letters, digits, points and hyphens, at most 64, and not start with a point or hyphen"
+        )
+    if not is_text(duty.legal_basis, MAX_LEGAL_BYTES):
+        problems.append(f"legal_basis must be printable text of 1 to {MAX_LEGAL_BYTES} bytes")
+    return problems
 
 
 def is_table(table: pb.DataTable) -> bool:
     """Whether a table's definition is valid (D5), as far as it can be told without the resource."""
-    names = [table.system, table.name, *(column.name for column in table.columns)]
+    return not table_problems(table)
+
+
+def table_problems(table: pb.DataTable) -> list[str]:
+    """Everything that is wrong with a table's definition, as far as it can be told without the resource; empty if it is valid."""
     numbers = [column.field for column in table.columns]
-    if not all(is_text(name, MAX_TABLE_NAME_BYTES) for name in names):
-        return False
-    return 1 <= len(numbers) <= MAX_FIELDS and is_ascending(numbers)
+    problems = [
+        f"{what} must be printable text of 1 to {MAX_TABLE_NAME_BYTES} bytes"
+        for what, names in (
+            ("system", [table.system]),
+            ("name", [table.name]),
+            ("each column", [column.name for column in table.columns]),
+        )
+        if not all(is_text(name, MAX_TABLE_NAME_BYTES) for name in names)
+    ]
+    if not 1 <= len(numbers) <= MAX_FIELDS or not is_ascending(numbers):
+        problems.append(f"there must be 1 to {MAX_FIELDS} columns, in strictly ascending order of fields")
+    return problems
 
 
 def resource_problems(resource: pb.Resource) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.catalogue import decode_payload
+from ledger.catalogue import CompiledResource, read_fields
 from ledger.crypto import Domain, Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.expunged import is_removed
@@ -18,6 +18,8 @@ from ledger.proof_parts import to_dict
 from ledger.store import ChainReader
 
 Line = dict[str, Any]
+Versions = Callable[[str, int], CompiledResource | None]
+"""Definitions by name and schema version. Fields of a record whose definition is not known are shown by number."""
 
 
 def export_blocks(chain: ChainReader, genesis: Genesis, first: int = 0, last: int | None = None) -> Iterator[Line]:
@@ -26,11 +28,12 @@ def export_blocks(chain: ChainReader, genesis: Genesis, first: int = 0, last: in
     Raises:
         HuzhengError: NOT_FOUND if the chain does not have these heights; STORE_CORRUPT.
     """
+    versions = chain.published().version
     for height in _heights(chain, first, last):
-        yield block_line(genesis, chain.block(height), chain.results(height))
+        yield block_line(genesis, versions, chain.block(height), chain.results(height))
 
 
-def block_line(genesis: Genesis, block: bytes, results: Sequence[bytes]) -> Line:
+def block_line(genesis: Genesis, versions: Versions, block: bytes, results: Sequence[bytes]) -> Line:
     """A block with the results of its transactions as a dict. Checks nothing: whoever calls it has done so.
 
     Fields of records that did not take effect are left out (None): they were never checked, and must not be spread. Those of payloads that
@@ -53,7 +56,8 @@ def block_line(genesis: Genesis, block: bytes, results: Sequence[bytes]) -> Line
         "history_root": header.history_root.hex(),
         "sealed_by": [seal.replica for seal in certificate.seals],
         "transactions": [
-            transaction_line(genesis, raw, result) for raw, result in zip(message.transactions, results, strict=True)
+            transaction_line(genesis, versions, raw, result)
+            for raw, result in zip(message.transactions, results, strict=True)
         ],
     }
 
@@ -65,7 +69,7 @@ def _heights(chain: ChainReader, first: int, last: int | None) -> Iterator[Heigh
     return (Height(height) for height in range(first, end + 1))
 
 
-def transaction_line(genesis: Genesis, raw: bytes, raw_result: bytes) -> Line:
+def transaction_line(genesis: Genesis, versions: Versions, raw: bytes, raw_result: bytes) -> Line:
     """A transaction with how it ended as a dict. Checks nothing, as `block_line`."""
     transaction = strict.read(pb.Transaction, raw)
     body = strict.read(pb.TransactionBody, transaction.body)
@@ -80,7 +84,7 @@ def transaction_line(genesis: Genesis, raw: bytes, raw_result: bytes) -> Line:
         "index": result.index,
         "operations": [_operation(operation) for operation in body.operations],
         "records": [
-            _record(genesis, record, payload, accepted=accepted)
+            _record(genesis, versions, record, payload, accepted=accepted)
             for record, payload in zip(transaction.records, transaction.payloads, strict=True)
         ],
     }
@@ -95,7 +99,7 @@ def _operation(operation: pb.Operation) -> Line:
         return {"operation": "revoke_key", "public_key": operation.revoke_key.public_key.hex()}
     kind = operation.WhichOneof("operation") or ""
     if kind != "change_membership":
-        return {"operation": kind, **to_dict(getattr(operation, kind))}
+        return {"operation": kind} | to_dict(getattr(operation, kind))
     carried = operation.change_membership
     change = strict.read(membership_pb2.MembershipChange, carried.change)
     return {
@@ -123,7 +127,7 @@ def _action(action: membership_pb2.MembershipAction) -> Line:
     }
 
 
-def _record(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool) -> Line:
+def _record(genesis: Genesis, versions: Versions, raw: bytes, payload: bytes, *, accepted: bool) -> Line:
     record = strict.read(pb.Record, raw)
     is_told = accepted and bool(payload)
     return {
@@ -133,6 +137,7 @@ def _record(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool) -> 
         "version": record.version,
         "replaces": record.replaces.hex(),
         "action": "revoke" if record.action == pb.RECORD_ACTION_REVOKE else "assert",
-        "fields": decode_payload(genesis.catalogue[record.resource], payload) if is_told else None,
+        "schema_version": record.schema_version,
+        "fields": read_fields(versions(record.resource, record.schema_version), payload) if is_told else None,
         "removed": is_removed(genesis.suite, record, payload),
     }

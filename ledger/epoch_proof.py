@@ -85,6 +85,17 @@ def epoch_among(epochs: Iterable[EpochTerms], header: bytes) -> EpochTerms:
     raise HuzhengError(Code.EPOCH_UNKNOWN, f"epoch {epoch}")
 
 
+def require_not_over(epochs: Iterable[EpochTerms], header: bytes) -> None:
+    """No block's epoch has ended before it: its height is below the first one of the next epoch, where that is known (R9).
+
+    Raises:
+        HuzhengError: NOT_STRICT, BAD_PROOF.
+    """
+    block = strict.read(block_pb2.BlockHeader, header)
+    if any(terms.epoch == block.epoch + 1 and terms.first_height <= block.height for terms in epochs):
+        raise HuzhengError(Code.BAD_PROOF, f"a block that epoch {block.epoch} does not have: it is over")
+
+
 def require_last(own: Sequence[EpochTerms], terms: EpochTerms) -> None:
     """What carries proofs of epochs is of the last of them (R8): else there would be many encodings of the same.
 

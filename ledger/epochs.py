@@ -150,7 +150,7 @@ def epoch_state(terms: EpochTerms) -> state_pb2.EpochState:
 def read_epoch_state(genesis: Genesis, message: state_pb2.EpochState) -> EpochTerms:
     """An epoch that somebody outside tells of. Raises HuzhengError(BAD_PROOF) if there can be none like it."""
     keys = [replica.public_key for replica in message.replicas]
-    if not message.epoch or not all(genesis.suite.is_admissible_key(key) for key in keys):
+    if not message.epoch or len(keys) > MAX_REPLICAS or not all(genesis.suite.is_admissible_key(key) for key in keys):
         raise HuzhengError(Code.BAD_PROOF, "an epoch that no change makes")
     try:
         return _terms(genesis.chain_id, message)

@@ -17,7 +17,7 @@ from ledger.crypto import SIMULATION, Domain, Epoch, Member, Membership, Replica
 from ledger.errors import Code, HuzhengError
 from ledger.fields.codes import is_social_credit_code
 from ledger.fields.values import is_plain_text
-from ledger.registers import MAX_RESOURCES, Slot, assign_slots, register_of
+from ledger.registers import MAX_REGISTER_RESOURCES, Slot, assign_slots, register_of
 from ledger.rules import RULES, Rules
 
 PROTOCOL_VERSION = 3
@@ -98,6 +98,11 @@ class Genesis:
     duties: tuple[catalogue_pb2.Duty, ...]
     rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
     """The versions of the protocol that can be executed."""
+
+    def version(self, name: str, schema_version: int) -> CompiledResource | None:
+        """A schema version, if it is that of this genesis."""
+        found = self.catalogue.get(name)
+        return found if found is not None and found.schema_version == schema_version else None
 
     @classmethod
     def read(cls, raw: bytes, *, allow_simulation: bool = False) -> Genesis:
@@ -228,8 +233,9 @@ def _read_catalogue(message: genesis_pb2.Genesis, departments: Mapping[str, Depa
     for resource in message.catalogue:
         if resource.department not in departments:
             raise _bad(f"catalogue.{resource.name}: no such department")
-    if max(Counter(register_of(resource.name) for resource in message.catalogue).values(), default=0) > MAX_RESOURCES:
-        raise _bad(f"catalogue: a register with more than {MAX_RESOURCES} resources")
+    for register, count in Counter(register_of(resource.name) for resource in message.catalogue).items():
+        if count > MAX_REGISTER_RESOURCES:
+            raise _bad(f"catalogue: the register {register} has more than {MAX_REGISTER_RESOURCES} resources")
     return {resource.name: CompiledResource(resource) for resource in message.catalogue}
 
 

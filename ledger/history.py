@@ -12,7 +12,7 @@ from huzheng.v1 import block_pb2, history_pb2
 
 from ledger import merkle
 from ledger.crypto import Domain, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, require_last, verify_epochs
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, require_last, require_not_over, verify_epochs
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -46,22 +46,23 @@ def verify_history(
     proof = strict.read(history_pb2.HistoryProof, raw)
     check_sizes("history proof", len(raw), proof.epochs, MAX_HISTORY_BYTES)
     own = verify_epochs(genesis, proof.epochs)
-    terms = {found.epoch: found for found in (*epochs, *own)}
-    new = _block(genesis, terms.values(), known, proof.header, proof.certificate)
+    terms = (*own, *epochs)
+    new = _block(genesis, terms, known, proof.header, proof.certificate)
     require_last(own, new.terms)
-    old = _block(genesis, terms.values(), known, proof.old_header, proof.old_certificate)
+    old = _block(genesis, terms, known, proof.old_header, proof.old_certificate)
     verify_link(genesis, old, new, proof.inclusion, proof.consistency)
     return HistoryVerdict(old, new)
 
 
 def _block(
-    genesis: Genesis, epochs: Iterable[EpochTerms], known: Iterable[SealedBlock], raw: bytes, certificate: bytes
+    genesis: Genesis, epochs: Sequence[EpochTerms], known: Iterable[SealedBlock], raw: bytes, certificate: bytes
 ) -> SealedBlock:
     if not certificate:
         block_hash = genesis.suite.digest(Domain.BLOCK, raw)
         trusted = next((block for block in (*known, genesis_anchor(genesis)) if block.hash == block_hash), None)
         if trusted is not None:
             return trusted
+    require_not_over(epochs, raw)
     return verify_sealed(genesis, epoch_among(epochs, raw), raw, certificate)
 
 

@@ -1,6 +1,6 @@
-"""Receipts, statements and proofs of history taken apart: every field as it travels, for whoever wants to follow a proof by hand.
+"""Receipts, disclosures, statements and proofs of history taken apart: every field as it travels, for whoever wants to follow a proof by hand.
 
-Checks nothing but the strict form: `ledger.receipt`, `ledger.statement` and `ledger.history` verify.
+Checks nothing but the strict form: `ledger.receipt`, `ledger.disclosure`, `ledger.statement` and `ledger.history` verify.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from huzheng.v1 import block_pb2, history_pb2, state_pb2, statement_pb2, transaction_pb2
+from huzheng.v1 import block_pb2, disclosure_pb2, history_pb2, state_pb2, statement_pb2, transaction_pb2
 
 from ledger.crypto import strict
 from ledger.errors import Code, HuzhengError
@@ -26,9 +26,13 @@ _WITHIN: Mapping[str, type[Message]] = {
     "result": transaction_pb2.TransactionResult,
     "head": state_pb2.Head,
     "payload": transaction_pb2.Payload,
+    "receipt": block_pb2.Receipt,
+    "catalogue": statement_pb2.Statement,
 }
 """What the bytes fields of proofs hold. `record` is a Record where it is bytes, and a message elsewhere."""
 _KINDS: tuple[type[Message], ...] = (
+    # With one field it could be read as an anchor; no other proof can be read as a disclosure with fields.
+    disclosure_pb2.Disclosure,
     statement_pb2.Statement,
     block_pb2.Receipt,
     # Only the genesis block has no certificate and, under block 1, no path: else a fork could be read as a proof of history.
@@ -37,7 +41,13 @@ _KINDS: tuple[type[Message], ...] = (
     history_pb2.Anchor,
     statement_pb2.EpochBundle,
 )
-_TELLING = {"Statement": "leaves", "Receipt": "result", "HistoryProof": "old_header", "Fork": "other_certificate"}
+_TELLING = {
+    "Disclosure": "fields",
+    "Statement": "leaves",
+    "Receipt": "result",
+    "HistoryProof": "old_header",
+    "Fork": "other_certificate",
+}
 """A field that a message of this kind always has."""
 
 
@@ -51,7 +61,7 @@ def read_proof(raw: bytes) -> Message:
         telling = _TELLING.get(kind.DESCRIPTOR.name)
         if raw and (telling is None or getattr(message, telling)):
             return message
-    raise HuzhengError(Code.NOT_STRICT, "neither a receipt nor a statement nor a proof of history")
+    raise HuzhengError(Code.NOT_STRICT, "neither a receipt nor a disclosure nor a statement nor a proof of history")
 
 
 def part_sizes(message: Message) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.catalogue import decode_payload
+from ledger.catalogue import read_fields
 from ledger.crypto import Domain, strict
 from ledger.errors import Code, HuzhengError
 from ledger.expunged import is_removed
@@ -25,7 +25,11 @@ class ProvenRecord:
     replaces: bytes
     revokes: bool
     values: dict[str, str] | None
-    """Public fields by name; empty where the record revokes or was refused. None if the payload was removed or is not shown."""
+    """Public fields by name, or by number where the genesis does not have the schema version; empty where the record revokes or was refused.
+    None if the payload was removed or is not shown."""
+    schema_version: int
+    confidential_root: bytes
+    """What it commits to its confidential fields with; empty if it has none."""
 
     @property
     def is_shown(self) -> bool:
@@ -63,11 +67,16 @@ def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool)
     revokes = record.action == pb.RECORD_ACTION_REVOKE
     values: dict[str, str] | None = {} if is_shown else None
     # What a refused record holds was perhaps never checked.
-    if accepted and not revokes:
-        resource = genesis.catalogue.get(record.resource)
-        if resource is None:
-            raise HuzhengError(Code.BAD_PROOF, "a resource that the genesis does not have")
-        values = decode_payload(resource, payload) if is_shown else None
+    if accepted and not revokes and is_shown:
+        values = read_fields(genesis.version(record.resource, record.schema_version), payload)
     return ProvenRecord(
-        record_id(genesis, raw), record.resource, record.subject, record.version, record.replaces, revokes, values
+        record_id(genesis, raw),
+        record.resource,
+        record.subject,
+        record.version,
+        record.replaces,
+        revokes,
+        values,
+        record.schema_version,
+        record.confidential_root,
     )

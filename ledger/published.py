@@ -15,8 +15,8 @@ from ledger.registers import Slot, position_of, register_of, slot_of
 from ledger.state.entries import StateReader
 
 RESOURCE_PREFIX = b"c"
-_TABLE_PREFIX = b"b"
-_DUTY_PREFIX = b"u"
+TABLE_PREFIX = b"b"
+DUTY_PREFIX = b"u"
 
 
 def resource_key(name: str) -> bytes:
@@ -36,12 +36,12 @@ def register_key(register: str) -> bytes:
 
 def duty_key(department: str, code: str) -> bytes:
     """Where a duty is kept, as a `DutyState`."""
-    return b"%s%s\0%s" % (_DUTY_PREFIX, department.encode(), code.encode())
+    return b"%s%s\0%s" % (DUTY_PREFIX, department.encode(), code.encode())
 
 
 def table_key(resource: str, system: str, name: str) -> bytes:
     """Where a table is kept, as a `DataTable`."""
-    return b"%s%s\0%s\0%s" % (_TABLE_PREFIX, resource.encode(), system.encode(), name.encode())
+    return b"%s%s\0%s\0%s" % (TABLE_PREFIX, resource.encode(), system.encode(), name.encode())
 
 
 class Published:
@@ -100,22 +100,44 @@ class Published:
         raw = self._state.get(register_key(register))
         return self._genesis.registers.get(register, 0) if raw is None else int.from_bytes(raw, "big")
 
+    def entries(self, resource: str = "", after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The entries of the state that are the catalogue, or a resource's alone, in ascending order of keys; those after a key."""
+        for start, stop in _ranges(resource):
+            for key, raw in self._state.scan(max(start, after), stop):
+                if key != after:
+                    yield key, raw
+
     def names(self) -> Iterator[str]:
         """Of all resources, withdrawn ones included, in ascending order."""
-        for key, _ in self._state.scan(RESOURCE_PREFIX, bytes([RESOURCE_PREFIX[0] + 1])):
+        for key, _ in self._state.scan(RESOURCE_PREFIX, _next(RESOURCE_PREFIX)):
             if b"\0" not in key:
                 yield key[1:].decode()
 
     def duties(self) -> Iterator[state_pb2.DutyState]:
         """All, withdrawn ones included, by department and code."""
-        for _, raw in self._state.scan(_DUTY_PREFIX, bytes([_DUTY_PREFIX[0] + 1])):
+        for _, raw in self._state.scan(DUTY_PREFIX, _next(DUTY_PREFIX)):
             yield strict.read(state_pb2.DutyState, raw)
 
     def tables(self, resource: str) -> Iterator[catalogue_pb2.DataTable]:
         """Where a resource's data are kept, by system and name."""
-        prefix = b"%s%s\0" % (_TABLE_PREFIX, resource.encode())
-        for _, raw in self._state.scan(prefix, prefix[:-1] + b"\1"):
+        prefix = b"%s%s\0" % (TABLE_PREFIX, resource.encode())
+        for _, raw in self._state.scan(prefix, _next(prefix)):
             yield strict.read(catalogue_pb2.DataTable, raw)
+
+
+def _ranges(resource: str) -> list[tuple[bytes, bytes]]:
+    """From and to which keys the catalogue is, or what it has of one resource: its tables, then itself."""
+    if not resource:
+        return [(prefix, _next(prefix)) for prefix in (TABLE_PREFIX, RESOURCE_PREFIX, DUTY_PREFIX)]
+    if not is_resource_name(resource):
+        return []
+    tables, key = b"%s%s\0" % (TABLE_PREFIX, resource.encode()), resource_key(resource)
+    return [(tables, _next(tables)), (key, key + b"\1")]
+
+
+def _next(prefix: bytes) -> bytes:
+    """The first key after all that start with this prefix, whose last byte is not the highest there is."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
 @lru_cache(maxsize=1024)

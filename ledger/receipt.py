@@ -5,7 +5,7 @@ Needs no node, no network, no database.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger import merkle
 from ledger.anchor import check_against
 from ledger.crypto import Domain, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, verify_epochs, verify_leaf
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, require_not_over, verify_epochs, verify_leaf
+from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError, refusal
 from ledger.genesis import Genesis
 from ledger.proven_record import ProvenRecord, read_proven, record_id
@@ -156,10 +157,17 @@ def _path(genesis: Genesis, tree: list[list[bytes]], index: int) -> list[bytes]:
     )
 
 
-def verify_receipt(raw: bytes, genesis: Genesis, anchor: SealedBlock | None = None, history: bytes = b"") -> Verdict:
-    """What the receipt proves, trusting the genesis alone (R1 to R8), and, if one is given, that it is of the anchor's chain.
+def verify_receipt(
+    raw: bytes,
+    genesis: Genesis,
+    anchor: SealedBlock | None = None,
+    history: bytes = b"",
+    known_epochs: Iterable[EpochTerms] = (),
+) -> Verdict:
+    """What the receipt proves, trusting the genesis alone (R1 to R9), and, if one is given, that it is of the anchor's chain.
 
-    `history`: the `HistoryProof` that links the receipt's block with the anchor.
+    `history`: the `HistoryProof` that links the receipt's block with the anchor. `known_epochs`: from `verify_epochs`, which
+    tell when the receipt's own epoch was over.
 
     Raises:
         HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
@@ -167,6 +175,7 @@ def verify_receipt(raw: bytes, genesis: Genesis, anchor: SealedBlock | None = No
     """
     receipt = _read(raw, genesis)
     epochs = verify_epochs(genesis, receipt.epochs)
+    require_not_over(known_epochs, receipt.header)
     block = verify_sealed(genesis, epochs[-1], receipt.header, receipt.certificate)
     body, identifier = _verify_transaction(receipt, block.header, genesis)
     result = _verify_result(receipt, block.header, identifier, genesis)

@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 PAGE_SLOTS = 16
 """Resources whose heads about one subject are in one leaf of the state tree."""
+MAX_REGISTER_RESOURCES = 256 * PAGE_SLOTS
+"""A page's number is one byte."""
 GROUP_SLOTS = 4
 """Slots that are hashed together (K6)."""
-MAX_RESOURCES = 256 * PAGE_SLOTS
-"""Of a register: a page's number is one byte (X1)."""
 
 
 @dataclass(frozen=True, slots=True)

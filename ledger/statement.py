@@ -5,7 +5,7 @@ Verified with the genesis, and how the membership changed since if it did. Needs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any
@@ -15,7 +15,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.anchor import check_against
 from ledger.crypto import HASH_BYTES, Domain, Suite, strict
-from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, require_last, verify_epochs
+from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, epoch_among, require_last, require_not_over, verify_epochs
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -116,13 +116,14 @@ def verify_statement(
 
     Raises:
         HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
-            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_PROOF, UNKNOWN_FIELD, MALFORMED_TRANSACTION; FORKED.
+            EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_PROOF, BAD_SUBJECT, UNKNOWN_FIELD, MALFORMED_TRANSACTION; FORKED.
     """
     statement = _read(raw, genesis)
     known = () if anchor is None else (anchor.terms,)
-    own = verify_epochs(genesis, statement.epochs)
-    proved_by, terms = _epoch_of(statement.header, own, tuple(epochs), known)
+    own, apart = verify_epochs(genesis, statement.epochs), tuple(epochs)
+    proved_by, terms = _epoch_of(statement.header, own, apart, known)
     require_last(own, terms)
+    require_not_over(apart, statement.header)
     block = verify_sealed(genesis, terms, statement.header, statement.certificate)
     answers: dict[Question, Answer] = {}
     _check_order(statement.leaves)
@@ -191,15 +192,26 @@ def _verify_leaf(genesis: Genesis, root: bytes, leaf: statement_pb2.LeafProof) -
     path = leaf_path(suite, page_key(leaf.register, leaf.subject, leaf.page))
     if root_from_proof(suite, path, digest, leaf.path) != root:
         raise HuzhengError(Code.BAD_PROOF, "a path that does not lead to the block's state root")
+    about = [name for name in resources.values() if genesis.catalogue[name].subject_fits(leaf.subject)]
+    # That there is nothing about what only looks like a subject must not be taken for that there is nothing about the subject.
+    if not about:
+        raise HuzhengError(Code.BAD_SUBJECT, "what no record can be about")
     if not groups:
-        for resource in resources.values():
+        for resource in about:
             yield Answer(Question(resource, leaf.subject), 0, b"", is_in_force=False)
     for index, group in enumerate(groups):
         for offset, head in group.open.items():
-            number = index * GROUP_SLOTS + offset
-            if number not in resources:
-                raise HuzhengError(Code.BAD_PROOF, "a slot that no resource has")
-            yield _answer(Question(resources[number], leaf.subject), head)
+            resource = _resource_of(resources, about, index * GROUP_SLOTS + offset)
+            yield _answer(Question(resource, leaf.subject), head)
+
+
+def _resource_of(resources: Mapping[int, str], about: Container[str], number: int) -> str:
+    """That of a slot which is shown (Q3)."""
+    if number not in resources:
+        raise HuzhengError(Code.BAD_PROOF, "a slot that no resource has")
+    if resources[number] not in about:
+        raise HuzhengError(Code.BAD_SUBJECT, "a slot of a resource that the subject does not fit")
+    return resources[number]
 
 
 def _resources(genesis: Genesis, leaf: statement_pb2.LeafProof) -> dict[int, str]:

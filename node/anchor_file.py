@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,17 +25,25 @@ def read_anchor_file(path: Path, genesis: Genesis) -> SealedBlock:
     """An anchor that somebody made and this user trusts.
 
     Raises:
-        HuzhengError: FILE_ACCESS, and as `read_anchor`.
+        HuzhengError: FILE_ACCESS, also of what is no regular file, and as `read_anchor`.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_ANCHOR_BYTES + 1)
+        raw = _read_regular(path, MAX_ANCHOR_BYTES + 1)
     except OSError as error:
         raise HuzhengError(Code.FILE_ACCESS, f"{path}: {error.strerror}") from None
     try:
         return read_anchor(raw, genesis)
     except HuzhengError as error:
         raise HuzhengError(error.code, f"{path}: {error.detail}") from None
+
+
+def _read_regular(path: Path, size: int) -> bytes:
+    """At most so many bytes of a file. Raises OSError, also for a pipe or device: those may have no end, or no beginning."""
+    # Not blocking: opening a pipe would wait for its writer.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read(size)
 
 
 @contextmanager
@@ -105,6 +115,6 @@ class AnchorStore:
 
     def _is_fork(self, path: Path) -> bool:
         try:
-            return path.exists() and bool(verify_fork(path.read_bytes(), self._genesis))
+            return path.is_file() and bool(verify_fork(path.read_bytes(), self._genesis))
         except HuzhengError:
             return False

@@ -6,7 +6,7 @@ Every call can be repeated safely: a repeated submit has the same answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -14,30 +14,50 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 import grpc.aio
-from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, transaction_pb2
+from huzheng.v1 import (
+    audit_pb2,
+    block_pb2,
+    genesis_pb2,
+    membership_pb2,
+    operator_service_pb2,
+    sharing_service_pb2,
+    transaction_pb2,
+    vault_service_pb2,
+)
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from huzheng.v1.operator_service_pb2_grpc import OperatorServiceStub
+from huzheng.v1.sharing_service_pb2_grpc import SharingServiceStub
+from huzheng.v1.vault_service_pb2_grpc import VaultServiceStub
 
+from ledger.building import BuiltRecord
+from ledger.catalogue import CompiledResource
 from ledger.crypto import Domain, Height, Membership, strict
+from ledger.disclosure import Definitions, DisclosureVerdict, verify_disclosure
 from ledger.epoch_proof import verify_epochs
 from ledger.epochs import EpochTerms, first_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.expunged import is_removed
 from ledger.genesis import Genesis
 from ledger.receipt import Verdict, verify_receipt
+from node.catalogue import Catalogue
 from node.errors import RemoteError, from_problem, from_rpc
 from node.profile import ClientProfile
 from node.tls import TlsMaterial, channel_credentials, channel_options, load_material, own_authority
 
 if TYPE_CHECKING:
     from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+    from huzheng.v1.vault_service_pb2_grpc import VaultServiceAsyncStub
 
 DEFAULT_TIMEOUT_S = 30.0
 # Room for what gRPC and protobuf wrap around the largest batch.
 _MESSAGE_SLACK_BYTES = 1 << 20
+# Of one message with confidential fields; a single record may have more.
+_DEPOSIT_BYTES = 1 << 20
 # A TransactionResult as it comes with a block, rounded up.
 RESULT_BYTES = 64
-_WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY, Code.NODE_BEHIND)
+WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY, Code.NODE_BEHIND)
+"""What a node may answer where the next one may know better."""
 R = TypeVar("R")
 
 
@@ -112,6 +132,8 @@ class LedgerClient:
             if node.department not in self._authorities:
                 raise HuzhengError(Code.CONFIG_NOT_GENESIS, f"nodes: no department {node.department} in the genesis")
         self.genesis = genesis
+        self.catalogue = Catalogue(genesis)
+        """What is known of resources so far; `learn` asks the node for more."""
         self.nodes = tuple(nodes)
         self.timeout_s = timeout_s
         self._material = material
@@ -159,6 +181,15 @@ class LedgerClient:
     def node(self) -> Endpoint:
         """The node that is called next."""
         return self.nodes[self._current]
+
+    def leave_out(self) -> None:
+        """Never calls this node again, and forgets what it told of the members. It must not be the last one."""
+        left = [node for number, node in enumerate(self.nodes) if number != self._current]
+        if not left:
+            raise ValueError("the last node")
+        self.nodes = tuple(left)
+        self._current %= len(left)
+        self._epochs = (first_epoch(self.genesis),)
 
     # Submitting
 
@@ -297,6 +328,131 @@ class LedgerClient:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a block of epoch {epoch}, of which the node knows nothing")
         return self._epochs[epoch].membership
 
+    async def release(self, read_id: bytes) -> bytes:
+        """The sealed answer to a read, of a node of the department that owns what is read."""
+        request = sharing_service_pb2.ReleaseRequest(read=read_id)
+        answer = await self._call_node(
+            lambda node, limit: SharingServiceStub(self._channel_to(node)).Release(request, timeout=limit)
+        )
+        return answer.sealed
+
+    def nodes_of(self, department: str) -> tuple[Endpoint, ...]:
+        """Those of a department's that this client knows."""
+        return tuple(node for node in self.nodes if node.department == department)
+
+    def of(self, nodes: Sequence[Endpoint]) -> LedgerClient:
+        """Another client like this one, for some of its nodes, or for others that it can trust the same way."""
+        return LedgerClient(self.genesis, self._material, nodes, timeout_s=self.timeout_s, joined=self._authorities)
+
+    async def learn(self, resource: str = "") -> list[pb.CatalogueItem]:
+        """What the node says of a resource, or of the whole catalogue; `catalogue` knows it from then on.
+
+        Raises:
+            HuzhengError: NOT_FOUND if there is no such resource; UNTRUSTED_ANSWER.
+        """
+        found: list[pb.CatalogueItem] = []
+        after = b""
+        while True:
+            page = await self._catalogue_page(pb.GetCatalogueRequest(resource=resource, after=after))
+            for item in page.items:
+                self.catalogue.take(item)
+                found.append(item)
+            # A node that sends the same page for ever must not keep us for ever.
+            if page.next <= after:
+                return found
+            after = page.next
+
+    async def resource(self, name: str) -> CompiledResource:
+        """The newest known definition of a resource; the node is asked if none is known.
+
+        Raises:
+            HuzhengError: UNKNOWN_RESOURCE, naming those that are known.
+        """
+        if self.catalogue.newest(name) is None:
+            try:
+                await self.learn(name)
+            except HuzhengError as error:
+                if error.code is not Code.NOT_FOUND:
+                    raise
+        found = self.catalogue.newest(name)
+        if found is None:
+            raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(self.catalogue.names()))
+        return found
+
+    async def learn_of(self, records: Iterable[bytes]) -> None:
+        """Asks the node for the schema versions that records cite and that are not known yet."""
+        asked: set[str] = set()
+        for raw in records:
+            record = transaction_pb2.Record.FromString(raw)
+            known = self.catalogue.version(record.resource, record.schema_version)
+            if known is not None or record.resource in asked:
+                continue
+            asked.add(record.resource)
+            try:
+                await self.learn(record.resource)
+            except HuzhengError as error:
+                # A record that was refused may cite what there never was.
+                if error.code is not Code.NOT_FOUND:
+                    raise
+
+    # Reads, grants, erasures and reliance
+
+    async def reads(self, request: audit_pb2.ListReadsRequest) -> audit_pb2.ListReadsResponse:
+        """A page of reads as the node tells it; `node.audit` checks and completes it."""
+        return await self._call(lambda stub, limit: stub.ListReads(request, timeout=limit))
+
+    async def grants(self, request: audit_pb2.ListGrantsRequest) -> AsyncIterator[audit_pb2.ListedGrant]:
+        """The grants that a request is about, as the node tells it, oldest application first."""
+        while True:
+            page = await self._grants_page(request)
+            for listed in page.grants:
+                yield listed
+            if not page.HasField("next_after") or not _moves_on(request.after, page.next_after):
+                return
+            request.after.CopyFrom(page.next_after)
+
+    async def erasures(self, department: str = "") -> AsyncIterator[audit_pb2.ListedErasure]:
+        """Orders to erase, of all departments or of one, as the node tells it, oldest first."""
+        request = audit_pb2.ListErasuresRequest(department=department)
+        while True:
+            page = await self._erasures_page(request)
+            for listed in page.erasures:
+                yield listed
+            if not page.HasField("next_after") or not _moves_on(request.after, page.next_after):
+                return
+            request.after.CopyFrom(page.next_after)
+
+    async def alerts(self) -> audit_pb2.GetAlertsResponse:
+        """What should be looked at, as the node tells it."""
+        request = audit_pb2.GetAlertsRequest()
+        return await self._call(lambda stub, limit: stub.GetAlerts(request, timeout=limit))
+
+    async def reliance(self, request: pb.ListRelianceRequest) -> pb.ListRelianceResponse:
+        """A page of the records that rely on one; the contents of all are what their ids commit to."""
+        answer = await self._call(lambda stub, limit: stub.ListReliance(request, timeout=limit))
+        if answer.relied.record_id != request.record_id:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "another record than the one asked for")
+        self._consistent(answer.relied)
+        for located in answer.records:
+            self._require_reliance(located, request.record_id)
+        return answer
+
+    async def watch_reliance(self, from_height: int = 0, department: str = "") -> AsyncIterator[pb.RelianceEvent]:
+        """What happens from a height on (0: the next new block) to records that a department's (by default the caller's) rely on."""
+        request = pb.WatchRelianceRequest(from_height=from_height, department=department)
+        async for answer in self._watch(lambda stub: stub.WatchReliance(request)):
+            for event in answer.events:
+                self._require_reliance(event.relying, event.relied)
+                changed = transaction_pb2.Record.FromString(self._consistent(event.changed).record)
+                if changed.replaces != event.relied:
+                    raise HuzhengError(Code.UNTRUSTED_ANSWER, "a record that replaces another one")
+                yield event
+
+    def _require_reliance(self, located: pb.LocatedRecord, relied: bytes) -> None:
+        record = transaction_pb2.Record.FromString(self._consistent(located).record)
+        if all(item.record_id != relied for item in record.relies_on):
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "a record that does not rely on the one asked about")
+
     async def status(self) -> pb.GetStatusResponse:
         """Where the node stands."""
         return await self._call(lambda stub, limit: stub.GetStatus(pb.GetStatusRequest(), timeout=limit))
@@ -313,13 +469,88 @@ class LedgerClient:
         async for answer in self._watch(lambda stub: stub.WatchRecords(request)):
             yield answer
 
+    # The own department's vault
+
+    async def deposit(self, department: str, records: Sequence[BuiltRecord], expires_ms: int) -> None:
+        """Has the vault of one's own department keep the confidential fields of records, durably, before these are submitted.
+
+        Goes to nodes of that department alone, whose certificate its CA must have issued; records without such fields are left
+        out. `expires_ms`: of their transaction.
+
+        Raises:
+            HuzhengError: VAULT_NOT_CONFIGURED where none of its nodes has a vault; NODE_UNREACHABLE; what the vault refuses.
+        """
+        for request in _deposits(records, expires_ms):
+            await self._of_vault(department, lambda stub, limit, to=request: stub.Deposit(to, timeout=limit))  # type: ignore[misc]
+
+    async def disclose(
+        self, department: str, record_id: bytes, fields: Sequence[int], definitions: Definitions | None = None
+    ) -> tuple[bytes, DisclosureVerdict]:
+        """A disclosure of fields (numbers, in ascending order) of one of one's own department's records, checked to prove them."""
+        request = vault_service_pb2.DiscloseRequest(record_id=record_id, fields=fields)
+        answer = await self._of_vault(department, lambda stub, limit: stub.Disclose(request, timeout=limit))
+        try:
+            verdict = verify_disclosure(answer.disclosure, self.genesis, definitions=definitions)
+        except HuzhengError as error:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
+        if verdict.record.id != record_id or list(verdict.values) != list(fields):
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "another disclosure than the one asked for")
+        return answer.disclosure, verdict
+
+    async def keep(self, department: str, read: bytes, disclosure: bytes) -> None:
+        """Has the vault of one's own department keep what came as the answer to a read.
+
+        Raises:
+            HuzhengError: as `deposit`.
+        """
+        request = vault_service_pb2.KeepRequest(read=read, disclosure=disclosure)
+        await self._of_vault(department, lambda stub, limit: stub.Keep(request, timeout=limit))
+
+    async def _of_vault(self, department: str, method: Callable[[VaultServiceAsyncStub, float], Awaitable[R]]) -> R:
+        """Calls each node of a department until one has a vault. No other node is ever asked: values are in the question."""
+        failed: list[HuzhengError] = []
+        for node in self.nodes:
+            if node.department != department:
+                continue
+            try:
+                return await method(VaultServiceStub(self._channel_to(node)), self.timeout_s)
+            except grpc.aio.AioRpcError as failure:
+                error = _error(failure, node)
+            if error.code not in (*WORTH_ANOTHER_NODE, Code.VAULT_NOT_CONFIGURED):
+                raise error
+            failed.append(error)
+        if not failed:
+            raise HuzhengError(Code.NODE_UNREACHABLE, f"nodes: none of {department}, whose vault is needed")
+        raise next((error for error in failed if error.code in WORTH_ANOTHER_NODE), failed[0])
+
+    # Operating
+
+    async def back_up(self, directory: str) -> AsyncIterator[operator_service_pb2.BackupResponse]:
+        """Has the current node back itself up to a directory of its machine; the last answer has the manifest."""
+        node = self.node
+        request = operator_service_pb2.BackupRequest(directory=directory)
+        try:
+            async for answer in OperatorServiceStub(self._channel_to(node)).Backup(request):
+                yield answer
+        except grpc.aio.AioRpcError as failure:
+            raise _error(failure, node) from None
+
     # Inside
+
+    async def _catalogue_page(self, request: pb.GetCatalogueRequest) -> pb.GetCatalogueResponse:
+        return await self._call(lambda stub, limit: stub.GetCatalogue(request, timeout=limit))
 
     async def _history_page(self, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
         return await self._call(lambda stub, limit: stub.ListHistory(request, timeout=limit))
 
     async def _records_page(self, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
         return await self._call(lambda stub, limit: stub.ListRecords(request, timeout=limit))
+
+    async def _grants_page(self, request: audit_pb2.ListGrantsRequest) -> audit_pb2.ListGrantsResponse:
+        return await self._call(lambda stub, limit: stub.ListGrants(request, timeout=limit))
+
+    async def _erasures_page(self, request: audit_pb2.ListErasuresRequest) -> audit_pb2.ListErasuresResponse:
+        return await self._call(lambda stub, limit: stub.ListErasures(request, timeout=limit))
 
     async def _record(self, request: pb.GetRecordRequest) -> pb.LocatedRecord:
         response = await self._call(lambda stub, limit: stub.GetRecord(request, timeout=limit))
@@ -354,14 +585,17 @@ class LedgerClient:
         self, method: Callable[[LedgerServiceAsyncStub, float], Awaitable[R]], timeout_s: float | None = None
     ) -> R:
         """Calls the current node; where it can't be reached, each of the others once."""
+        return await self._call_node(lambda node, limit: method(self._stub(node), limit), timeout_s)
+
+    async def _call_node(self, method: Callable[[Endpoint, float], Awaitable[R]], timeout_s: float | None = None) -> R:
         first: HuzhengError | None = None
         for _ in self.nodes:
             node = self.node
             try:
-                return await method(self._stub(node), timeout_s or self.timeout_s)
+                return await method(node, timeout_s or self.timeout_s)
             except grpc.aio.AioRpcError as failure:
                 error = _error(failure, node)
-            if error.code not in _WORTH_ANOTHER_NODE:
+            if error.code not in WORTH_ANOTHER_NODE:
                 raise error
             first = first or error
             # Of several calls that fail at once, only the first moves on.
@@ -378,9 +612,12 @@ class LedgerClient:
             raise _error(failure, node) from None
 
     def _stub(self, node: Endpoint) -> LedgerServiceAsyncStub:
+        return LedgerServiceStub(self._channel_to(node))
+
+    def _channel_to(self, node: Endpoint) -> grpc.aio.Channel:
         if node not in self._channels:
             self._channels[node] = self._open(node)
-        return LedgerServiceStub(self._channels[node])
+        return self._channels[node]
 
     def _open(self, node: Endpoint) -> grpc.aio.Channel:
         credentials = channel_credentials(self._material, self.authority_of(node))
@@ -397,6 +634,38 @@ class LedgerClient:
             ("grpc.max_reconnect_backoff_ms", 2_000),
         ]
         return grpc.aio.secure_channel(node.address, credentials, options)
+
+
+def _moves_on(before: audit_pb2.OperationPosition, after: audit_pb2.OperationPosition) -> bool:
+    """A node that sends the same page for ever must not keep us for ever."""
+    return (before.height, before.transaction_index, before.operation_index) < (
+        after.height,
+        after.transaction_index,
+        after.operation_index,
+    )
+
+
+def _deposits(records: Sequence[BuiltRecord], expires_ms: int) -> Iterator[vault_service_pb2.DepositRequest]:
+    """What is to be kept, in messages of a size that every node takes."""
+    request = vault_service_pb2.DepositRequest(expires_ms=expires_ms)
+    size = 0
+    for record in records:
+        if not record.secrets:
+            continue
+        deposited = vault_service_pb2.DepositedRecord(
+            record=record.raw,
+            fields=[
+                vault_service_pb2.DepositedField(number=secret.number, value=secret.value, salt=secret.salt)
+                for secret in record.secrets
+            ],
+        )
+        if request.records and size + deposited.ByteSize() > _DEPOSIT_BYTES:
+            yield request
+            request, size = vault_service_pb2.DepositRequest(expires_ms=expires_ms), 0
+        request.records.append(deposited)
+        size += deposited.ByteSize()
+    if request.records:
+        yield request
 
 
 def _error(failure: grpc.aio.AioRpcError, node: Endpoint) -> HuzhengError:

@@ -84,6 +84,32 @@ class LogSection(Struct, frozen=True):
     format: Literal["json", "console"] = "json"
 
 
+class TokenSection(Struct, frozen=True):
+    """`[vault.token]`: the PKCS#11 token that holds the vault's master key."""
+
+    # The maker's PKCS#11 library.
+    library: Path
+    label: Annotated[str, Meta(min_length=1, max_length=32)]
+    pin_file: Path
+
+
+class VaultSection(Struct, frozen=True):
+    """`[vault]`: where confidential values are, and which master key seals their keyring. Exactly one of the four."""
+
+    directory: Path
+    key_file: Path | None = None
+    passphrase_file: Path | None = None
+    # HUZHENG_VAULT_PASSPHRASE or the file that HUZHENG_VAULT_PASSPHRASE_FILE names, or typed in.
+    passphrase: bool = False
+    token: TokenSection | None = None
+    # By default the file `keyring` in the directory.
+    keyring: Path | None = None
+    # The keyring's second copy.
+    escrow: Path | None = None
+    # A system key of the department, which signs acknowledgements of erasures.
+    signing_key: Path | None = None
+
+
 class NodeConfig(Struct, frozen=True):
     """A node's whole configuration. All paths are absolute."""
 
@@ -95,6 +121,8 @@ class NodeConfig(Struct, frozen=True):
     http: HttpSection = HttpSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
+    # None: this node keeps no confidential values.
+    vault: VaultSection | None = None
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -103,12 +131,25 @@ def load_config(path: Path) -> NodeConfig:
     Raises:
         HuzhengError: CONFIG_MISSING; CONFIG_INVALID with all mistakes in the detail, one a line.
     """
-    toml = TomlFile.read(path / CONFIG_NAME if path.is_dir() else path)
+    return _read_config(TomlFile.read(path / CONFIG_NAME if path.is_dir() else path))
+
+
+def config_as_if_at(path: Path, text: str) -> NodeConfig:
+    """What a `node.toml` with this text would say at a path, whether or not the files that it names are there.
+
+    Raises:
+        HuzhengError: CONFIG_INVALID with all mistakes in the detail, one a line.
+    """
+    return _read_config(TomlFile.parse(path, text.encode(), needs_files=False))
+
+
+def _read_config(toml: TomlFile) -> NodeConfig:
     node = toml.section("node", NodeSection)
     tls = toml.section("tls", TlsSection)
     http = toml.section("http", HttpSection, default=HttpSection())
     limits = toml.section("limits", LimitsSection, default=LimitsSection())
     log = toml.section("log", LogSection, default=LogSection())
+    vault = toml.optional_section("vault", VaultSection)
     peers = {ReplicaId(number): peer for number, peer in toml.numbered_sections("peers", PeerSection).items()}
     toml.refuse_other_sections()
     if node is not None:
@@ -123,11 +164,13 @@ def load_config(path: Path) -> NodeConfig:
         toml.require_file("tls.key", tls.key)
         if tls.authority is not None:
             toml.require_file("tls.authority", tls.authority)
+    if vault is not None:
+        _check_vault(toml, vault, node)
     toml.raise_problems()
     # A missing required section is a problem, so this only tells mypy.
     if node is None or tls is None or http is None or limits is None or log is None:
-        raise HuzhengError(Code.CONFIG_INVALID, str(path))
-    return NodeConfig(toml.path, node, tls, peers, http, limits, log)
+        raise HuzhengError(Code.CONFIG_INVALID, str(toml.path))
+    return NodeConfig(toml.path, node, tls, peers, http, limits, log, vault)
 
 
 def check_against_chain(config: NodeConfig, consortium: Consortium, consensus_keys: Container[bytes]) -> None:
@@ -186,3 +229,35 @@ def _check_addresses(
         if peer.address in seen:
             toml.problem(f"peers.{replica}.address", f"the same as that of peer {seen[peer.address]}")
         seen.setdefault(peer.address, replica)
+
+
+def _check_vault(toml: TomlFile, vault: VaultSection, node: NodeSection | None) -> None:
+    toml.require_directory_possible("vault.directory", vault.directory)
+    if node is not None and (vault.directory == node.data or node.data in vault.directory.parents):
+        toml.problem("vault.directory", "the node's database is there; give the vault a directory of its own")
+    sources = (vault.key_file, vault.passphrase_file, vault.passphrase or None, vault.token)
+    if sum(source is not None for source in sources) != 1:
+        toml.problem("[vault]", "needs exactly one of key_file, passphrase_file, passphrase = true, [vault.token]")
+    for key, path in (
+        ("vault.key_file", vault.key_file),
+        ("vault.passphrase_file", vault.passphrase_file),
+        ("vault.token.library", None if vault.token is None else vault.token.library),
+        ("vault.token.pin_file", None if vault.token is None else vault.token.pin_file),
+        ("vault.signing_key", vault.signing_key),
+    ):
+        if path is not None:
+            toml.require_file(key, path)
+    _check_keyring(toml, vault)
+
+
+def _check_keyring(toml: TomlFile, vault: VaultSection) -> None:
+    for key, path in (("vault.keyring", vault.keyring), ("vault.escrow", vault.escrow)):
+        if path is not None:
+            # Not the file: a vault that is to be made has none yet, and the vault says itself which one is missing.
+            toml.require_directory(key, path.parent)
+    if vault.escrow is None:
+        return
+    if vault.escrow == vault.keyring:
+        toml.problem("vault.escrow", "the same file as vault.keyring")
+    elif vault.directory in vault.escrow.parents:
+        toml.problem("vault.escrow", "in the vault's own directory; it belongs on another medium")

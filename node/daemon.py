@@ -8,6 +8,7 @@ import signal
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import sdnotify
@@ -19,6 +20,8 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer, self_test
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
+from node.backup import OnProgress, Source, make_backup
+from node.backup_manifest import encode_manifest
 from node.clock import NetworkClock, monotonic_ms
 from node.clock_watch import ClockWatch
 from node.config import NodeConfig, check_against_chain
@@ -33,6 +36,7 @@ from node.keyfile import KeyKind, load_signer
 from node.logs import set_up_logs
 from node.mempool import Mempool
 from node.metrics import Metrics
+from node.node_vault import NodeVault
 from node.off_loop import Parts
 from node.peer_book import PeerBook
 from node.peers import Peer, Peers
@@ -43,7 +47,14 @@ from node.seat import Seat
 from node.server import Services, build_server, listen, max_message_bytes, raise_file_limit
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import LedgerService
+from node.services.operator_service import OperatorService
 from node.services.replica_service import ReplicaService
+from node.services.sharing_service import SharingService
+from node.services.vault_service import VaultService
+from node.sharing.keeper import VaultKeeper
+from node.sharing.releasing import Releaser
+from node.sharing.sealing import seal
+from node.sharing.vault_loop import VaultLoop
 from node.status import NodeStatus
 from node.tls import (
     ClientRoots,
@@ -53,6 +64,8 @@ from node.tls import (
     own_authority,
     server_credentials,
 )
+from node.vault_access import VaultAccess
+from node.vault_restored import has_caught_up
 
 log = structlog.get_logger("node")
 
@@ -75,6 +88,14 @@ class Opened:
     store: ChainStore
     consortium: Consortium
     tls: TlsFiles
+    vault: NodeVault
+    vault_signer: Signer | None
+    """The department's key for acknowledgements of erasures."""
+
+    def close(self) -> None:
+        """Closes the databases. No other thread may be using them."""
+        self.vault.close()
+        self.store.close()
 
 
 def open_node(config: NodeConfig) -> Opened:
@@ -87,7 +108,8 @@ def open_node(config: NodeConfig) -> Opened:
     try:
         consortium = Consortium(store)
         check_against_chain(config, consortium, signers)
-        return Opened(config, genesis, signers, store, consortium, _open_tls(config, consortium))
+        tls, vault_signer = _open_tls(config, consortium), _load_vault_signer(config, genesis)
+        return Opened(config, genesis, signers, store, consortium, tls, NodeVault(config), vault_signer)
     except BaseException:
         store.close()
         raise
@@ -99,6 +121,12 @@ def _load_signers(config: NodeConfig, genesis: Genesis) -> dict[bytes, Signer]:
         files.append(config.node.next_consensus_key)
     signers = [load_signer(file, KeyKind.CONSENSUS, genesis.suite) for file in files]
     return {signer.public_key: signer for signer in signers}
+
+
+def _load_vault_signer(config: NodeConfig, genesis: Genesis) -> Signer | None:
+    if config.vault is None or config.vault.signing_key is None:
+        return None
+    return load_signer(config.vault.signing_key, KeyKind.SYSTEM, genesis.suite)
 
 
 def _open_tls(config: NodeConfig, consortium: Consortium) -> TlsFiles:
@@ -126,7 +154,7 @@ class Daemon:
         self._opened = opened
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-        clock = NetworkClock(genesis.membership.f)
+        clock = self._clock = NetworkClock(genesis.membership.f)
         self._clock_watch = ClockWatch(clock, genesis.parameters.clock_bound_ms)
         consortium = opened.consortium
         limits = config.limits
@@ -163,6 +191,9 @@ class Daemon:
         self.status.connect(self.runtime, self.peers, mempool, clock, self.feed)
         self.metrics.read_from(self.status.readings())
         self._health = health_aio.HealthServicer()
+        self._operator = OperatorService(config.node.department, self._back_up)
+        self._keeper = self._vault_keeper()
+        self._vault_loop = self._follow_with_vault(self._keeper, clock)
         self._server = self._build_server()
         pages = Pages(self.metrics.exposition, self.status.problems, self.status.not_ready)
         self._http = HttpServer(pages, config.http.listen.host, config.http.listen.port)
@@ -181,6 +212,8 @@ class Daemon:
         notifier = sdnotify.SystemdNotifier()
         notifier.notify("READY=1")
         watch = asyncio.ensure_future(self._watch())
+        reopening = asyncio.ensure_future(self._opened.vault.reopen(self._opened.store, self._has_caught_up))
+        following = asyncio.ensure_future(self._run_vault())
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait([core, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -188,7 +221,7 @@ class Daemon:
                 core.result()
         finally:
             notifier.notify("STOPPING=1")
-            for task in (watch, stopped):
+            for task in (watch, reopening, following, stopped):
                 task.cancel()
             await self._stop(core)
 
@@ -202,10 +235,29 @@ class Daemon:
         await self._http.stop()
         self._workers.shutdown()
         self._readers.shutdown()
+        await asyncio.to_thread(self._operator.close)
         # Where peers' fetches read the database.
         await asyncio.get_running_loop().shutdown_default_executor()
-        self._opened.store.close()
+        if self._vault_loop is not None:
+            self._vault_loop.close()
+        self._opened.close()
         log.info("node stopped", height=self._opened.store.tip.height)
+
+    def _vault_keeper(self) -> VaultKeeper | None:
+        opened = self._opened
+        if opened.config.vault is None:
+            return None
+        return VaultKeeper(opened.genesis, opened.store, opened.vault.require_one, opened.config.node.department)
+
+    def _follow_with_vault(self, keeper: VaultKeeper | None, clock: NetworkClock) -> VaultLoop | None:
+        opened = self._opened
+        if keeper is None:
+            return None
+        return VaultLoop(opened.genesis, keeper, opened.config.node.department, opened.vault_signer, clock.now_ms)
+
+    async def _run_vault(self) -> None:
+        if self._vault_loop is not None:
+            await self._vault_loop.run(self.feed, self.intake)
 
     async def _watch(self) -> None:
         """Keeps gRPC's standard health service in step with readiness, the links with node.toml, and an eye on the clock."""
@@ -231,8 +283,30 @@ class Daemon:
         replica_service = ReplicaService(self._opened.store, self.peers, current_caller)
         queries = Queries(genesis, self._opened.store)
         ledger_service = LedgerService(self.intake, queries, self.feed, self.status, self._readers)
-        services = Services(ledger_service, replica_service, self._health)
+        department = self._opened.config.node.department
+        releaser = Releaser(genesis, self._opened.store, department, self._keeper, seal)
+        sharing_service = SharingService(releaser, self._readers)
+        services = Services(
+            ledger_service, replica_service, self._operator, self._health, sharing_service, self._vault_service()
+        )
         return build_server(limits, genesis.parameters, gate, services)
+
+    def _vault_service(self) -> VaultService:
+        opened = self._opened
+        access = VaultAccess(
+            opened.genesis, opened.store, opened.config.node.department, self._keeper, self._clock.now_ms
+        )
+        return VaultService(access, self._readers)
+
+    def _back_up(self, target: Path, on_progress: OnProgress) -> bytes:
+        """In the thread of backups."""
+        opened = self._opened
+        source = Source(opened.config, opened.genesis, opened.store, opened.vault.require())
+        return encode_manifest(make_backup(source, target, on_progress))
+
+    def _has_caught_up(self) -> bool:
+        store, heartbeat_ms = self._opened.store, self._opened.genesis.parameters.heartbeat_ms
+        return has_caught_up(store.tip.time_ms, self._clock.now_ms(), heartbeat_ms)
 
     def _known_authorities(self) -> dict[str, bytes]:
         """The CAs of all departments, this node's own too while the chain does not name it."""
@@ -287,4 +361,4 @@ async def run(config: NodeConfig, *, accepts_lost_votes: bool = False) -> None:
     try:
         await Daemon(opened, accepts_lost_votes=accepts_lost_votes).run(stop)
     finally:
-        opened.store.close()
+        opened.close()

@@ -42,6 +42,16 @@ class BlockFeed:
             self._news.set()
             self._news = asyncio.Event()
 
+    async def next_after(self, height: Height, timeout_s: float | None = None) -> Height:
+        """The newest height, once it is above this one, or after this time."""
+        if self._height <= height:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+        return self._height
+
     async def heights(self, department: str, from_height: int) -> AsyncIterator[Height]:
         """Every height from this one on (0: the next new one), in order, as soon as its block is stored. Never ends.
 

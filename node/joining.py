@@ -11,7 +11,7 @@ from ledger.genesis import Genesis
 from node.config import CONFIG_NAME, NodeConfig
 from node.keyfile import KeyKind, PassphraseSource, create_key_file, find_passphrase, load_signer
 from node.member import CLIENT_ROLES, Places, prepare, read_member
-from node.network import GENESIS_FILE, built_beside
+from node.network import GENESIS_FILE, built_beside, create_vault
 from node.network_plan import NetworkPlan
 from node.network_texts import client_toml, node_toml
 from node.pki import LEAF_DAYS
@@ -61,6 +61,7 @@ def _configure(plan: NetworkPlan, replica: ReplicaId, places: Places, genesis: G
     write_new_file(places.node / GENESIS_FILE, genesis.raw, private=False)
     text = node_toml(described, replica, peers, authority=f"keys/{AUTHORITY_FILE}")
     write_new_file(places.node / CONFIG_NAME, text.encode(), private=False)
+    create_vault(places.node)
     known = [(number, peer) for number, peer in peers if peer.id in genesis.departments]
     for role in CLIENT_ROLES:
         write_new_file(places.clients / role / "keys" / AUTHORITY_FILE, authority, private=False)

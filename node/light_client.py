@@ -16,7 +16,7 @@ from huzheng.v1 import ledger_service_pb2 as pb
 
 from ledger.anchor import check_against
 from ledger.crypto import strict
-from ledger.epoch_proof import verify_epochs
+from ledger.epoch_proof import epoch_among, verify_epochs
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.history import fork_evidence, verify_history
@@ -85,12 +85,10 @@ class LightClient:
             verdict = verify_statement(raw, self.genesis, epochs, anchor, answer.history)
         except HuzhengError as error:
             raise await self._not_believed(anchor, error) from None
-        if verdict.height < anchor.height:
-            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a statement of block {verdict.height}, before the anchor")
         missing = [question for question in questions if question not in verdict.answers]
         if missing:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, f"{len(missing)} questions are not answered")
-        self._anchors.keep(verdict.block)
+        self._keep(verdict.block, anchor)
         return Stated(raw, verdict)
 
     async def record_receipt(self, record_id: bytes) -> tuple[bytes, Verdict]:
@@ -119,9 +117,30 @@ class LightClient:
         Raises:
             HuzhengError: NODE_BEHIND, FORKED, UNTRUSTED_ANSWER, and what the node answers.
         """
-        # Any statement will do; there is always a catalogue.
-        question = Question(next(iter(self.genesis.catalogue)), "")
-        return (await self.statement([question])).verdict.block
+        anchor = self.anchor
+        # Without questions: what is believed of the answer is the sealed block, and how it goes on from the anchor.
+        request = pb.GetStatementRequest(known_epoch=anchor.terms.epoch, seen_height=anchor.height)
+        answer = await self._when_not_behind(request)
+        try:
+            block = self._block_of(answer, anchor)
+        except HuzhengError as error:
+            raise await self._not_believed(anchor, error) from None
+        self._keep(block, anchor)
+        return block
+
+    def _block_of(self, answer: pb.GetStatementResponse, anchor: SealedBlock) -> SealedBlock:
+        """The block that an answer is as of, which is of the anchor's chain; what it says of subjects is not looked at."""
+        shown = strict.read(statement_pb2.Statement, answer.statement)
+        epochs = verify_epochs(self.genesis, answer.epochs, anchor.terms)
+        block = verify_sealed(self.genesis, epoch_among(epochs, shown.header), shown.header, shown.certificate)
+        check_against(self.genesis, anchor, block, answer.history, epochs)
+        return block
+
+    def _keep(self, block: SealedBlock, anchor: SealedBlock) -> None:
+        """Raises HuzhengError(UNTRUSTED_ANSWER) if a node shows what is older than what was seen (H6)."""
+        if block.height < anchor.height:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a statement of block {block.height}, before the anchor")
+        self._anchors.keep(block)
 
     async def _when_not_behind(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
         """Nodes store a block within moments of one another: one that is a little behind is given the time."""

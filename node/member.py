@@ -93,6 +93,8 @@ def prepare(
     authority = new_authority(department, described.name_zh, now)
     _write_authority(authority, places.authority, described, passphrase)
     consensus_key = _make_node_keys(authority, places.node, replica, suite, now, tls_days, passphrase)
+    # The node's own: it can be revoked without the systems', and no secret key is in two places.
+    node_key = create_key_file(places.node / "keys" / "signing.key", KeyKind.SYSTEM, suite, passphrase)
     for role in CLIENT_ROLES:
         _make_certificate(authority, places.clients / role, Caller(department, role, f"{role}-1"), now, tls_days)
     keys = places.clients / Role.SYSTEM
@@ -103,7 +105,10 @@ def prepare(
         suite=plan.suite,
         ca_certificate=authority.certificate_pem.decode(),
         consensus_key=consensus_key.hex(),
-        system_keys=[create_key_file(keys / "keys" / "signing.key", KeyKind.SYSTEM, suite, passphrase).hex()],
+        system_keys=[
+            create_key_file(keys / "keys" / "signing.key", KeyKind.SYSTEM, suite, passphrase).hex(),
+            node_key.hex(),
+        ],
         admin_keys=[create_key_file(keys / "keys" / "admin.key", KeyKind.ADMIN, suite, passphrase).hex()],
     )
     places.member.parent.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,9 @@ from node.network_texts import NETWORK_README, client_toml, node_toml
 from node.pkcs8 import is_encrypted
 from node.pki import LEAF_DAYS, issue, read_authority
 from node.private_file import read_file, read_private_file, replace_file, sync_directory, write_new_file
+from node.vault.master_key import KeyFile, create_master_key_file
+from node.vault.opening import VaultPlaces
+from node.vault.vault import Vault
 
 GENESIS_FILE = "genesis.bin"
 CHAIN_ID_FILE = "chain-id.txt"
@@ -104,6 +107,7 @@ def assemble(plan: NetworkPlan, members: Sequence[Member], now: datetime) -> byt
             for member in members
         ],
         catalogue=plan.catalogue,
+        duties=plan.duties,
         parameters=plan.parameters,
         suite=plan.suite,
     )
@@ -127,7 +131,7 @@ def install(plan: NetworkPlan, department: str, places: Places, genesis: Genesis
     """Puts the genesis and the configuration files beside a department's keys, which makes its node ready to start.
 
     Raises:
-        HuzhengError: CONFIG_NOT_GENESIS if the genesis does not have the keys of this department's member file.
+        HuzhengError: CONFIG_NOT_GENESIS if the genesis does not have the keys of this department's member file; as `create_vault`.
         OSError: something is in the way, or the disk is full.
     """
     replica = plan.replica_of(department)
@@ -137,10 +141,22 @@ def install(plan: NetworkPlan, department: str, places: Places, genesis: Genesis
     peers = [(number, peer) for number, peer in numbered if number != replica]
     write_new_file(places.node / GENESIS_FILE, genesis.raw, private=False)
     write_new_file(places.node / CONFIG_NAME, node_toml(described, replica, peers).encode(), private=False)
+    create_vault(places.node)
     for role in CLIENT_ROLES:
         text = client_toml(described, role, [(replica, described), *peers])
         write_new_file(places.clients / role / GENESIS_FILE, genesis.raw, private=False)
         write_new_file(places.clients / role / "client.toml", text.encode(), private=False)
+
+
+def create_vault(node: Path) -> None:
+    """Makes the master key and the empty vault that the `node.toml` of a new node names.
+
+    Raises:
+        HuzhengError: KEY_FILE_EXISTS, FILE_ACCESS; VAULT_EXISTS, STORE_ACCESS, STORE_DISK_FULL.
+    """
+    key = node / "keys" / "vault.key"
+    create_master_key_file(key)
+    Vault.create(VaultPlaces(node / "vault"), KeyFile(key))
 
 
 def prepare_apart(

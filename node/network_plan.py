@@ -104,6 +104,7 @@ class NetworkPlan:
     suite: str = DEFAULT_SUITE
     time_ms: int | None = None
     parameters: Parameters = field(default_factory=Parameters)
+    duties: tuple[catalogue_pb2.Duty, ...] = ()
 
     def replica_of(self, department: str) -> ReplicaId:
         """The id of the department's replica.
@@ -133,8 +134,8 @@ def local_plan(count: int = 4, base_port: int = BASE_PORT, catalogue: Path | Non
         raise HuzhengError(Code.NETWORK_PLAN_INVALID, f"the base port must be 1 to {65535 - count - HTTP_PORT_OFFSET}")
     departments = tuple(_synthetic(number, Address("127.0.0.1", base_port + number)) for number in range(1, count + 1))
     present = {department.id for department in departments}
-    plan = NetworkPlan("互证 Huzheng", departments, _catalogue(catalogue, present))
-    return checked(plan)
+    resources, duties = _catalogue(catalogue, present)
+    return checked(NetworkPlan("互证 Huzheng", departments, resources, duties=duties))
 
 
 def read_plan(path: Path) -> NetworkPlan:
@@ -157,10 +158,10 @@ def read_plan(path: Path) -> NetworkPlan:
     # A missing required section is a problem, so this only tells mypy.
     if network is None or parameters is None:
         raise HuzhengError(Code.CONFIG_INVALID, str(path))
-    catalogue = _catalogue(network.catalogue, {department.id for department in departments})
+    resources, duties = _catalogue(network.catalogue, {department.id for department in departments})
     time_ms = None if network.time is None else int(network.time.timestamp() * 1000)
     limits = Parameters(**structs.asdict(parameters))
-    return checked(NetworkPlan(network.name, tuple(departments), catalogue, network.suite, time_ms, limits))
+    return checked(NetworkPlan(network.name, tuple(departments), resources, network.suite, time_ms, limits, duties))
 
 
 def checked(plan: NetworkPlan) -> NetworkPlan:
@@ -185,16 +186,28 @@ def checked(plan: NetworkPlan) -> NetworkPlan:
     for resource in plan.catalogue:
         if resource.department not in ids:
             problems.append(f"resource {resource.name}: its department is not in the plan")
+    for duty in plan.duties:
+        if duty.department not in ids:
+            problems.append(f"duty {duty.code}: its department is not in the plan")
+    known = {(duty.department, duty.code) for duty in plan.duties}
+    for resource in plan.catalogue:
+        if resource.duty and (resource.department, resource.duty) not in known:
+            problems.append(f"resource {resource.name}: its department has no duty {resource.duty}")
     if problems:
         raise HuzhengError(Code.NETWORK_PLAN_INVALID, "\n".join(problems))
     return plan
 
 
-def _catalogue(path: Path | None, departments: set[str]) -> tuple[catalogue_pb2.Resource, ...]:
+def _catalogue(
+    path: Path | None, departments: set[str]
+) -> tuple[tuple[catalogue_pb2.Resource, ...], tuple[catalogue_pb2.Duty, ...]]:
     if path is not None:
-        return load_catalogue(path).resources
+        found = load_catalogue(path)
+        return found.resources, found.duties
     # A network without the tax department has no use for its resources.
-    return tuple(resource for resource in default_catalogue().resources if resource.department in departments)
+    found = default_catalogue()
+    resources = tuple(resource for resource in found.resources if resource.department in departments)
+    return resources, tuple(duty for duty in found.duties if duty.department in departments)
 
 
 def _synthetic(number: int, address: Address) -> DepartmentPlan:

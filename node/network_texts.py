@@ -72,6 +72,19 @@ listen = "{listen}"
 certificate = "keys/tls.crt"
 key = "keys/tls.key"
 {authority}
+# Confidential values of the department's records. Whoever loses the keyring (vault/keyring) or the master key loses
+# them all; whoever has an old copy of the keyring can read what was erased since. docs/operations.md: "The vault".
+[vault]
+directory = "vault"
+# Exactly one: key_file, passphrase_file, passphrase = true (HUZHENG_VAULT_PASSPHRASE), or the section [vault.token].
+key_file = "keys/vault.key"
+# Signs acknowledgements of erasures.
+signing_key = "keys/signing.key"
+# Keyrings belong where overwritten bytes are gone: no snapshots, no backups, no copy on write.
+# keyring = "/mnt/keyring/keyring"
+# A second copy of the keyring, on another medium, written with each change: without one a broken disk costs all values.
+# escrow = "/mnt/escrow/keyring"
+
 # Metrics and health, without TLS: keep them on loopback or behind a proxy.
 [http]
 listen = "{http}"

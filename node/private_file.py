@@ -13,22 +13,22 @@ _OTHERS_MAY_READ = 0o044
 _OTHERS_MAY_WRITE = 0o022
 
 
-def read_file(path: Path, unreadable: Code) -> bytes:
+def read_file(path: Path, unreadable: Code, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """A small file's contents.
 
     Raises:
         HuzhengError: `unreadable`, with the path and the reason.
     """
-    return _read(path, unreadable)[0]
+    return _read(path, unreadable, max_bytes)[0]
 
 
-def read_private_file(path: Path, unreadable: Code, exposed: Code) -> bytes:
+def read_private_file(path: Path, unreadable: Code, exposed: Code, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """A small file's contents, if nobody but its owner may read or write it.
 
     Raises:
         HuzhengError: `unreadable`; `exposed` when its mode lets group or others in.
     """
-    data, mode = _read(path, unreadable)
+    data, mode = _read(path, unreadable, max_bytes)
     if mode & (_OTHERS_MAY_READ | _OTHERS_MAY_WRITE):
         raise HuzhengError(exposed, f"{path} has mode {mode & 0o777:o}")
     return data
@@ -73,15 +73,15 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path, unreadable: Code) -> tuple[bytes, int]:
+def _read(path: Path, unreadable: Code, max_bytes: int = MAX_FILE_BYTES) -> tuple[bytes, int]:
     try:
         # Not blocking: opening a pipe would wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except OSError as error:
         raise HuzhengError(unreadable, f"{path}: {error.strerror}") from None
-    if data is None or len(data) > MAX_FILE_BYTES:
+    if data is None or len(data) > max_bytes:
         raise HuzhengError(unreadable, f"{path}: not a small regular file")
     return data, mode

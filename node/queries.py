@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
 
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1 import statement_pb2, transaction_pb2
 
 from ledger.block import read_header
-from ledger.crypto import HASH_BYTES, Height, strict
+from ledger.crypto import Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.statement import Question
 from ledger.store import ChainStore, Place, RecordPlace, StoredRecord
+from node.audit_queries import AuditQueries
+from node.catalogue_pages import catalogue_page
+from node.paging import MAX_PAGE_BYTES, page_size, require_hash, required
 from node.receipts import record_receipt, transaction_receipt
 
-T = TypeVar("T")
-
-DEFAULT_PAGE = 100
-MAX_PAGE = 500
-MAX_PAGE_BYTES = 1024 * 1024
-"""A page, or a message of watched records, ends with the item that reaches this."""
 MAX_SUBJECT_BYTES = 1024
 MAX_QUESTIONS = 512
 """Of one statement: all slots of as many leaves as it may have."""
@@ -36,13 +32,15 @@ class Queries:
     def __init__(self, genesis: Genesis, chain: ChainStore) -> None:
         self._genesis = genesis
         self._chain = chain
+        self.audit = AuditQueries(genesis, chain, self.located)
+        """What is asked of reads, grants, erasures and reliance."""
 
     # --- records ---
 
     def record(self, request: pb.GetRecordRequest) -> pb.GetRecordResponse:
         """One record, by id, or by resource, subject and version."""
         if request.record_id:
-            _require_hash(request.record_id, "record_id")
+            require_hash(request.record_id, "record_id")
             place, what = self._chain.record_place(request.record_id), "no record has this id"
         else:
             self._require_subject(request.resource, request.subject, "subject")
@@ -52,23 +50,23 @@ class Queries:
             else:
                 place = self._chain.current(request.resource, request.subject)
                 what = "nothing about this subject in this resource"
-        return pb.GetRecordResponse(record=self._located(self._chain.record(_found(place, what))))
+        return pb.GetRecordResponse(record=self.located(self._chain.record(required(place, what))))
 
     def history(self, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
         """A page of versions about one subject, oldest first."""
         self._require_subject(request.resource, request.subject, "subject")
         first = request.from_version or 1
-        places = self._chain.history(request.resource, request.subject, first, _page(request.page_size) + 1)
+        places = self._chain.history(request.resource, request.subject, first, page_size(request.page_size) + 1)
         if not places and self._chain.current(request.resource, request.subject) is None:
             raise HuzhengError(Code.NOT_FOUND, "nothing about this subject in this resource")
-        page, complete = self._page_of(places, _page(request.page_size))
+        page, complete = self._page_of(places, page_size(request.page_size))
         return pb.ListHistoryResponse(records=page, next_version=0 if complete else first + len(page))
 
     def records(self, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
         """A page of the records in force in a resource, by subject."""
         self._require_subject(request.resource, request.subject_prefix, "subject_prefix")
         self._require_subject(request.resource, request.after_subject, "after_subject")
-        size = _page(request.page_size)
+        size = page_size(request.page_size)
         found = self._chain.list_current(request.resource, request.subject_prefix, request.after_subject, size)
         page, complete = self._page_of(found.places, size)
         following = found.next_after or ""
@@ -81,13 +79,14 @@ class Queries:
         page: list[pb.LocatedRecord] = []
         size = 0
         for place in places[:limit]:
-            page.append(self._located(self._chain.record(place)))
+            page.append(self.located(self._chain.record(place)))
             size += page[-1].ByteSize()
             if size >= MAX_PAGE_BYTES:
                 break
         return page, len(page) == len(places)
 
-    def _located(self, stored: StoredRecord) -> pb.LocatedRecord:
+    def located(self, stored: StoredRecord) -> pb.LocatedRecord:
+        """A record with what is said around it."""
         place = stored.place
         return pb.LocatedRecord(
             record_id=stored.id,
@@ -131,8 +130,8 @@ class Queries:
         if selector == "height":
             return Height(request.height)
         if selector == "hash":
-            _require_hash(request.hash, "hash")
-            return _found(self._chain.height_of(request.hash), "block")
+            require_hash(request.hash, "hash")
+            return required(self._chain.height_of(request.hash), "block")
         if selector == "latest" and request.latest:
             return self._chain.tip.height
         raise HuzhengError(Code.INVALID_REQUEST, "one of height, hash and latest is needed")
@@ -144,14 +143,21 @@ class Queries:
         proofs = self._chain.epoch_proofs(self._chain.newest_epoch.epoch)[request.after_epoch :]
         return pb.GetMembershipResponse(epochs=proofs, height=height)
 
+    def catalogue(self, request: pb.GetCatalogueRequest) -> pb.GetCatalogueResponse:
+        """A page of duties, resources with all their versions, and tables."""
+        return catalogue_page(self._chain.published(), request)
+
     # --- what a light client asks ---
 
     def statement(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
-        """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows."""
+        """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows.
+
+        Without questions it is no statement (Q1), but shows the last block all the same. Raises BAD_SUBJECT too.
+        """
         if len(request.questions) > MAX_QUESTIONS:
             raise HuzhengError(Code.INVALID_REQUEST, f"questions: at most {MAX_QUESTIONS}")
         for question in request.questions:
-            self._require_subject(question.resource, question.subject, "questions")
+            self._require_fitting(question.resource, question.subject)
         questions = [Question(question.resource, question.subject) for question in request.questions]
         raw = self._chain.statement(questions, with_records=request.with_records)
         header = read_header(strict.read(statement_pb2.Statement, raw).header)
@@ -173,8 +179,8 @@ class Queries:
         """The receipt of a record or of a transaction."""
         selector = request.WhichOneof("selector")
         if selector == "record_id":
-            _require_hash(request.record_id, "record_id")
-            place = _found(self._chain.record_place(request.record_id), "no record has this id")
+            require_hash(request.record_id, "record_id")
+            place = required(self._chain.record_place(request.record_id), "no record has this id")
             return pb.GetReceiptResponse(receipt=record_receipt(self._genesis, self._chain, place))
         if selector == "transaction_id":
             transaction_place = self._transaction_place(request.transaction_id)
@@ -207,11 +213,11 @@ class Queries:
             for position in range(len(transaction.record_ids)):
                 stored = self._chain.record(RecordPlace(height, index, position))
                 if resource in ("", stored.record.resource):
-                    yield self._located(stored)
+                    yield self.located(stored)
 
     def require_resource(self, resource: str) -> None:
         """Refuses what is not in the catalogue."""
-        if resource not in self._genesis.catalogue:
+        if resource not in self._genesis.catalogue and self._chain.published().find(resource) is None:
             raise HuzhengError(Code.NOT_FOUND, "resource")
 
     # --- within ---
@@ -221,21 +227,12 @@ class Queries:
         if len(subject.encode()) > MAX_SUBJECT_BYTES or "\0" in subject:
             raise HuzhengError(Code.INVALID_REQUEST, name)
 
+    def _require_fitting(self, resource: str, subject: str) -> None:
+        """Else the answer would be a statement that proves nothing (Q2)."""
+        definition = required(self._chain.published().newest(resource), "resource")
+        if not definition.subject_fits(subject):
+            raise HuzhengError(Code.BAD_SUBJECT, f"questions, {resource}: must be {definition.subject.expected}")
+
     def _transaction_place(self, transaction_id: bytes) -> Place:
-        _require_hash(transaction_id, "transaction_id")
-        return _found(self._chain.transaction_place(transaction_id), "transaction")
-
-
-def _found(value: T | None, what: str) -> T:
-    if value is None:
-        raise HuzhengError(Code.NOT_FOUND, what)
-    return value
-
-
-def _require_hash(value: bytes, name: str) -> None:
-    if len(value) != HASH_BYTES:
-        raise HuzhengError(Code.INVALID_REQUEST, f"{name}: {HASH_BYTES} bytes are needed")
-
-
-def _page(size: int) -> int:
-    return min(size, MAX_PAGE) or DEFAULT_PAGE
+        require_hash(transaction_id, "transaction_id")
+        return required(self._chain.transaction_place(transaction_id), "transaction")

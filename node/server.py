@@ -13,7 +13,17 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
-from huzheng.v1 import ledger_service_pb2, ledger_service_pb2_grpc, replica_service_pb2
+from huzheng.v1 import (
+    ledger_service_pb2,
+    ledger_service_pb2_grpc,
+    operator_service_pb2,
+    operator_service_pb2_grpc,
+    replica_service_pb2,
+    sharing_service_pb2,
+    sharing_service_pb2_grpc,
+    vault_service_pb2,
+    vault_service_pb2_grpc,
+)
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
@@ -22,7 +32,10 @@ from node.config import LimitsSection
 from node.peers import MAX_GROUP_BYTES
 from node.services.gate import Gate
 from node.services.ledger_service import LedgerService
+from node.services.operator_service import OperatorService
 from node.services.replica_service import ReplicaService
+from node.services.sharing_service import SharingService
+from node.services.vault_service import VaultService
 from node.toml_file import Address
 
 _MESSAGE_OVERHEAD_BYTES = 64 * 1024
@@ -43,7 +56,10 @@ class Services:
 
     ledger: LedgerService
     replica: ReplicaService
+    operator: OperatorService
     health: health_aio.HealthServicer
+    sharing: SharingService
+    vault: VaultService
 
 
 def max_message_bytes(parameters: Parameters) -> int:
@@ -97,11 +113,17 @@ def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, serv
         maximum_concurrent_rpcs=limits.concurrent_calls,
     )
     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, server)
+    operator_service_pb2_grpc.add_OperatorServiceServicer_to_server(services.operator, server)
     services.replica.add_to(server)
+    sharing_service_pb2_grpc.add_SharingServiceServicer_to_server(services.sharing, server)
+    vault_service_pb2_grpc.add_VaultServiceServicer_to_server(services.vault, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
     names = (
         _service_name(ledger_service_pb2, "LedgerService"),
+        _service_name(operator_service_pb2, "OperatorService"),
         _service_name(replica_service_pb2, "ReplicaService"),
+        _service_name(sharing_service_pb2, "SharingService"),
+        _service_name(vault_service_pb2, "VaultService"),
         _service_name(health_pb2, "Health"),
         reflection.SERVICE_NAME,
     )

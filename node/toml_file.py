@@ -60,8 +60,10 @@ class Address:
 class TomlFile:
     """A parsed TOML file, its sections and the mistakes found so far."""
 
-    def __init__(self, path: Path, tables: dict[str, Any]) -> None:
+    def __init__(self, path: Path, tables: dict[str, Any], *, needs_files: bool = True) -> None:
+        """`needs_files`: whether files and directories that are not there are mistakes."""
         self.path = path
+        self._needs_files = needs_files
         self._tables = tables
         self._asked: list[str] = []
         self._problems: list[str] = []
@@ -74,20 +76,22 @@ class TomlFile:
             HuzhengError: CONFIG_MISSING, CONFIG_INVALID.
         """
         absolute = path.absolute()
-        try:
-            with absolute.open("rb") as file:
-                data = file.read(_MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise HuzhengError(Code.CONFIG_MISSING, f"{absolute}: {error.strerror}") from None
-        if len(data) > _MAX_FILE_BYTES:
-            raise HuzhengError(Code.CONFIG_INVALID, f"{absolute}: too large")
+        return cls.parse(absolute, read_text(absolute).encode())
+
+    @classmethod
+    def parse(cls, absolute: Path, data: bytes, *, needs_files: bool = True) -> Self:
+        """As if these bytes were in the file at an absolute path; `needs_files` as in the constructor.
+
+        Raises:
+            HuzhengError: CONFIG_INVALID.
+        """
         try:
             tables = tomllib.loads(data.decode())
         except UnicodeDecodeError:
             raise HuzhengError(Code.CONFIG_INVALID, f"{absolute}: not a text file in UTF-8") from None
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise HuzhengError(Code.CONFIG_INVALID, f"{absolute}: not TOML: {error}") from None
-        return cls(absolute, tables)
+        return cls(absolute, tables, needs_files=needs_files)
 
     def section(self, name: str, kind: type[S], default: S | None = None) -> S | None:
         """A section; the default, if any, when it is absent; None when there is something wrong with it."""
@@ -97,6 +101,11 @@ class TomlFile:
                 self.problem(f"[{name}]", "missing section")
             return default
         return self.convert(name, self._tables[name], kind)
+
+    def optional_section(self, name: str, kind: type[S]) -> S | None:
+        """A section; None when it is absent, or when there is something wrong with it."""
+        self._asked.append(name)
+        return self.convert(name, self._tables[name], kind) if name in self._tables else None
 
     def numbered_sections(self, name: str, kind: type[S]) -> dict[int, S]:
         """The sections `[name.1]`, `[name.2]`, ..., without those that are wrong."""
@@ -137,15 +146,20 @@ class TomlFile:
 
     def require_file(self, key: str, path: Path) -> None:
         """Notes if the file is not there."""
-        if not _holds(path.is_file):
+        if self._needs_files and not _holds(path.is_file):
             self.problem(key, f"no such file: {path}")
+
+    def require_directory(self, key: str, path: Path) -> None:
+        """Notes if the directory is not there."""
+        if self._needs_files and not _holds(path.is_dir):
+            self.problem(key, f"no such directory: {path}")
 
     def require_directory_possible(self, key: str, path: Path) -> None:
         """Notes if the directory is not there and can't be made either."""
         exists = _holds(path.exists)
         if exists and not _holds(path.is_dir):
             self.problem(key, f"not a directory: {path}")
-        elif not exists and not _holds(path.parent.is_dir):
+        elif self._needs_files and not exists and not _holds(path.parent.is_dir):
             self.problem(key, f"no such directory: {path.parent}")
 
     def problem(self, key: str, text: str) -> None:
@@ -176,6 +190,9 @@ class TomlFile:
         return kind(**values) if len(self._problems) == before else None
 
     def _value(self, key: str, value: object, kind: Any) -> object:
+        section = next((part for part in (kind, *get_args(kind)) if _is_section(part)), None)
+        if section is not None:
+            return self.convert(key, value, section)
         try:
             if kind in (Address, Address | None):
                 return Address.parse(_text(value))
@@ -192,6 +209,29 @@ class TomlFile:
         if kind is not Path:
             raise NotImplementedError(kind)
         return self.path.parent / _text(value)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def read_text(path: Path) -> str:
+    """A whole file of at most 1 MiB.
+
+    Raises:
+        HuzhengError: CONFIG_MISSING, CONFIG_INVALID.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise HuzhengError(Code.CONFIG_MISSING, f"{path}: {error.strerror}") from None
+    if len(data) > _MAX_FILE_BYTES:
+        raise HuzhengError(Code.CONFIG_INVALID, f"{path}: too large")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise HuzhengError(Code.CONFIG_INVALID, f"{path}: not a text file in UTF-8") from None
 
 
 def _text(value: object) -> str:

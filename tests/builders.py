@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from huzheng.v1 import genesis_pb2
+from huzheng.v1 import catalogue_pb2, genesis_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.block import ExecutedBlock, Tip
@@ -64,6 +64,10 @@ class Consortium:
     n: int = 4
     parameters: Parameters = field(default_factory=Parameters)
     rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
+    more_resources: Sequence[catalogue_pb2.Resource] = ()
+    """Besides those of the default catalogue."""
+    authorities: Mapping[str, bytes] = field(default_factory=dict)
+    """Certificates (DER) of departments' CAs, for tests with TLS."""
 
     def __post_init__(self) -> None:
         self.replica_signers = {ReplicaId(i): self.signer(f"replica {i}") for i in range(1, self.n + 1)}
@@ -74,6 +78,7 @@ class Consortium:
                 id=name,
                 name_zh=name,
                 name_en=name,
+                ca_certificate=self.authorities.get(name, b""),
                 keys=[
                     genesis_pb2.SigningKey(
                         public_key=self.system_signers[name].public_key, role=genesis_pb2.KEY_ROLE_SYSTEM
@@ -89,12 +94,14 @@ class Consortium:
             genesis_pb2.Replica(id=i, department=DEPARTMENTS[(i - 1) % 4], public_key=signer.public_key)
             for i, signer in self.replica_signers.items()
         ]
+        catalogue = default_catalogue()
         raw = build_genesis(
             name="test",
             time_ms=START_MS,
             departments=departments,
             replicas=replicas,
-            catalogue=default_catalogue().resources,
+            catalogue=[*catalogue.resources, *self.more_resources],
+            duties=catalogue.duties,
             parameters=self.parameters,
             suite=self.suite.name,
         )

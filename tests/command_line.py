@@ -92,7 +92,7 @@ def running_node(directory: Path) -> Iterator[None]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(30)
         loop.close()
-        opened.store.close()
+        opened.close()
 
 
 def write_lines(path: Path, records: list[dict[str, Any]]) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 
 class MemoryRecords:
@@ -21,10 +21,10 @@ class MemoryRecords:
         """Of all that were written."""
         return self._records.keys()
 
-    def reserve(self, records: Mapping[int, bytes]) -> None:
+    def reserve(self, count: int) -> None:
         """Nothing to do."""
 
-    def write(self, records: Mapping[int, bytes]) -> None:
+    def write(self, records: Iterable[tuple[int, bytes]]) -> None:
         """Some records."""
         self._records.update(records)
 

@@ -53,7 +53,7 @@ from ledger.crypto import (
     Signer,
     build_certificate,
 )
-from ledger.crypto.types import View
+from ledger.crypto.types import HashState, View
 
 CHAIN_ID = b"c" * 32
 WINDOW = 8
@@ -85,6 +85,9 @@ class CountingSuite:
 
     def plain_hash(self, data: bytes) -> bytes:
         return SIMULATION.plain_hash(data)
+
+    def plain_state(self, prefix: bytes) -> HashState:
+        return SIMULATION.plain_state(prefix)
 
     def verify(self, domain: Domain, public_key: bytes, message: bytes, signature: bytes) -> bool:
         self.verify_count += 1

@@ -8,7 +8,7 @@ from typing import Final
 from nacl import bindings, exceptions
 
 from ledger.crypto.domains import Domain
-from ledger.crypto.types import PUBLIC_KEY_BYTES, SEED_BYTES, SIGNATURE_BYTES
+from ledger.crypto.types import PUBLIC_KEY_BYTES, SEED_BYTES, SIGNATURE_BYTES, HashState
 from ledger.errors import Code, HuzhengError
 
 
@@ -42,6 +42,10 @@ class Ed25519Sha256:
     def plain_hash(self, data: bytes) -> bytes:
         """SHA-256."""
         return sha256(data).digest()
+
+    def plain_state(self, prefix: bytes) -> HashState:
+        """SHA-256."""
+        return sha256(prefix)
 
     def verify(self, domain: Domain, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether libsodium's `crypto_sign` accepts the signature over `D(k) ‖ message`."""

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Final
 
 from ledger.crypto.domains import Domain
-from ledger.crypto.types import HASH_BYTES, PUBLIC_KEY_BYTES, SEED_BYTES, SIGNATURE_BYTES
+from ledger.crypto.types import HASH_BYTES, PUBLIC_KEY_BYTES, SEED_BYTES, SIGNATURE_BYTES, HashState
 from ledger.errors import Code, HuzhengError
 
 
@@ -47,6 +47,10 @@ class Simulation:
     def plain_hash(self, data: bytes) -> bytes:
         """BLAKE2b-256."""
         return blake2b(data, digest_size=HASH_BYTES).digest()
+
+    def plain_state(self, prefix: bytes) -> HashState:
+        """BLAKE2b-256."""
+        return blake2b(prefix, digest_size=HASH_BYTES)
 
     def verify(self, domain: Domain, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether the signature is the keyed hash of `D(k) ‖ message`."""

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from ledger.crypto.domains import Domain
 from ledger.crypto.ed25519 import Ed25519Sha256
 from ledger.crypto.simulation import Simulation
+from ledger.crypto.types import HashState
 from ledger.errors import Code, HuzhengError
 
 
@@ -37,6 +38,10 @@ class Suite(Protocol):
 
     def plain_hash(self, data: bytes) -> bytes:
         """The hash, 32 bytes, without a tag: for the nodes of Merkle trees only (B5)."""
+        ...
+
+    def plain_state(self, prefix: bytes) -> HashState:
+        """The plain hash of what begins so, to be copied and gone on with: faster where many begin alike."""
         ...
 
     def verify(self, domain: Domain, public_key: bytes, message: bytes, signature: bytes) -> bool:

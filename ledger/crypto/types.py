@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NewType
+from typing import Final, NewType, Protocol, Self
 
 ReplicaId = NewType("ReplicaId", int)
 """1, 2, 3, ...; 0 stands for no replica."""
@@ -23,3 +23,19 @@ HASH_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 SEED_BYTES: Final = 32
+
+
+class HashState(Protocol):
+    """A hash that has taken some bytes in, as hashlib has it."""
+
+    def copy(self) -> Self:
+        """Another one that has taken the same bytes in."""
+        ...
+
+    def update(self, data: bytes, /) -> None:
+        """Takes more in."""
+        ...
+
+    def digest(self) -> bytes:
+        """The hash of all, 32 bytes."""
+        ...

@@ -84,6 +84,12 @@ CHAIN_TEXTS: dict[Code, Text] = {
         "It was true at its time. Ask a node for a new one, or allow a greater age.",
         "它在出具之时属实。请向节点重新查询，或放宽时限。",
     ),
+    Code.SCHEMA_UNKNOWN: Text(
+        "The record cites a schema version that this verifier does not know.",
+        "记录引用的结构版本未知。",
+        "Get a disclosure that proves the schema version too, or use a newer version of the software.",
+        "请获取同时证明结构版本的披露文件，或使用较新的软件版本。",
+    ),
     Code.PROTOCOL_UNKNOWN: Text(
         "The block follows a protocol version that this software does not know.",
         "该区块采用的协议版本不受此软件支持。",

@@ -290,4 +290,96 @@ NODE_TEXTS: dict[Code, Text] = {
         "Set an address of this machine in node.toml, and a port above 1023 unless the service may use lower ones.",
         "请在 node.toml 中填写本机地址；除非服务有相应权限，请使用1023以上的端口。",
     ),
+    # Node: vault
+    Code.VAULT_LOCKED: Text(
+        "The master key does not open the vault's keyring.",
+        "主密钥无法打开保险库的密钥环。",
+        "Give the key file, passphrase or token key that this keyring was sealed with; the keyring file itself is whole.",
+        "请提供封装该密钥环时使用的密钥文件、口令或令牌密钥；密钥环文件本身完好。",
+    ),
+    Code.VAULT_CORRUPT: Text(
+        "Something in the vault is damaged: it is not given out.",
+        "保险库中有内容已损坏，不予输出。",
+        "Restore the vault from its newest backup; a damaged keyring file is replaced by its second copy.",
+        "请从最新备份恢复保险库；密钥环文件损坏时，请用其第二份副本替换。",
+    ),
+    Code.VAULT_FOREIGN: Text(
+        "These files do not belong to one vault.",
+        "这些文件不属于同一个保险库。",
+        "Give the directory of a vault and the keyring that was made with it.",
+        "请指定保险库目录以及与其一同生成的密钥环。",
+    ),
+    Code.VAULT_EXISTS: Text(
+        "There is something in this place already; a vault is never written over another.",
+        "目标位置已有内容；不会覆盖已有保险库。",
+        "Choose a new place. To restore a vault, first move its database (never its keyring) out of the way.",
+        "请另选位置。如要恢复保险库，请先移走其数据库（切勿移动密钥环）。",
+    ),
+    Code.VAULT_KEYRING_MISSING: Text(
+        "The vault's keyring file cannot be read; without it no value can be.",
+        "无法读取保险库的密钥环文件；缺少它则任何值都无法读取。",
+        "Mount the medium it lies on. If it is lost, put its second copy in its place: a backup of the database holds no keyring.",
+        "请挂载其所在介质。如已丢失，请用其第二份副本替换：数据库备份中不含密钥环。",
+    ),
+    Code.VAULT_ROLLED_BACK: Text(
+        "The keyring is older than the vault's last erasure: what was erased could be read with it.",
+        "密钥环早于保险库最近一次删除：用它可能读出已删除的内容。",
+        "Put its newest copy back and destroy this one. If there is none, apply the erasures on chain again: only keys of entries that are there stay.",
+        "请放回最新的密钥环副本，并销毁此副本。如无更新副本，请重新执行链上的全部删除：届时仅保留现有条目的密钥。",
+    ),
+    Code.VAULT_RESTORED: Text(
+        "The vault was restored from a backup and may still hold what was erased since.",
+        "保险库是从备份恢复的，可能仍含备份之后已删除的内容。",
+        "Apply the erasures on chain to it before it is used. Entries put in after the backup are lost with that: first look for a newer one.",
+        "使用前须先执行链上的全部删除。此后备份之后存入的条目将永久丢失：请先确认没有更新的备份。",
+    ),
+    Code.VAULT_ESCROW: Text(
+        "The keyring's second copy cannot be read or written, so nothing counts as erased.",
+        "无法读写密钥环的第二份副本，因此删除不算完成。",
+        "Mount the medium of the second copy and run it again; or take the second copy out of the configuration and destroy it.",
+        "请挂载第二份副本所在介质后重新执行；或从配置中取消第二份副本并将其销毁。",
+    ),
+    Code.VAULT_TOKEN: Text(
+        "The PKCS#11 token that holds the vault's master key cannot be used.",
+        "无法使用存放保险库主密钥的 PKCS#11 令牌。",
+        "Check the library's path, the token's label and the PIN, and that Huzheng was installed with its extra: pip install 'huzheng[hsm]'.",
+        "请检查程序库路径、令牌标签和 PIN，并确认已安装扩展：pip install 'huzheng[hsm]'。",
+    ),
+    Code.VAULT_CONFLICT: Text(
+        "The vault holds something else under this id; nothing was changed.",
+        "保险库中该标识下已有不同内容；未作任何更改。",
+        "Check that the right values were sent; what is stored is never overwritten.",
+        "请核对所提交的值；已存内容不会被覆盖。",
+    ),
+    Code.VAULT_ERASED: Text(
+        "This record was erased; its values are not taken in again.",
+        "该记录已被删除，其值不再接收。",
+        "Register a new record if the values may be kept again.",
+        "如可重新保存这些值，请登记新记录。",
+    ),
+    Code.VAULT_EXHAUSTED: Text(
+        "The vault has given out all its keys.",
+        "保险库的密钥已全部用完。",
+        "Make a new vault and move the entries there.",
+        "请新建保险库并迁移条目。",
+    ),
+    Code.VAULT_BACKUP: Text(
+        "This is no complete backup of a vault.",
+        "这不是完整的保险库备份。",
+        "Give the directory that a backup was written to, or an older backup; nothing was changed.",
+        "请指定备份目录，或使用更早的备份；未作任何更改。",
+    ),
+    # Node: backups
+    Code.BACKUP_INVALID: Text(
+        "This is no complete and undamaged backup of a node.",
+        "这不是完整无损的节点备份。",
+        "Give the directory that `huzheng backup` wrote, or an older backup; nothing was changed.",
+        "请指定 `huzheng backup` 写出的目录，或使用更早的备份；未作任何更改。",
+    ),
+    Code.BACKUP_TARGET_USED: Text(
+        "There is something in this place already; neither a backup nor a restored node is written over it.",
+        "目标位置已有内容；备份和恢复都不会覆盖已有内容。",
+        "Choose a new or empty directory; for a restore, one that holds nothing but the node's key files and keyring.",
+        "请选择新目录或空目录；恢复时，目录中只能有节点的密钥文件和密钥环。",
+    ),
 }

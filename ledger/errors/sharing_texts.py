@@ -107,6 +107,30 @@ SHARING_TEXTS: dict[Code, Text] = {
         "Check the read's id with `huzheng audit reads`.",
         "请用 `huzheng audit reads` 核对读取编号。",
     ),
+    Code.BAD_ANSWER: Text(
+        "The answer is not to the read that was asked.",
+        "答复与所请求的读取不符。",
+        "Keep the answer, and report the department's node to its operators; ask again.",
+        "请保留该答复，向归口部门的运维人员报告该节点，并重新请求。",
+    ),
+    Code.RELEASE_OVER: Text(
+        "The time in which a read is answered is over.",
+        "该次读取的答复时限已过。",
+        "Read again: it counts as a read of its own.",
+        "请重新读取；将计为另一次读取。",
+    ),
+    Code.VALUES_MISSING: Text(
+        "This node does not have the confidential values of the record.",
+        "本节点没有该记录的保密字段。",
+        "Ask another node of the department; its operators should restore the vault from its backup.",
+        "请改用该部门的其他节点；其运维人员应从备份恢复保密库。",
+    ),
+    Code.VAULT_NOT_CONFIGURED: Text(
+        "This node has no vault.",
+        "本节点未配置保密库。",
+        "Add a [vault] section to node.toml and make the vault with `huzheng vault create`, or ask another node.",
+        "请在 node.toml 中加入 [vault] 一节并用 `huzheng vault create` 建立保密库，或改用其他节点。",
+    ),
     Code.ALREADY_DONE: Text(
         "This has been ordered or acknowledged before.",
         "此事已下令或已确认过。",

@@ -86,7 +86,7 @@ def _text(spec: pb.FieldSpec) -> tuple[Fits, str]:
     limit = spec.max_bytes
     if spec.pattern:
         matches = compile_pattern(spec.pattern).matches
-        return (lambda value: len(value) <= limit and matches(value)), (
+        return (lambda value: 0 < len(value) <= limit and matches(value)), (
             f"text of at most {limit} characters that fits the pattern {spec.pattern}"
         )
 

@@ -8,7 +8,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.catalogue import CompiledResource
 from ledger.catalogue_rules import MAX_LEGAL_BYTES, is_ascending
-from ledger.crypto import Domain, strict
+from ledger.crypto import Domain, Suite, strict
 from ledger.sharing.context import Context
 from ledger.state.entries import StateReader
 
@@ -26,6 +26,11 @@ GRANT_PREFIX = b"g"
 def grant_key(grant: bytes) -> bytes:
     """Where a grant is kept, as a `GrantState`."""
     return GRANT_PREFIX + grant
+
+
+def grant_id(suite: Suite, transaction_id: bytes, index: int) -> bytes:
+    """Of the operation at a position of a transaction (G1)."""
+    return suite.digest(Domain.GRANT, transaction_id, bytes([index]))
 
 
 def read_grant(state: StateReader, grant: bytes) -> sharing.GrantState | None:
@@ -58,8 +63,7 @@ def apply_grant(context: Context, operation: sharing.ApplyGrant) -> None:
     )
     if resource.message.sharing_class == catalogue_pb2.SHARING_CLASS_UNCONDITIONAL:
         _activate(context, state, terms)
-    grant = context.genesis.suite.digest(Domain.GRANT, context.transaction_id, bytes([context.index]))
-    put_grant(context, grant, state)
+    put_grant(context, grant_id(context.genesis.suite, context.transaction_id, context.index), state)
 
 
 def put_grant(context: Context, grant: bytes, state: sharing.GrantState) -> None:
@@ -78,6 +82,7 @@ def open_resource(context: Context, name: str) -> CompiledResource:
 
 def _check_form(context: Context, terms: sharing.GrantTerms) -> None:
     """G2."""
+    context.require(bool(terms.resource))
     context.require(1 <= len(terms.fields) <= MAX_FIELDS and is_ascending(terms.fields))
     context.require(len(terms.subjects) <= MAX_SUBJECTS and is_ascending(terms.subjects))
     if terms.case_number:

@@ -9,7 +9,7 @@ from ledger.catalogue import CompiledResource
 from ledger.catalogue_rules import is_duty, is_table, resource_problems
 from ledger.crypto import strict
 from ledger.published import duty_key, register_key, resource_key, table_key, version_key
-from ledger.registers import MAX_RESOURCES, register_of
+from ledger.registers import MAX_REGISTER_RESOURCES, register_of
 from ledger.sharing.context import Context
 
 
@@ -35,7 +35,7 @@ def publish_resource(context: Context, operation: sharing_pb2.PublishResource) -
         state = _added(context, resource)
     else:
         newest = context.published.version(resource.name, known.newest_version)
-        context.require(newest is not None and _amends(known, newest, resource), pb.RESULT_CODE_BAD_AMENDMENT)
+        context.require(newest is not None and amends(known, newest, resource), pb.RESULT_CODE_BAD_AMENDMENT)
         state = state_pb2.ResourceState()
         state.CopyFrom(known)
     state.newest_version = resource.schema_version
@@ -53,12 +53,12 @@ def _has_duty(context: Context, code: str) -> bool:
 def _added(context: Context, resource: catalogue_pb2.Resource) -> state_pb2.ResourceState:
     register = register_of(resource.name)
     number = context.published.count(register)
-    context.require(resource.schema_version == 1 and number < MAX_RESOURCES, pb.RESULT_CODE_BAD_AMENDMENT)
+    context.require(resource.schema_version == 1 and number < MAX_REGISTER_RESOURCES, pb.RESULT_CODE_BAD_AMENDMENT)
     context.state.set(register_key(register), (number + 1).to_bytes(4, "big"))
     return state_pb2.ResourceState(department=context.department, number=number)
 
 
-def _amends(known: state_pb2.ResourceState, newest: CompiledResource, resource: catalogue_pb2.Resource) -> bool:
+def amends(known: state_pb2.ResourceState, newest: CompiledResource, resource: catalogue_pb2.Resource) -> bool:
     """Whether this can be the next version: what was written under those before goes on to mean the same."""
     if resource.schema_version != known.newest_version + 1 or resource.schema_version >= 1 << 32:
         return False
@@ -87,16 +87,16 @@ def publish_table(context: Context, operation: sharing_pb2.PublishTable) -> None
     """D5."""
     table = operation.table
     context.require(is_table(table))
-    numbers = {field.number for field in _own(context, table.resource).fields}
+    numbers = {field.number for field in _own(context, table.resource, pb.RESULT_CODE_UNKNOWN_RESOURCE).fields}
     context.require(all(column.field in numbers for column in table.columns), pb.RESULT_CODE_UNKNOWN_FIELD)
     context.state.set(table_key(table.resource, table.system, table.name), strict.write(table))
 
 
-def _own(context: Context, name: str) -> CompiledResource:
-    """The newest version of a resource that must be the department's."""
+def _own(context: Context, name: str, unless_there: pb.ResultCode.ValueType) -> CompiledResource:
+    """The newest version of a resource that must be there, and the department's."""
     newest = context.published.newest(name)
     if newest is None:
-        raise context.refuse(pb.RESULT_CODE_UNKNOWN_RESOURCE)
+        raise context.refuse(unless_there)
     context.require(newest.department == context.department, pb.RESULT_CODE_NOT_OWNER)
     return newest
 
@@ -125,7 +125,7 @@ def _withdraw_duty(context: Context, code: str) -> None:
 
 
 def _withdraw_resource(context: Context, version: sharing_pb2.SchemaVersion) -> None:
-    _own(context, version.resource)
+    _own(context, version.resource, pb.RESULT_CODE_NOT_PUBLISHED)
     state = state_pb2.ResourceState()
     state.CopyFrom(context.published.find(version.resource) or state)
     open_versions = list(state.open_versions)
@@ -137,7 +137,7 @@ def _withdraw_resource(context: Context, version: sharing_pb2.SchemaVersion) -> 
 
 
 def _withdraw_table(context: Context, table: sharing_pb2.TableName) -> None:
-    _own(context, table.resource)
+    _own(context, table.resource, pb.RESULT_CODE_NOT_PUBLISHED)
     key = table_key(table.resource, table.system, table.name)
     context.require(context.state.get(key) is not None, pb.RESULT_CODE_NOT_PUBLISHED)
     context.state.set(key, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from ledger.errors import Code, HuzhengError
@@ -32,17 +32,17 @@ class RecordFile:
 
     def read(self, index: int) -> bytes:
         """One record."""
-        start = index * self.size
-        end = start + self.size
-        return self._map[start:end] if end <= self._length else bytes(self.size)
+        size = self.size
+        raw = self._map[index * size : (index + 1) * size]
+        return raw if len(raw) == size else bytes(size)
 
     def used(self) -> Iterable[int]:
         """All that have room in the file."""
         return range(self._length // self.size)
 
-    def reserve(self, records: Mapping[int, bytes]) -> None:
-        """Grows the file where it is too short for these."""
-        length = (max(records, default=-1) + 1) * self.size
+    def reserve(self, count: int) -> None:
+        """Grows the file where it is too short for so many."""
+        length = count * self.size
         if length <= self._length:
             return
         # In proportion, so that a growing file is not mapped anew again and again.
@@ -55,11 +55,10 @@ class RecordFile:
             raise self._failed(error) from error
         self._length = length
 
-    def write(self, records: Mapping[int, bytes]) -> None:
-        """Some records."""
-        self.reserve(records)
+    def write(self, records: Iterable[tuple[int, bytes]]) -> None:
+        """Some records, for which there is room."""
         size, target = self.size, self._map
-        for index, raw in records.items():
+        for index, raw in records:
             start = index * size
             target[start : start + size] = raw
 

@@ -6,12 +6,18 @@ and looked for after the newest was read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from ledger.crypto.types import Height
+from ledger.state.noted import Noted
 
-_INDEX_BYTES = 8
+Pending = tuple[Noted, bytearray]
+"""Records that a block changed: as they were before, and as `Records.after` says."""
+
+INDEX_BYTES = 8
 _FIRST = 1
 """Record 0 says which indexes are free."""
 
@@ -32,12 +38,12 @@ class RecordStorage(Protocol):
         """The indexes of all records that may not be zeros."""
         ...
 
-    def reserve(self, records: Mapping[int, bytes]) -> None:
-        """Makes sure that there is room for writing these. Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED)."""
+    def reserve(self, count: int) -> None:
+        """Makes sure that there is room for so many records. Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED)."""
         ...
 
-    def write(self, records: Mapping[int, bytes]) -> None:
-        """Some records. Raises as `reserve`."""
+    def write(self, records: Iterable[tuple[int, bytes]]) -> None:
+        """Some records, for which there is room."""
         ...
 
     def flush(self) -> None:
@@ -54,96 +60,115 @@ class Records:
 
     def __init__(self, storage: RecordStorage) -> None:
         self.storage = storage
-        self._newest: dict[int, bytes] = {}
-        """What blocks that are not stored have changed."""
-        self._undos: dict[Height, dict[int, bytes]] = {}
+        self._undos: dict[Height, Noted] = {}
         """What each block changed, as it was before; ascending."""
-        self._undo: dict[int, bytes] = {}
-        """Of the block that is being executed."""
+        self._pending: tuple[Pending, ...] = ()
+        """What each block that is not stored changed; the newest first."""
+        self.before = Noted(storage.size)
+        """What the block that is being executed has changed, as it was before."""
+        self.after = bytearray()
+        """The same, as it is now: of each record its index (8 bytes), then the record."""
 
     def get(self, index: int) -> bytes:
         """A record as the newest block leaves it."""
-        raw = self._newest.get(index)
-        return self.storage.read(index) if raw is None else raw
+        return self._get(index, self._pending)
+
+    def reader(self) -> Callable[[int], bytes]:
+        """As `get`, for records that the block that is being executed has not changed."""
+        earlier = self._pending[1:]
+        return partial(self._get, pending=earlier) if earlier else self.storage.read
+
+    def _get(self, index: int, pending: Sequence[Pending]) -> bytes:
+        for before, after in pending:
+            place = before.place(index)
+            if place is not None:
+                start = place * (INDEX_BYTES + before.size) + INDEX_BYTES
+                return bytes(after[start : start + before.size])
+        return self.storage.read(index)
 
     def at(self, index: int, height: Height) -> bytes:
         """A record as a block that is kept left it. From any thread."""
         raw = self.get(index)
         for later in tuple(self._undos):
             undo = self._undos.get(later)
-            if later > height and undo is not None and index in undo:
-                return undo[index]
+            if later > height and undo is not None:
+                before = undo.find(index)
+                if before is not None:
+                    return before
         return raw
 
-    def set(self, index: int, raw: bytes, before: bytes) -> None:
-        """Changes a record in the block that is being executed. `before`: what `get` says."""
-        if index not in self._undo:
-            self._undo[index] = before
-        self._newest[index] = raw
+    def change(self, index: int, raw: bytes, before: bytes) -> None:
+        """Changes a record for the first time in the block that is being executed. `before`: what `get` says."""
+        self.after += index.to_bytes(INDEX_BYTES, "big") + raw
+        self.before.add(index, before)
+
+    def _set(self, index: int, raw: bytes, before: bytes) -> None:
+        """As `change`, for the first time or not."""
+        place = self.before.place(index)
+        if place is None:
+            self.change(index, raw, before)
+        else:
+            start = place * (INDEX_BYTES + self.storage.size) + INDEX_BYTES
+            self.after[start : start + self.storage.size] = raw
 
     def add(self, raw: bytes) -> int:
         """Sets a record that is not in use; its index, from 1 on."""
         unused, free = self._allocation()
         if free:
             index, before = free, self.get(free)
-            free = int.from_bytes(before[:_INDEX_BYTES], "big")
+            free = int.from_bytes(before[:INDEX_BYTES], "big")
         else:
             index, before = unused, self.get(unused)
             unused += 1
         self._allocate(unused, free)
-        self.set(index, raw, before)
+        self._set(index, raw, before)
         return index
 
     def free(self, index: int) -> None:
         """A record is no longer in use."""
         unused, free = self._allocation()
-        self.set(index, free.to_bytes(_INDEX_BYTES, "big").ljust(self.storage.size, b"\0"), self.get(index))
+        self._set(index, free.to_bytes(INDEX_BYTES, "big").ljust(self.storage.size, b"\0"), self.get(index))
         self._allocate(unused, index)
 
     def _allocation(self) -> tuple[int, int]:
         """The first index that was never used, and the first of those that are free again: each names the next, 0 is the end."""
         raw = self.get(0)
-        unused = int.from_bytes(raw[:_INDEX_BYTES], "big")
-        return unused or _FIRST, int.from_bytes(raw[_INDEX_BYTES : 2 * _INDEX_BYTES], "big")
+        unused = int.from_bytes(raw[:INDEX_BYTES], "big")
+        return unused or _FIRST, int.from_bytes(raw[INDEX_BYTES : 2 * INDEX_BYTES], "big")
 
     def _allocate(self, unused: int, free: int) -> None:
-        raw = unused.to_bytes(_INDEX_BYTES, "big") + free.to_bytes(_INDEX_BYTES, "big")
-        self.set(0, raw.ljust(self.storage.size, b"\0"), self.get(0))
+        raw = unused.to_bytes(INDEX_BYTES, "big") + free.to_bytes(INDEX_BYTES, "big")
+        self._set(0, raw.ljust(self.storage.size, b"\0"), self.get(0))
 
     # --- blocks ---
 
     def begin(self, height: Height) -> None:
-        """What is set from now on belongs to this block, the next one."""
-        self._undo = self._undos[height] = {}
+        """What is changed from now on belongs to this block, the next one."""
+        self.before = self._undos[height] = Noted(self.storage.size)
+        self.after = bytearray()
+        self._pending = ((self.before, self.after), *self._pending)
 
-    def revert(self, height: Height, stored: Height) -> None:
-        """Takes the newest block back, which is not stored. `stored`: the last one that is."""
-        undo = self._undos[height]
-        for index, before in undo.items():
-            if any(index in self._undos[earlier] for earlier in self._undos if stored < earlier < height):
-                self._newest[index] = before
-            else:
-                del self._newest[index]
+    def revert(self, height: Height) -> None:
+        """Takes the newest block back, which is not stored."""
+        self._pending = self._pending[1:]
         del self._undos[height]
 
-    def after(self, height: Height) -> dict[int, bytes]:
-        """The records that a block changed, as it left them."""
-        later = [undo for other, undo in self._undos.items() if other > height]
-        if not later:
-            return {index: self.get(index) for index in self._undos[height]}
-        return {index: self.at(index, height) for index in self._undos[height]}
+    def changes(self, height: Height) -> bytes:
+        """What a block that is not stored changed, as it left it, in the form of `after`. There is room for it in storage then.
 
-    def store(self, height: Height, records: Mapping[int, bytes]) -> None:
-        """Writes what the oldest block that is not stored left. Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED)."""
-        self.storage.write(records)
-        later: set[int] = set().union(*(undo for other, undo in self._undos.items() if other > height))
-        if not later:
-            # All that is not stored is of this block.
-            self._newest.clear()
-            return
-        for index in records:
-            if index not in later:
-                del self._newest[index]
+        Raises:
+            HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED.
+        """
+        undo = self._undos[height]
+        [after] = [after for before, after in self._pending if before is undo]
+        self.storage.reserve(max(undo.indexes, default=-1) + 1)
+        return bytes(after)
+
+    def store(self, changes: bytes) -> None:
+        """Writes the `changes` of the oldest block that is not stored."""
+        self.storage.write(split(changes, self.storage.size))
+        # Only now: others read meanwhile.
+        self._pending = self._pending[:-1]
 
     def changed_by(self, height: Height) -> int:
         """How many records are kept of what a block changed."""
@@ -152,3 +177,8 @@ class Records:
     def forget(self, height: Height) -> None:
         """What was before a stored block is not asked for any more."""
         self._undos.pop(height, None)
+
+
+def split(changes: bytes, size: int) -> Iterator[tuple[int, bytes]]:
+    """The records, of this size, in `Records.changes`. Raises struct.error if these are no whole records."""
+    return struct.iter_unpack(f">Q{size}s", changes)

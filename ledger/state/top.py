@@ -5,14 +5,16 @@ As in `ledger.state.records`, one thread changes it and others may read any heig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import mmap
+from collections.abc import Mapping, Sequence
 
-from ledger.crypto import Suite
+from ledger.crypto import HASH_BYTES, Suite
 from ledger.crypto.types import Height
+from ledger.state.noted import Noted
 from ledger.state.proof import EMPTY, NODE, TOP_LEVELS
 
 SLOTS = 1 << TOP_LEVELS
-_NO_CHILDREN = EMPTY + EMPTY
+_PAIR_BYTES = 2 * HASH_BYTES
 
 
 class Top:
@@ -20,61 +22,78 @@ class Top:
 
     def __init__(self, suite: Suite, slots: Mapping[int, bytes]) -> None:
         """`slots`: hashes of those that have any."""
-        self._hash = suite.plain_hash
-        self._nodes = [EMPTY] * (2 * SLOTS)
-        self._undos: dict[Height, dict[int, bytes]] = {}
-        """What each block changed, as it was before; ascending."""
-        self._update(slots, {})
+        self._node_state = suite.plain_state(NODE)
+        self._no_children = suite.plain_hash(NODE + EMPTY + EMPTY)
+        # A map, as its slices are bytes; memory of its own, as nothing is to be looked for in the whole heap.
+        self._hashes = mmap.mmap(-1, 2 * SLOTS * HASH_BYTES)
+        self._undos: dict[Height, Noted] = {}
+        """The pairs of hashes that each block changed, as they were before, by their parents' positions; ascending."""
+        self._update(slots, Noted(_PAIR_BYTES))
 
     @property
     def root(self) -> bytes:
         """After the newest block."""
-        return self._nodes[1]
+        return self._hashes[HASH_BYTES:_PAIR_BYTES]
 
     def at(self, position: int, height: Height) -> bytes:
         """A hash as a block that is kept left it. From any thread."""
-        found = self._nodes[position]
+        found = self._hashes[HASH_BYTES * position : HASH_BYTES * (position + 1)]
         for later in tuple(self._undos):
             undo = self._undos.get(later)
-            if later > height and undo is not None and position in undo:
-                return undo[position]
+            if later > height and undo is not None:
+                pair = undo.find(position >> 1)
+                if pair is not None:
+                    return pair[HASH_BYTES:] if position & 1 else pair[:HASH_BYTES]
         return found
 
     def execute(self, height: Height, slots: Mapping[int, bytes]) -> None:
         """The next block changes the hashes of these slots."""
-        undo = self._undos[height] = {}
+        undo = self._undos[height] = Noted(_PAIR_BYTES)
         self._update(slots, undo)
 
     def revert(self, height: Height) -> None:
         """Takes the newest block back."""
-        for position, before in self._undos[height].items():
-            self._nodes[position] = before
+        for parent, pair in self._undos[height].items():
+            self._hashes[_PAIR_BYTES * parent : _PAIR_BYTES * (parent + 1)] = pair
         del self._undos[height]
 
     def changed_by(self, height: Height) -> int:
-        """How many hashes are kept of what a block changed."""
+        """How many pairs of hashes are kept of what a block changed."""
         return len(self._undos.get(height, ()))
 
     def forget(self, height: Height) -> None:
         """What was before a block is not asked for any more."""
         self._undos.pop(height, None)
 
-    def _update(self, slots: Mapping[int, bytes], undo: dict[int, bytes]) -> None:
-        nodes, hash_ = self._nodes, self._hash
-        changed: list[int] = []
-        for slot in sorted(slots):
-            position = SLOTS + slot
-            undo[position] = nodes[position]
-            nodes[position] = slots[slot]
-            changed.append(position)
+    def _update(self, slots: Mapping[int, bytes], undo: Noted) -> None:
+        positions: Sequence[int] = [SLOTS + slot for slot in slots]
+        hashes: Sequence[bytes] = list(slots.values())
         for _ in range(TOP_LEVELS):
-            changed = _parents(changed)
-            for position in changed:
-                children = nodes[2 * position] + nodes[2 * position + 1]
-                undo[position] = nodes[position]
-                nodes[position] = EMPTY if children == _NO_CHILDREN else hash_(NODE + children)
+            positions = self._set(positions, hashes, undo)
+            hashes = self._hash(positions)
+        self._set(positions, hashes, undo)
 
+    def _hash(self, parents: Sequence[int]) -> list[bytes]:
+        """What they hash to, their children being what they are."""
+        copy, hashes = self._node_state.copy, []
+        for pair in self._pairs(parents):
+            state = copy()
+            state.update(pair)
+            hashes.append(state.digest())
+        if self._no_children in hashes:
+            return [EMPTY if hash_ == self._no_children else hash_ for hash_ in hashes]
+        return hashes
 
-def _parents(positions: Iterable[int]) -> list[int]:
-    """Each once; ascending, as the positions are."""
-    return list(dict.fromkeys([position >> 1 for position in positions]))
+    def _set(self, positions: Sequence[int], hashes: Sequence[bytes], undo: Noted) -> Sequence[int]:
+        """The positions of their parents, each once."""
+        parents = list(dict.fromkeys([position >> 1 for position in positions]))
+        undo.raws += b"".join(self._pairs(parents))
+        undo.indexes.extend(parents)
+        target = self._hashes
+        for position, hash_ in zip(positions, hashes, strict=True):
+            target[32 * position : 32 * position + 32] = hash_
+        return parents
+
+    def _pairs(self, parents: Sequence[int]) -> list[bytes]:
+        hashes = self._hashes
+        return [hashes[64 * parent : 64 * parent + 64] for parent in parents]

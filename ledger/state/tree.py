@@ -6,27 +6,23 @@ slots are in record files. What was before each of the newest blocks is kept for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 
 from ledger.crypto import HASH_BYTES, Height, Suite
 from ledger.errors import Code, HuzhengError
 from ledger.state.leaves import Leaves
-from ledger.state.proof import EMPTY, TOP_LEVELS, Walk, bit
+from ledger.state.proof import EMPTY, Walk, bit
 from ledger.state.records import Records, RecordStorage
 from ledger.state.top import SLOTS, Top
-from ledger.state.trie import LEAF_BYTES, NODE_BYTES, POINTER_BYTES, Item, Node, Tries, is_leaf
+from ledger.state.trie import LEAF_BYTES, NODE_BYTES, SLOT_BYTES, Node, Tries, is_leaf
 
-SLOT_BYTES = HASH_BYTES + POINTER_BYTES
-"""The hash of what is below, then where it is."""
 RECORD_SIZES: Mapping[str, int] = {"slots": SLOT_BYTES, "nodes": NODE_BYTES, "leaves": LEAF_BYTES}
 """Of each file, bytes of a record."""
 MAX_KEPT = 200_000
-"""Records and hashes that are kept of older blocks, which take some 40 MB."""
-_SLOT_PREFIX = TOP_LEVELS // 8
+"""Records and pairs of hashes that are kept of older blocks: some 16 MB, and 20 MB more where older blocks are asked about."""
 
-Changed = Mapping[str, Mapping[int, bytes]]
-"""Records by file and index."""
+Changed = Mapping[str, bytes]
+"""Of each file the records that a block changed, each after its index (8 bytes)."""
 
 
 class StateTree:
@@ -40,7 +36,7 @@ class StateTree:
         self._kept_blocks = kept_blocks
         self._files = {name: Records(storages[name]) for name in RECORD_SIZES}
         self._slots = self._files["slots"]
-        self._tries = Tries(suite, self._files["nodes"], self._files["leaves"])
+        self._tries = Tries(suite, self._slots, self._files["nodes"], self._files["leaves"])
         self._top = Top(suite, self._used_slots())
         self.executed = self.stored = self.oldest = stored
         self._kept = 0
@@ -72,10 +68,10 @@ class StateTree:
         for records in self._files.values():
             records.begin(height)
         try:
-            changed = {slot: self._update_slot(slot, items) for slot, items in _by_slot(leaves)}
+            changed = self._tries.update(leaves)
         except BaseException:
             for records in self._files.values():
-                records.revert(height, self.stored)
+                records.revert(height)
             raise
         self._top.execute(height, changed)
         self.executed = height
@@ -87,10 +83,7 @@ class StateTree:
         Raises:
             HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED.
         """
-        changed = {name: records.after(height) for name, records in self._files.items()}
-        for name, records in self._files.items():
-            records.storage.reserve(changed[name])
-        return changed
+        return {name: records.changes(height) for name, records in self._files.items()}
 
     def store(self, height: Height, changed: Changed) -> None:
         """The oldest executed block that is not stored yet is stored now. `changed`: its `changes`.
@@ -101,7 +94,7 @@ class StateTree:
         if height != self.stored + 1 or height > self.executed:
             raise ValueError(f"block {height} stored after block {self.stored}, executed {self.executed}")
         for name, records in self._files.items():
-            records.store(height, changed[name])
+            records.store(changed[name])
         self.stored = height
         self._kept += self._size(height)
         while self.oldest < height and (height - self.oldest > self._kept_blocks or self._kept > MAX_KEPT):
@@ -124,7 +117,7 @@ class StateTree:
     def _revert(self) -> None:
         self._top.revert(self.executed)
         for records in self._files.values():
-            records.revert(self.executed, self.stored)
+            records.revert(self.executed)
         self.executed = Height(self.executed - 1)
 
     def _size(self, height: Height) -> int:
@@ -169,20 +162,7 @@ class StateTree:
 
     # --- within ---
 
-    def _update_slot(self, slot: int, items: Sequence[Item]) -> bytes:
-        """The hash of what is below it then."""
-        raw = self._slots.get(slot)
-        before, pointer = raw[:HASH_BYTES], int.from_bytes(raw[HASH_BYTES:], "big")
-        pointer, after = self._tries.put(pointer, before, items, TOP_LEVELS)
-        self._slots.set(slot, after + pointer.to_bytes(POINTER_BYTES, "big"), raw)
-        return after
-
     def _used_slots(self) -> dict[int, bytes]:
         storage = self._slots.storage
         hashes = {slot: storage.read(slot)[:HASH_BYTES] for slot in storage.used() if slot < SLOTS}
         return {slot: hash_ for slot, hash_ in hashes.items() if hash_ != EMPTY}
-
-
-def _by_slot(leaves: Leaves) -> list[tuple[int, list[Item]]]:
-    slots = groupby(sorted(leaves.items()), lambda item: item[0][:_SLOT_PREFIX])
-    return [(int.from_bytes(prefix, "big"), list(items)) for prefix, items in slots]

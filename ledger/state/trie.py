@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from struct import Struct
 
 from ledger.crypto import Suite
 from ledger.errors import Code, HuzhengError
-from ledger.state.proof import EMPTY, LEAF, NODE
+from ledger.state.proof import EMPTY, LEAF, NODE, TOP_LEVELS
 from ledger.state.records import Records
 
 Item = tuple[bytes, bytes | None]
@@ -18,10 +19,14 @@ Found = tuple[int, bytes]
 NOTHING: Found = (0, EMPTY)
 
 POINTER_BYTES = 8
+SLOT_BYTES = 40
+"""The hash of what is below, then where it is."""
 NODE_BYTES = 80
 """Hash of the left child and of the right one, then where they are."""
 LEAF_BYTES = 64
 """Path and digest."""
+_CHANGED_NODE = Struct(">Q64s16s")
+"""Index, hashes, pointers."""
 
 
 def is_leaf(pointer: int) -> bool:
@@ -46,18 +51,91 @@ class Node:
 class Tries:
     """All of them. What is read is checked against its hash. A pointer is twice the index of a record, and one more if that is a leaf's."""
 
-    def __init__(self, suite: Suite, nodes: Records, leaves: Records) -> None:
+    def __init__(self, suite: Suite, slots: Records, nodes: Records, leaves: Records) -> None:
         self._hash = suite.plain_hash
+        self._node_state = suite.plain_state(NODE)
+        self._leaf_state = suite.plain_state(LEAF)
+        self._slots = slots
         self._nodes = nodes
         self._leaves = leaves
+        self._read_node = nodes.reader()
+        self._read_leaf = leaves.reader()
+
+    def update(self, keys: Mapping[bytes, bytes | None]) -> dict[int, bytes]:
+        """Sets paths to digests, or removes them (None); the hashes of their slots then.
+
+        All that is read here was there before the block, and comes up once.
+        """
+        self._read_node, self._read_leaf = self._nodes.reader(), self._leaves.reader()
+        alone, several = _by_slot(keys)
+        hashes = self._update_alone(alone, keys)
+        for slot, paths in several.items():
+            raw = self._slots.get(slot)
+            items = [(path, keys[path]) for path in paths]
+            pointer, after = self.put(int.from_bytes(raw[32:], "big"), raw[:32], items, TOP_LEVELS)
+            self._slots.change(slot, after + pointer.to_bytes(POINTER_BYTES, "big"), raw)
+            hashes[slot] = after
+        return hashes
+
+    def _update_alone(self, slots: Mapping[int, bytes], keys: Mapping[bytes, bytes | None]) -> dict[int, bytes]:
+        """As `update`, where there is one path in a slot: nearly always so, and so in one loop, with `Records.change` written out for nodes."""
+        read_slot, read_node, read_leaf = self._slots.reader(), self._read_node, self._read_leaf
+        change_slot, change_leaf, from_bytes = self._slots.change, self._leaves.change, int.from_bytes
+        node_state, leaf_state = self._node_state.copy, self._leaf_state.copy
+        nodes, pack = self._nodes, _CHANGED_NODE.pack
+        changed, raws, indexes = nodes.after, nodes.before.raws, nodes.before.indexes
+        hashes = {}
+        for slot, path in slots.items():
+            digest, slot_raw = keys[path], read_slot(slot)
+            before, pointer = slot_raw[:32], from_bytes(slot_raw[32:], "big")
+            way: list[tuple[int, bytes, int]] = []
+            depth = TOP_LEVELS
+            while pointer and not pointer & 1:
+                index = pointer >> 1
+                raw = read_node(index)
+                state = node_state()
+                state.update(raw[:64])
+                if state.digest() != before:
+                    raise _damaged("node", index)
+                right = path[depth >> 3] & (0x80 >> (depth & 7))
+                way.append((index, raw, right))
+                if right:
+                    pointer, before = from_bytes(raw[72:], "big"), raw[32:64]
+                else:
+                    pointer, before = from_bytes(raw[64:72], "big"), raw[:32]
+                depth += 1
+            raw = read_leaf(pointer >> 1)
+            if digest is None or not pointer or raw[:32] != path:
+                pointer, after = self._put_at_end(pointer, before, [(path, digest)], depth)
+                pointer, after = self._set_way(way, pointer, after)
+                change_slot(slot, after + pointer.to_bytes(POINTER_BYTES, "big"), slot_raw)
+                hashes[slot] = after
+                continue
+            state = leaf_state()
+            state.update(raw)
+            if state.digest() != before:
+                raise _damaged("leaf", pointer >> 1)
+            change_leaf(pointer >> 1, path + digest, raw)
+            state = leaf_state()
+            state.update(path + digest)
+            after = state.digest()
+            for index, raw, right in reversed(way):
+                pair = raw[:32] + after if right else after + raw[32:64]
+                state = node_state()
+                state.update(pair)
+                after = state.digest()
+                changed += pack(index, pair, raw[64:])
+                raws += raw
+                indexes.append(index)
+            change_slot(slot, after + slot_raw[32:], slot_raw)
+            hashes[slot] = after
+        return hashes
 
     def put(self, pointer: int, before: bytes, items: Sequence[Item], depth: int) -> Found:
         """The subtree with some keys set or removed, given where it was and its hash. `items`: ascending, each path once, at least one."""
-        if len(items) == 1:
-            return self._put_one(pointer, before, items, depth)
         if pointer & 1 or not pointer:
             return self._put_at_end(pointer, before, items, depth)
-        raw = self._read_node(pointer, before)
+        raw = self._checked_node(pointer, before)
         left, left_hash = int.from_bytes(raw[64:72], "big"), raw[:32]
         right, right_hash = int.from_bytes(raw[72:80], "big"), raw[32:64]
         middle = _middle(items, depth)
@@ -67,31 +145,19 @@ class Tries:
             right, right_hash = self.put(right, right_hash, items[middle:], depth + 1)
         return self._set_node(pointer, left, right, left_hash + right_hash, raw)
 
-    def _put_one(self, pointer: int, before: bytes, items: Sequence[Item], depth: int) -> Found:
-        """As `put`, for one: nearly all there is to do, and so without recursion."""
-        path, read = items[0][0], self._read_node
-        way: list[tuple[int, bytes, int]] = []
-        while pointer and not pointer & 1:
-            raw = read(pointer, before)
-            right = path[depth >> 3] & (0x80 >> (depth & 7))
-            way.append((pointer, raw, right))
-            if right:
-                pointer, before = int.from_bytes(raw[72:80], "big"), raw[32:64]
-            else:
-                pointer, before = int.from_bytes(raw[64:72], "big"), raw[:32]
-            depth += 1
-        pointer, after = self._put_at_end(pointer, before, items, depth)
-        for above, raw, right in reversed(way):
+    def _set_way(self, way: Sequence[tuple[int, bytes, int]], pointer: int, after: bytes) -> Found:
+        """The subtree from the first of the nodes on. Below the last one there is another subtree now."""
+        for index, raw, right in reversed(way):
             if right:
                 left = int.from_bytes(raw[64:72], "big")
-                pointer, after = self._set_node(above, left, pointer, raw[:32] + after, raw)
+                pointer, after = self._set_node(index << 1, left, pointer, raw[:32] + after, raw)
             else:
                 other = int.from_bytes(raw[72:80], "big")
-                pointer, after = self._set_node(above, pointer, other, after + raw[32:64], raw)
+                pointer, after = self._set_node(index << 1, pointer, other, after + raw[32:64], raw)
         return pointer, after
 
-    def _read_node(self, pointer: int, expected: bytes) -> bytes:
-        raw = self._nodes.get(pointer >> 1)
+    def _checked_node(self, pointer: int, expected: bytes) -> bytes:
+        raw = self._read_node(pointer >> 1)
         if self._hash(NODE + raw[:64]) != expected:
             raise _damaged("node", pointer >> 1)
         return raw
@@ -104,7 +170,7 @@ class Tries:
                 # A subtree with one key is that key's leaf.
                 self._nodes.free(pointer >> 1)
                 return only, (hashes[:32] if left else hashes[32:])
-        self._nodes.set(pointer >> 1, hashes + left.to_bytes(8, "big") + right.to_bytes(8, "big"), before)
+        self._nodes.change(pointer >> 1, hashes + left.to_bytes(8, "big") + right.to_bytes(8, "big"), before)
         return pointer, self._hash(NODE + hashes)
 
     def _put_at_end(self, pointer: int, before: bytes, items: Sequence[Item], depth: int) -> Found:
@@ -112,13 +178,13 @@ class Tries:
         if not pointer:
             return self._make([item for item in items if item[1] is not None], depth)
         index = pointer >> 1
-        raw = self._leaves.get(index)
+        raw = self._read_leaf(index)
         if self._hash(LEAF + raw) != before:
             raise _damaged("leaf", index)
         path, digest = items[0]
         if len(items) == 1 and digest is not None and raw.startswith(path):
             new = path + digest
-            self._leaves.set(index, new, raw)
+            self._leaves.change(index, new, raw)
             return pointer, self._hash(LEAF + new)
         keys = {raw[:32]: raw[32:], **dict(items)}
         kept = sorted((path, digest) for path, digest in keys.items() if digest is not None)
@@ -142,6 +208,23 @@ class Tries:
         hashes = left_hash + right_hash
         index = self._nodes.add(hashes + left.to_bytes(8, "big") + right.to_bytes(8, "big"))
         return index << 1, self._hash(NODE + hashes)
+
+
+def _by_slot(paths: Iterable[bytes]) -> tuple[dict[int, bytes], dict[int, list[bytes]]]:
+    """The slots with one path, and those with several; slots and paths ascending."""
+    alone: dict[int, bytes] = {}
+    several: dict[int, list[bytes]] = {}
+    for path in sorted(paths):
+        slot = path[0] << 8 | path[1]
+        if slot not in alone:
+            alone[slot] = path
+        elif slot in several:
+            several[slot].append(path)
+        else:
+            several[slot] = [alone[slot], path]
+    for slot in several:
+        del alone[slot]
+    return alone, several
 
 
 def _damaged(what: str, index: int) -> HuzhengError:

@@ -16,10 +16,11 @@ from ledger.state import SEEN_PREFIX, Leaves
 from ledger.statement import Question
 from ledger.stating import Source, build_statement
 from ledger.store import layout
-from ledger.store.engine import Batch, Engine, Entry
+from ledger.store.audit_writing import AuditWriter
+from ledger.store.engine import Batch, Engine, Entry, Reader
 from ledger.store.expunging import Expunging
 from ledger.store.high_water import HighWater
-from ledger.store.opening import OpenedStore, create_scratch, open_store
+from ledger.store.opening import OpenedStore, create_scratch, open_store, read_tip
 from ledger.store.reader import ChainReader, StoredState
 from ledger.store.state_tree import StoredTree
 from ledger.store.verified import VerifiedCache
@@ -102,11 +103,12 @@ class ChainStore(ChainReader):
         self._check_usable()
         batch, tip, counts = self._engine.batch(), self._tip, self._counts
         placed: set[bytes] = set()
+        audit = AuditWriter(batch, self._reader, self._genesis.suite)
         expunging = Expunging(self._reader, [block for block, _ in certified])
         for block, certificate in certified:
             _check_follows(tip, block)
             self._put_tree(batch, block)
-            counts = put_block(batch, self._reader, counts, block, certificate, placed, expunging)
+            counts = put_block(batch, self._reader, counts, block, certificate, placed, audit, expunging)
             tip = block.tip
         expunging.put_orders(batch, tip.height)
         self._votes.trim(batch, tip.height)
@@ -149,6 +151,13 @@ class ChainStore(ChainReader):
         with self._engine.snapshot() as snapshot:
             yield ChainReader(self._genesis, snapshot, tip, counts, self._cache, generation)
 
+    @contextmanager
+    def frozen(self) -> Iterator[tuple[ChainReader, Reader]]:
+        """The chain and the whole database at one moment, whatever is appended meanwhile; for as long as it takes to copy it."""
+        with self._engine.snapshot() as snapshot:
+            tip, counts = read_tip(snapshot, self._genesis)
+            yield ChainReader(self._genesis, snapshot, tip, counts, VerifiedCache()), snapshot
+
     @property
     def is_tree_flush_due(self) -> bool:
         """Whether `flush_tree` should be called."""
@@ -173,7 +182,7 @@ class ChainStore(ChainReader):
         return self._is_scrub_due
 
     def scrub(self) -> None:
-        """Removes from the files what was removed from the database (S12); takes seconds. From any thread, one at a time.
+        """Removes from the files what was removed from the database (S13); takes seconds. From any thread, one at a time.
 
         Raises:
             HuzhengError: STORE_DISK_FULL, STORE_WRITE_FAILED; a mark stays, and it is done when the database is opened again.

@@ -211,6 +211,10 @@ class Engine(_Source):
             batch.delete(stop)
         batch.write()
 
+    def compact(self, first: bytes, last: bytes) -> None:
+        """Rewrites the tables with keys from `first` to `last`, so that what was deleted there is no longer in them."""
+        self._db.compact_range(start=first, stop=last)
+
     def close(self) -> None:
         """Unlocks the database. No other thread may be reading or writing."""
         self._db.close()

@@ -1,4 +1,4 @@
-"""What orders to remove payloads make of a write of blocks (docs/protocol.md E3, S12).
+"""What orders to remove payloads make of a write of blocks (docs/protocol.md E3, S13).
 
 A payload that is to be removed is not written any more, and what was written is overwritten in the write that brings the order. The bytes are
 then still in LevelDB's files: a mark says so until they were scrubbed.

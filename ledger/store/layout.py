@@ -12,7 +12,7 @@ from typing import Final
 
 from ledger.crypto.types import HASH_BYTES, Height
 
-STORE_VERSION: Final = 3
+STORE_VERSION: Final = 4
 """Changes with every change of this layout that an older program can't read."""
 
 FORMAT_KEY: Final = b"!format"
@@ -22,12 +22,13 @@ TIP_KEY: Final = b"!tip"
 TREE_KEY: Final = b"!tree"
 VOTE_WRITES_KEY: Final = b"!votes"
 
-AGAIN: Final = b"a"
+AUDIT: Final = b"a"
 BLOCK: Final = b"b"
 BLOCK_HASH: Final = b"h"
 HISTORY_NODE: Final = b"m"
 LACKING: Final = b"l"
 ORDERED: Final = b"e"
+AGAIN: Final = b"p"
 RECORD: Final = b"r"
 RESULTS: Final = b"o"
 SCRUB: Final = b"z"
@@ -40,12 +41,13 @@ VOTE: Final = b"w"
 
 KINDS: Final = {
     b"!": "meta entry",
-    AGAIN: "further place of a transaction",
+    AUDIT: "audit index",
     BLOCK: "block",
     BLOCK_HASH: "block hash index",
     HISTORY_NODE: "history node",
     LACKING: "payload that is missing without an order",
     ORDERED: "order to remove payloads",
+    AGAIN: "further place of a transaction",
     RECORD: "record index",
     RESULTS: "results",
     SCRUB: "mark of what is to be scrubbed",
@@ -124,17 +126,17 @@ def repeat_key(transaction_id: bytes, height: int, index: int) -> bytes:
 
 
 def ordered_key(transaction_id: bytes) -> bytes:
-    """S12: present, with an empty value, if some payload of the transaction is to be removed, be the transaction there or not."""
+    """S13: present, with an empty value, if some payload of the transaction is to be removed, be the transaction there or not."""
     return ORDERED + transaction_id
 
 
 def lacking_key(transaction_id: bytes, position: int) -> bytes:
-    """S12: value is the Place of a transaction that came without this payload, which nobody has ordered to be removed so far."""
+    """S13: value is the Place of a transaction that came without this payload, which nobody has ordered to be removed so far."""
     return LACKING + transaction_id + position.to_bytes(4, "big")
 
 
 def scrub_key(height: int) -> bytes:
-    """S12: value is the heights of the blocks from whose transactions a write that ended with this one removed payloads."""
+    """S13: value is the heights of the blocks from whose transactions a write that ended with this one removed payloads."""
     return SCRUB + _HEIGHT.pack(height)
 
 

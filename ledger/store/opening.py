@@ -19,7 +19,8 @@ from ledger.errors import Code, HuzhengError
 from ledger.execution import genesis_block
 from ledger.genesis import Genesis
 from ledger.store import layout
-from ledger.store.engine import Engine
+from ledger.store.audit_writing import AuditWriter
+from ledger.store.engine import Engine, Reader
 from ledger.store.expunging import Expunging
 from ledger.store.high_water import FILE_NAME, HighWater
 from ledger.store.reader import StoredState
@@ -112,8 +113,8 @@ def create_in(engine: Engine, genesis: Genesis) -> None:
     batch.put(layout.FORMAT_KEY, layout.encode_height(layout.STORE_VERSION))
     batch.put(layout.CHAIN_KEY, genesis.chain_id)
     batch.put(layout.GENESIS_KEY, genesis.raw)
-    block = genesis_block(genesis)
-    put_block(batch, engine, store_pb2.StoredTip(), block, b"", set(), Expunging(engine, [block]))
+    block, audit = genesis_block(genesis), AuditWriter(batch, engine, genesis.suite)
+    put_block(batch, engine, store_pb2.StoredTip(), block, b"", set(), audit, Expunging(engine, [block]))
     batch.write()
 
 
@@ -151,7 +152,7 @@ def _check_meta(engine: Engine, genesis: Genesis) -> None:
         raise HuzhengError(Code.STORE_CORRUPT, "chain id and genesis do not belong together")
 
 
-def read_tip(engine: Engine, genesis: Genesis) -> tuple[Tip, store_pb2.StoredTip]:
+def read_tip(engine: Reader, genesis: Genesis) -> tuple[Tip, store_pb2.StoredTip]:
     """The last block, checked as far as it can be without the blocks before it."""
     try:
         counts = strict.read(store_pb2.StoredTip, engine.get(layout.TIP_KEY) or b"")
@@ -184,7 +185,7 @@ def _bad_tip(height: int, why: str) -> HuzhengError:
 
 
 def _read_history(
-    engine: Engine, genesis: Genesis, header: block_pb2.BlockHeader, block_hash: bytes
+    engine: Reader, genesis: Genesis, header: block_pb2.BlockHeader, block_hash: bytes
 ) -> merkle.Frontier:
     """The history tree over all blocks, from its stored nodes."""
     size, start, hashes = header.height, 0, []

@@ -25,6 +25,7 @@ from ledger.receipt import build_epoch_proof
 from ledger.sharing.erasing import find_expunge
 from ledger.state import SEEN_PREFIX, read_head
 from ledger.store import layout
+from ledger.store.audit import AuditIndex
 from ledger.store.engine import Reader
 from ledger.store.layout import Place, RecordPlace
 from ledger.store.verified import (
@@ -132,6 +133,11 @@ class ChainReader:
     def published(self) -> Published:
         """The catalogue after the last block."""
         return Published(self._genesis, self.state)
+
+    @property
+    def audit(self) -> AuditIndex:
+        """Who read what, under which grant, and who relies on whom."""
+        return AuditIndex(self._genesis, self, self._reader)
 
     # --- epochs ---
 
@@ -297,6 +303,10 @@ class ChainReader:
             raise _corrupt("transaction", place.height)
         self._check_transaction_id(self._transaction_id(raw), place)
         return raw
+
+    def transaction_id_of(self, body: bytes) -> bytes:
+        """T2."""
+        return self._genesis.suite.digest(Domain.TRANSACTION, body)
 
     def record_place(self, record_id: bytes) -> RecordPlace | None:
         """Where the record is, or None; only records that took effect have a place."""

@@ -7,6 +7,7 @@ disk when it likes; now and then `flush` makes sure of it, and the changes up to
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.state import SEEN_PREFIX, Leaves, leaf_digest, leaf_path
 from ledger.state.proof import Walk
 from ledger.state.record_file import RecordFile
-from ledger.state.records import RecordStorage
+from ledger.state.records import RecordStorage, split
 from ledger.state.tree import RECORD_SIZES, Changed, StateTree
 from ledger.store import layout
 from ledger.store.engine import Batch, Engine
@@ -28,7 +29,6 @@ FLUSH_BYTES = 32 * 1024 * 1024
 """Of changes, after which the files should be flushed. As much is done again after a crash, in some seconds."""
 KEPT_BLOCKS = 64
 """Blocks before the last one for which proofs can be made."""
-_INDEX_BYTES = 8
 _BUILD_KEYS = 10_000
 """How many keys are put into a new tree at a time."""
 
@@ -104,7 +104,7 @@ class StoredTree:
         if tree.root(block.height) != block.tip.state_root:
             raise RuntimeError(f"block {block.height} has another state root than its changes make")
         changed = self._changed[block.height] = tree.changes(block.height)
-        raw = strict.write(store_pb2.StoredTreeChanges(**{name: _join(records) for name, records in changed.items()}))
+        raw = strict.write(store_pb2.StoredTreeChanges(**changed))
         self._unflushed_bytes += len(raw)
         batch.put(layout.tree_changes_key(block.height), raw)
         if self._flushed > self._marked:
@@ -164,7 +164,12 @@ def _write_again(engine: Engine, files: Mapping[str, RecordStorage]) -> int:
     for _, raw in engine.scan(layout.TREE_CHANGES, layout.after_prefix(layout.TREE_CHANGES), fill_cache=False):
         changes = strict.read(store_pb2.StoredTreeChanges, raw)
         for name, storage in files.items():
-            storage.write(dict(_split(getattr(changes, name), storage.size)))
+            try:
+                records = list(split(getattr(changes, name), storage.size))
+            except struct.error as error:
+                raise HuzhengError(Code.STORE_CORRUPT, "changes of the state tree") from error
+            storage.reserve(1 + max((index for index, _ in records), default=-1))
+            storage.write(records)
         size += len(raw)
     return size
 
@@ -224,17 +229,6 @@ def _mark(batch: Batch, before: Height, height: Height) -> None:
     batch.put(layout.TREE_KEY, layout.encode_height(height))
     for flushed in range(before + 1, height + 1):
         batch.delete(layout.tree_changes_key(flushed))
-
-
-def _join(records: Mapping[int, bytes]) -> bytes:
-    return b"".join(index.to_bytes(_INDEX_BYTES, "big") + raw for index, raw in records.items())
-
-
-def _split(raw: bytes, size: int) -> Iterator[tuple[int, bytes]]:
-    step = _INDEX_BYTES + size
-    for start in range(0, len(raw), step):
-        middle = start + _INDEX_BYTES
-        yield int.from_bytes(raw[start:middle], "big"), raw[middle : start + step]
 
 
 def _close(files: Mapping[str, RecordStorage]) -> None:

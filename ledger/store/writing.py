@@ -1,4 +1,4 @@
-"""What a block adds to the database: the one place that says which entries follow from it (docs/protocol.md S1 to S3)."""
+"""What a block adds to the database: the one place that says which entries follow from it (docs/protocol.md S1 to S3, S12, S13)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from huzheng.v1 import transaction_pb2 as pb
 from ledger.block import ExecutedBlock
 from ledger.crypto import strict
 from ledger.store import layout
+from ledger.store.audit_writing import AuditWriter
 from ledger.store.engine import Batch, Reader
 from ledger.store.expunging import Expunging
 from ledger.transaction import INCONCLUSIVE
@@ -20,16 +21,17 @@ def put_block(
     block: ExecutedBlock,
     certificate: bytes,
     placed: set[bytes],
+    audit: AuditWriter,
     expunging: Expunging,
 ) -> store_pb2.StoredTip:
     """Adds to the batch all that follows from a block and its certificate. Returns the new tip entry.
 
-    `placed` are the ids of the transactions that blocks before it brought into this batch; those of this block are added.
-    `expunging`: what of transactions is not to be kept; `Expunging.put_orders` is for the caller.
+    `placed` are the ids of the transactions that blocks before it brought into this batch; those of this block are added. `audit` adds
+    to the same batch. `expunging`: what of transactions is not to be kept; `Expunging.put_orders` is for the caller.
     """
     _put_contents(batch, block, certificate, expunging)
     _put_state(batch, block)
-    record_count = _put_indexes(batch, reader, block, placed)
+    record_count = _put_indexes(batch, reader, block, placed, audit)
     tip = store_pb2.StoredTip(
         height=block.height,
         block_hash=block.block_hash,
@@ -61,12 +63,14 @@ def _put_state(batch: Batch, block: ExecutedBlock) -> None:
             batch.put(layout.STATE + key, value)
 
 
-def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock, placed: set[bytes]) -> int:
+def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock, placed: set[bytes], audit: AuditWriter) -> int:
     """Returns how many records took effect."""
     batch.put(layout.block_hash_key(block.block_hash), layout.encode_height(block.height))
     for level, index, node in block.history_nodes:
         batch.put(layout.history_node_key(level, index), node)
     record_count = 0
+    newest: dict[str, int] = {}
+    has_operations = False
     for index, (transaction, code) in enumerate(zip(block.transactions, block.codes, strict=True)):
         key = layout.transaction_id_key(transaction.id)
         if code not in INCONCLUSIVE or (transaction.id not in placed and reader.get(key) is None):
@@ -74,11 +78,21 @@ def _put_indexes(batch: Batch, reader: Reader, block: ExecutedBlock, placed: set
             batch.put(key, layout.encode_place(block.height, index))
         else:
             batch.put(layout.repeat_key(transaction.id, block.height, index), b"")
+        if transaction.body.operations:
+            has_operations = True
+            audit.operations(block, index)
         if code != pb.RESULT_CODE_ACCEPTED:
             continue
         record_count += len(transaction.records)
         for position, item in enumerate(transaction.records):
+            record, resource = item.record, item.record.resource
             place = layout.encode_record_place(block.height, index, position)
             batch.put(layout.record_key(item.id), place)
-            batch.put(layout.version_key(item.record.resource, item.record.subject, item.record.version), place)
+            batch.put(layout.version_key(resource, record.subject, record.version), place)
+            newest[resource] = block.height
+            if record.relies_on:
+                audit.relies(record, place)
+    audit.newest(newest)
+    if has_operations:
+        audit.finish(block)
     return record_count

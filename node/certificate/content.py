@@ -11,7 +11,7 @@ from huzheng.v1 import catalogue_pb2
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.statement import Answer, Question, StatementVerdict
-from node.certificate.words import code_in_chinese
+from node.certificate.words import code_title
 
 OWNERSHIP = "property.ownership"
 ENCUMBRANCES = ("property.mortgage", "property.seizure", "property.objection", "property.advance_notice")
@@ -152,8 +152,8 @@ def _fields(genesis: Genesis, values: Mapping[str, str]) -> list[Field]:
     shown = []
     for name, value in values.items():
         spec = specs[name]
-        word = code_in_chinese(OWNERSHIP, spec, value)
-        shown.append(Field(spec.title_zh or name, value if word is None else f"{word}（{value}）"))
+        word = code_title(OWNERSHIP, spec, value)
+        shown.append(Field(spec.title_zh or name, value if word is None else f"{word.zh}（{value}）"))
     return shown
 
 

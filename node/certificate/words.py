@@ -6,22 +6,23 @@ from functools import cache
 
 from huzheng.v1 import catalogue_pb2 as pb
 
-from node.catalogue_file import CatalogueFile, default_catalogue
+from node.catalogue_file import CatalogueFile, Title, default_catalogue
 
 
-def code_in_chinese(resource: str, spec: pb.FieldSpec, code: str) -> str | None:
+def code_title(resource: str, spec: pb.FieldSpec, code: str) -> Title | None:
     """What a code of a field of the genesis means, if the field is that of the catalogue that comes with Huzheng.
 
     A field that differs in anything, were it in one code more, may mean something else by the same code. So None then, and
     if the field has no codes.
     """
+    if code not in spec.codes:
+        return None
     catalogue = _catalogue()
     code_list = catalogue.code_lists.get((resource, spec.name))
     known = (s for r in catalogue.resources if r.name == resource for s in r.fields)
     if code_list is None or spec not in known:
         return None
-    title = catalogue.code_titles[code_list].get(code)
-    return None if title is None else title.zh
+    return catalogue.code_titles[code_list].get(code)
 
 
 @cache

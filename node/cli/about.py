@@ -31,12 +31,12 @@ async def find_record(client: LedgerClient, about: list[str], version: int) -> p
         return await client.record(
             parse_hash(about[0], "ID", "a record id of 64 hexadecimal digits, or a resource and a subject, are needed")
         )
-    resource, subject = resource_and_subject(client, about)
+    resource, subject = await resource_and_subject(client, about)
     return await client.record_of(resource, subject, version)
 
 
-def resource_and_subject(client: LedgerClient, about: list[str]) -> tuple[str, str]:
-    """Two arguments as a resource of the genesis and a subject in its canonical form.
+async def resource_and_subject(client: LedgerClient, about: list[str]) -> tuple[str, str]:
+    """Two arguments as a resource of the catalogue and a subject in its canonical form.
 
     Raises:
         HuzhengError: INVALID_REQUEST, UNKNOWN_RESOURCE, BAD_SUBJECT.
@@ -45,9 +45,7 @@ def resource_and_subject(client: LedgerClient, about: list[str]) -> tuple[str, s
 
     if len(about) != 2:
         raise HuzhengError(Code.INVALID_REQUEST, "a record id, or a resource and a subject, are needed")
-    resource = client.genesis.catalogue.get(about[0])
-    if resource is None:
-        raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(sorted(client.genesis.catalogue)))
+    resource = await client.resource(about[0])
     subject = canonical(resource.subject.type, about[1]) or about[1]
     if not resource.subject_fits(subject):
         raise HuzhengError(Code.BAD_SUBJECT, f"must be {resource.subject.expected}")

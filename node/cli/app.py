@@ -8,21 +8,29 @@ import typer
 
 from ledger.errors import Language
 from node.cli import (
+    audit,
+    backup,
+    catalogue,
     certificate,
     chain,
     doctor,
+    erasing,
     evidence,
+    grant,
     history,
     keys,
     member,
     network,
     node,
+    read,
     rebuild,
     receipt,
     record,
+    reliance,
     sample_data,
     statement,
     submit,
+    vault,
     verify,
 )
 from node.cli.localise import LocalGroup, localise
@@ -43,9 +51,17 @@ ORDER = (
     "statement",
     "certificate",
     "submit",
+    "audit",
+    "reliance",
+    "catalogue",
     "chain",
     "node",
+    "grant",
+    "read",
     "evidence",
+    "backup",
+    "restore",
+    "vault",
     "network",
     "member",
     "keys",
@@ -78,8 +94,16 @@ def build_app() -> typer.Typer:
     app.add_typer(chain.app, name="chain")
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")
+    backup.add_to(app)
+    erasing.add_to(vault.app)
+    app.add_typer(vault.app, name="vault")
     app.add_typer(member.app, name="member")
+    app.add_typer(catalogue.app, name="catalogue")
+    app.add_typer(grant.app, name="grant")
+    app.add_typer(read.app, name="read")
     app.add_typer(keys.app, name="keys")
+    app.add_typer(audit.app, name="audit")
+    app.add_typer(reliance.app, name="reliance")
     sample_data.add_to(app)
     return app
 

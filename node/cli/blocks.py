@@ -18,6 +18,7 @@ from ledger.store.verified import verify_block
 from ledger.transaction import WellFormedTransaction
 
 if TYPE_CHECKING:
+    from node.catalogue import Catalogue
     from node.client import LedgerClient
 
 
@@ -44,11 +45,16 @@ class CheckedBlock:
     @property
     def record_count(self) -> int:
         """How many records its transactions carry, refused ones too."""
-        return sum(len(transaction.records) for transaction in self.transactions)
+        return len(self.records)
 
-    def to_dict(self, genesis: Genesis) -> dict[str, Any]:
+    @property
+    def records(self) -> list[bytes]:
+        """Those that its transactions carry."""
+        return [item.raw for transaction in self.transactions for item in transaction.records]
+
+    def to_dict(self, catalogue: Catalogue) -> dict[str, Any]:
         """For programs, in the form of `huzheng chain export`."""
-        return block_line(genesis, self.raw, self.results)
+        return block_line(catalogue.genesis, catalogue.version, self.raw, self.results)
 
 
 async def check_block(client: LedgerClient, answer: pb.GetBlockResponse) -> CheckedBlock:

@@ -64,7 +64,7 @@ def _ask(session: Session, unit_code: str) -> tuple[bytes, Genesis]:
         from node.certificate.content import property_questions
 
     async def ask(light: LightClient, client: LedgerClient) -> tuple[bytes, Genesis]:
-        _, subject = resource_and_subject(client, [OWNERSHIP, unit_code])
+        _, subject = await resource_and_subject(client, [OWNERSHIP, unit_code])
         questions = property_questions(light.genesis, subject)
         return (await light.statement(questions, with_records=True, whole=True)).raw, light.genesis
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node, with_client
 from node.cli.files import parse_hash
 from node.cli.output import json_time, local_time, short
 from node.cli.session import Session, command, group
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from huzheng.v1 import ledger_service_pb2 as pb
 
     from ledger.genesis import Genesis
+    from node.catalogue import Catalogue
     from node.cli.blocks import CheckedBlock
     from node.client import LedgerClient
 
@@ -131,10 +132,11 @@ def block(
     which: Annotated[str, typer.Argument(metavar="HEIGHT | HASH | latest", help="Which block.")] = "latest",
 ) -> None:
     """Show a block; its certificate, transactions and results are checked against the genesis."""
-    found, genesis = with_client(session, lambda client: _fetch_block(client, which))
+    found, catalogue = with_believed_node(session, lambda client: _fetch_block(client, which))
     if session.out.is_json:
-        session.out.json(found.to_dict(genesis))
+        session.out.json(found.to_dict(catalogue))
         return
+    genesis = catalogue.genesis
     t, out, fields = session.t, session.out, found.fields
     proposer = (
         replica_names(genesis, found.membership, (fields.proposer,), session.language)
@@ -164,7 +166,7 @@ def block(
     out.note(t("Verified against chain {id}….", id=short(genesis.chain_id)), "green")
 
 
-async def _fetch_block(client: LedgerClient, which: str) -> tuple[CheckedBlock, Genesis]:
+async def _fetch_block(client: LedgerClient, which: str) -> tuple[CheckedBlock, Catalogue]:
     from ledger.errors import Code, HuzhengError
     from node.cli.blocks import check_block
 
@@ -180,7 +182,8 @@ async def _fetch_block(client: LedgerClient, which: str) -> tuple[CheckedBlock, 
     wrong_height = which.isdecimal() and len(which) < 20 and found.height != int(which)
     if wrong_height or (len(which) == 64 and found.block_hash.hex() != which.lower()):
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "another block than the one asked for")
-    return found, client.genesis
+    await client.learn_of(found.records)
+    return found, client.catalogue
 
 
 @command(app, "tx", online=True)
@@ -189,11 +192,11 @@ def tx(session: Session, identifier: Annotated[str, typer.Argument(metavar="ID",
     from node.cli.transactions import fetch_transaction, show_transaction
 
     wanted = parse_hash(identifier, "ID")
-    found, genesis = with_client(session, lambda client: fetch_transaction(client, wanted))
+    found, catalogue = with_believed_node(session, lambda client: fetch_transaction(client, wanted))
     if session.out.is_json:
-        session.out.json(found.to_dict(genesis))
+        session.out.json(found.to_dict(catalogue))
     else:
-        show_transaction(session, found, genesis)
+        show_transaction(session, found, catalogue.genesis)
 
 
 @command(app, "tail", online=True)

@@ -26,21 +26,6 @@ CHINESE_HELP: dict[str, str] = {
     ): (
         "新数据库完整后，原数据库移至一旁而不删除。如原数据库可读，沿用其中的签署记录：只有这样节点才照常投票。如被中断，请重新执行。"
     ),
-    # Expunging
-    "Have the contents of a record removed from all nodes for good, signed with the profile's admin key.": (
-        "责令所有节点永久移除一条记录的内容，以配置中的管理密钥签名。"
-    ),
-    (
-        "For what should never have been on the chain. The record itself, its hashes and all proofs stay: they show that there was something, not what."
-    ): "用于本不应上链的内容。记录本身、哈希和所有证明保留：可证明曾有内容，但不显示是何内容。",
-    "64 hexadecimal digits, of a record of your department.": "本部门一条记录的标识，64 位十六进制数字。",
-    "On what ground. It stays on the chain for good: no personal data in it.": (
-        "移除的依据。依据永久保留在链上，不得含有个人信息。"
-    ),
-    "The transaction that the record is in, if it was refused or the record is in several.": (
-        "记录所在的交易；交易被拒绝或记录见于多个交易时须指明。"
-    ),
-    "Do not ask for confirmation.": "不再要求确认。",
     # Doctor
     "Look a node over, running or stopped: files, keys, certificate, disk, database, peers, clock.": (
         "检查运行中或已停止的节点：文件、密钥、证书、磁盘、数据库、对端节点、时钟。"
@@ -330,8 +315,8 @@ CHINESE_HELP: dict[str, str] = {
     "Prove that a block, and all before it, are in the history of a later one.": (
         "证明某区块及其之前的全部区块都在较新区块的历史之中。"
     ),
-    "Receipts, statements, certificates as PDF, or pictures of their codes.": (
-        "凭证、现状证明、PDF 证书或其二维码的图片。"
+    "Receipts, disclosures, statements, certificates as PDF, or pictures of their codes.": (
+        "凭证、披露文件、现状证明、PDF 证书或其二维码的图片。"
     ),
     "Refuse a statement of what was so longer ago than this.": "拒绝早于该时限的现状证明。",
     "Resources, or registers that stand for all of theirs (such as property), and a subject.": (
@@ -339,15 +324,15 @@ CHINESE_HELP: dict[str, str] = {
     ),
     "The earlier block's height.": "较早区块的高度。",
     "The later block's height; 0 is the newest.": "较新区块的高度；0 表示最新。",
-    "Verify receipts, statements and printed certificates offline: needs no node, only the genesis file.": (
-        "离线验证凭证、现状证明和纸质证书：无需节点，只需创世文件。"
+    "Verify receipts, disclosures, statements and printed certificates offline: needs no node, only the genesis file.": (
+        "离线验证凭证、披露文件、现状证明和纸质证书：无需节点，只需创世文件。"
     ),
     "With --anchor: the proof that links the file's block with it.": (
         "与 --anchor 同用：将文件所属区块与锚点相连的证明。"
     ),
     "Write the anchor to this file, for `huzheng verify`.": "将锚点写入该文件，供 `huzheng verify` 使用。",
     "The version that was the newest then, proved; such as 2021-03-01.": "当时的最新版本，附证明；如 2021-03-01。",
-    "A receipt, statement, anchor or proof of history.": "凭证、现状证明、锚点或历史证明。",
+    "A receipt, disclosure, statement, anchor or proof of history.": "凭证、披露文件、现状证明、锚点或历史证明。",
     "Take a proof apart: the size of each part, with --output json all that is in it. Verifies nothing.": (
         "拆解证明文件：列出各部分的大小，加 --output json 则列出全部内容。不作验证。"
     ),
@@ -356,4 +341,31 @@ CHINESE_HELP: dict[str, str] = {
     "Also write how the members changed, for `huzheng verify --epochs`.": (
         "同时写出成员变更证明，供 `huzheng verify --epochs` 使用。"
     ),
+    # audit and reliance
+    "See who read what, when and on which grounds, and what should be looked at.": (
+        "查看谁于何时、以何依据读取了什么，以及须关注的事项。"
+    ),
+    "List reads of confidential fields, accepted and refused, oldest first.": (
+        "列出对保密字段的读取，包括获准的和被拒绝的，由旧到新。"
+    ),
+    (
+        "With --subject or --grant, and without times, the list is checked to be complete: exit status 4 if it is not."
+    ): "使用 --subject 或 --grant 且不限时间时，核验清单是否完整：不完整时退出码为 4。",
+    "Of this subject.": "该登记对象的读取。",
+    "By this department.": "该部门的读取。",
+    "Of this department's data.": "对该部门数据的读取。",
+    "Under this grant.": "该授权项下的读取。",
+    "Of this record; accepted reads only.": "对该记录的读取；仅限获准的。",
+    "Only from this time on; such as 2021-03-01.": "仅限此时间起；如 2021-03-01。",
+    "Only before this time.": "仅限此时间之前。",
+    "Also write a table to this file; - is standard output.": "同时将表格写入该文件；- 表示标准输出。",
+    "Show what should be looked at: overdue updates, unusual and refused reads, and what nobody acknowledged.": (
+        "显示须关注的事项：逾期的更新、异常和被拒绝的读取，以及无人确认的事项。"
+    ),
+    "Exit status 4 if there is anything.": "如有任何事项，退出码为 4。",
+    "See which records rely on others.": "查看哪些记录以其他记录为依据。",
+    "List all records that rely on a record, with their departments, and say whether it is still in force.": (
+        "列出以某记录为依据的全部记录及其部门，并说明该记录是否仍然有效。"
+    ),
+    "The record's id.": "记录标识。",
 }

@@ -66,7 +66,8 @@ async def _fetch_all(client: LedgerClient, heights: Heights, writer: _Writer) ->
         block = await check_block(client, await client.block(height=height))
         if block.height != height:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, "another block than the one asked for")
-        writer.write(block.to_dict(client.genesis))
+        await client.learn_of(block.records)
+        writer.write(block.to_dict(client.catalogue))
 
 
 class _Writer:

@@ -11,16 +11,15 @@ import typer
 from ledger.errors import Code, HuzhengError
 from node.cli.connection import with_client
 from node.cli.files import parse_hash
-from node.cli.output import printable
 from node.cli.session import Ended, Session, command
-from node.cli.show import field_title, resource_title
+from node.cli.show import payload_pairs
 from node.cli.signing import submit_operation
 from node.errors import ExitStatus
 
 if TYPE_CHECKING:
     from huzheng.v1 import transaction_pb2
 
-    from ledger.genesis import Genesis
+    from node.catalogue import Catalogue
     from node.client import LedgerClient
 
 
@@ -28,9 +27,11 @@ if TYPE_CHECKING:
 class Doomed:
     """A record whose contents are to be removed."""
 
-    genesis: Genesis
+    catalogue: Catalogue
     record: transaction_pb2.Record
     payload: bytes
+    is_gone: bool
+    """Whether there was a payload that is not there any more."""
     department: str
     """Whose transaction it is in."""
     transaction_id: bytes
@@ -93,11 +94,12 @@ async def _find(client: LedgerClient, record_id: bytes, transaction_id: bytes) -
 
     if not transaction_id:
         transaction_id = (await client.record(record_id)).transaction_id
-    found, genesis = await fetch_transaction(client, transaction_id)
+    found, catalogue = await fetch_transaction(client, transaction_id)
     for position, item in enumerate(found.transaction.records):
         if item.id == record_id:
             department = found.transaction.department
-            return Doomed(genesis, item.record, item.payload, department, transaction_id, position)
+            is_gone = item.removed is not None
+            return Doomed(catalogue, item.record, item.payload, is_gone, department, transaction_id, position)
     raise HuzhengError(Code.NOT_FOUND, "this record in this transaction")
 
 
@@ -106,10 +108,14 @@ def _require_removable(doomed: Doomed, department: str) -> None:
 
     if doomed.department != department:
         raise HuzhengError(Code.NOT_OWNER, f"the transaction is of {doomed.department}")
+    if doomed.is_gone:
+        raise HuzhengError(Code.ALREADY_DONE, "the contents are not there any more")
     if doomed.record.action == transaction_pb2.RECORD_ACTION_REVOKE:
         raise HuzhengError(Code.INVALID_REQUEST, "a record that revokes has no contents")
     if not doomed.payload:
-        raise HuzhengError(Code.ALREADY_DONE, "the contents are not there any more")
+        raise HuzhengError(
+            Code.INVALID_REQUEST, "the record has no public fields; confidential ones are not on the chain"
+        )
 
 
 def _confirm(session: Session, doomed: Doomed, *, yes: bool) -> None:
@@ -129,26 +135,13 @@ def _confirm(session: Session, doomed: Doomed, *, yes: bool) -> None:
 
 
 def _show(session: Session, doomed: Doomed) -> None:
-    from ledger.catalogue import decode_payload
-
-    t, language, record, genesis = session.t, session.language, doomed.record, doomed.genesis
-    pairs: list[tuple[str, object]] = [
-        (t("Resource"), resource_title(genesis, record.resource, language)),
-        (t("Subject"), printable(record.subject)),
-        (t("Version"), record.version),
-    ]
-    resource = genesis.catalogue.get(record.resource)
-    try:
-        values = {} if resource is None else decode_payload(resource, doomed.payload)
-    except HuzhengError:
-        # A refused record may say anything.
-        values = {}
-    pairs += [
-        (field_title(genesis, record.resource, name, language), printable(value)) for name, value in values.items()
-    ]
-    pairs += [
-        (t("Contents"), t("{n} bytes", n=len(doomed.payload))),
-        (t("Transaction"), doomed.transaction_id.hex()),
-        (t("Position"), doomed.position),
-    ]
-    session.out.pairs("", pairs)
+    t = session.t
+    session.out.pairs(
+        "",
+        [
+            *payload_pairs(session.out, doomed.catalogue, doomed.record, doomed.payload),
+            (t("Contents"), t("{n} bytes", n=len(doomed.payload))),
+            (t("Transaction"), doomed.transaction_id.hex()),
+            (t("Position"), doomed.position),
+        ],
+    )

@@ -41,20 +41,22 @@ class Follower:
             if self._next and block.height != self._next:
                 raise HuzhengError(Code.UNTRUSTED_ANSWER, f"block {block.height} where {self._next} follows")
             self._next = block.height + 1
+            await client.learn_of(block.records if self._session.out.is_json else ())
             self._print_block(client, block)
             if self._is_last():
                 return
 
     async def records(self, client: LedgerClient, resource: str) -> None:
         """One line for each accepted record, as the node tells it."""
-        if resource and resource not in client.genesis.catalogue:
-            raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(sorted(client.genesis.catalogue)))
+        if resource:
+            await client.resource(resource)
 
         def watch(height: int) -> AsyncIterator[pb.WatchRecordsResponse]:
             return client.watch_records(height, resource)
 
         async for answer in self._steadily(watch):
             self._next = answer.height + 1
+            await client.learn_of(located.record for located in answer.records)
             for located in answer.records:
                 self._print_record(client, located)
             if self._is_last():
@@ -83,7 +85,7 @@ class Follower:
     def _print_block(self, client: LedgerClient, block: CheckedBlock) -> None:
         session = self._session
         if session.out.is_json:
-            session.out.json(block.to_dict(client.genesis))
+            session.out.json(block.to_dict(client.catalogue))
             return
         text = session.t(
             "{time}  block {h}  transactions {n}, records {r}  {hash}…",
@@ -97,7 +99,7 @@ class Follower:
 
     def _print_record(self, client: LedgerClient, located: pb.LocatedRecord) -> None:
         session = self._session
-        view = located_to_dict(client.genesis, located)
+        view = located_to_dict(client.catalogue, located)
         if session.out.is_json:
             session.out.json(view)
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.errors import Code, HuzhengError
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node, with_client
 from node.cli.files import write_bytes
 from node.cli.light import anchors_of, with_light_client
 from node.cli.output import json_time, local_time, short
@@ -47,7 +47,7 @@ def consistency(
     async def ask(client: LedgerClient) -> tuple[bytes, HistoryVerdict]:
         return await fetch_history(client, old, new)
 
-    raw, verdict = with_client(session, ask)
+    raw, verdict = with_believed_node(session, ask)
     if out is not None:
         write_bytes(out, raw)
         if str(out) == "-":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node
 from node.cli.session import Session
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ R = TypeVar("R")
 
 
 def with_light_client(session: Session, work: Callable[[LightClient, LedgerClient], Awaitable[R]]) -> R:
-    """Runs `work` with a light client for the session's profile, and the client that it uses.
+    """Runs `work` with a light client for the session's profile, and the client that it uses; anew where a node is not believed.
 
     Raises:
-        HuzhengError: as `with_client`; what is wrong with the anchor that is kept.
+        HuzhengError: as `with_believed_node`; what is wrong with the anchor that is kept.
     """
 
     async def run(client: LedgerClient) -> R:
@@ -28,7 +28,7 @@ def with_light_client(session: Session, work: Callable[[LightClient, LedgerClien
 
         return await work(LightClient(client, anchors_of(session, client)), client)
 
-    return with_client(session, run)
+    return with_believed_node(session, run)
 
 
 def anchors_of(session: Session, client: LedgerClient) -> AnchorStore:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node
 from node.cli.files import write_bytes
 from node.cli.membership import change_to_dict, show_change, show_history
 from node.cli.network import DaysOption, EncryptOption
@@ -43,7 +43,7 @@ def list_members(
 
     Proved from the genesis on; that nothing newer has been decided is the node's word.
     """
-    history, genesis = with_client(session, _history)
+    history, genesis = with_believed_node(session, _history)
     if epochs is not None:
         from huzheng.v1 import statement_pb2
 
@@ -133,7 +133,7 @@ def propose(
     from node.change_file import read_changes, write_change
     from node.cli.membership import Wishes, actions_of
 
-    history, genesis = with_client(session, _history)
+    history, genesis = with_believed_node(session, _history)
     wishes = Wishes(departments or (), seats or (), remove or (), protocol)
     actions = actions_of(genesis, wishes, history.joined)
     expires_ms = int(time() * 1000) + days * DAY_MS

@@ -51,7 +51,7 @@ def start(
         try:
             take_seat(opened).take(monotonic_ms(), at_start=True)
         finally:
-            opened.store.close()
+            opened.close()
         height = opened.store.tip.height
         if session.out.is_json:
             session.out.json({"config": str(config.file), "replica": config.node.replica, "height": height})

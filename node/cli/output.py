@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 # Where output is no terminal, lines must not break in the middle of an id.
 PLAIN_WIDTH = 200
-# Columns of a table, in characters: the longest that is kept whole, the least for any other, and what is between them.
+# Columns of a table, in characters: the longest that is kept whole if there is room, the least for any other, and what is between them.
 _LONGEST_WHOLE, _LEAST_WIDTH, _BETWEEN_COLUMNS = 40, 10, 3
+# Words from this length on are ids, keys, hashes or paths: they are copied, and so are never broken by us.
+_SHORTEST_ID = 24
+_INDENT = 2
 
 
 class OutputFormat(StrEnum):
@@ -58,6 +61,12 @@ class Output:
         if not self.is_json:
             self._console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
+    def warn(self, text: str, document: object) -> None:
+        """A remark on standard error that nobody must miss: for people the text, for programs the document."""
+        self.note(text, "bold red")
+        if self.is_json:
+            sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
+
     def show(self, renderable: RenderableType) -> None:
         """Anything rich can draw."""
         self._console().print(renderable)
@@ -65,7 +74,10 @@ class Output:
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[int] = ()
     ) -> None:
-        """A table; the columns at the positions in `numbers` are aligned to the right. Values fold, never vanish."""
+        """A table; the columns at the positions in `numbers` are aligned to the right. Values fold, never vanish.
+
+        Where there is no room for ids in one line, each row becomes lines of names and values.
+        """
         from rich import box
         from rich.table import Table
         from rich.text import Text
@@ -75,6 +87,9 @@ class Output:
         )
         cells = [[Text(str(cell)) for cell in row] for row in rows]
         whole = _columns_to_keep_whole(columns, cells, self._console().width)
+        if whole is None:
+            self._expanded(title, columns, cells)
+            return
         for position, name in enumerate(columns):
             justify: Literal["left", "right"] = "right" if position in numbers else "left"
             table.add_column(name, justify=justify, overflow="fold", no_wrap=position in whole)
@@ -83,19 +98,55 @@ class Output:
         self.show(table)
 
     def pairs(self, title: str, pairs: Iterable[tuple[str, object]]) -> None:
-        """Names and values, one pair a line."""
+        """Names and values, one pair a line; a value with an id for which there is no room beside the name stands below it."""
+        from rich.cells import cell_len
+
+        if title:
+            self.line(title, "bold")
+        texts = [(name, str(value)) for name, value in pairs]
+        # A long name gives way: what is read and copied are the values, such as a subject of 28 characters.
+        most = max(self._console().width * 2 // 5, _LEAST_WIDTH)
+        wide = min(most, max([cell_len(name) for name, _ in texts], default=0))
+        beside: list[tuple[str, str]] = []
+        for name, value in texts:
+            if _longest_id(value) <= self._console().width - wide - _INDENT:
+                beside.append((name, value))
+                continue
+            self._side_by_side(beside, wide)
+            beside = []
+            self.line(name, "bold")
+            self._below(value)
+        self._side_by_side(beside, wide)
+
+    def _side_by_side(self, pairs: Sequence[tuple[str, str]], name_width: int) -> None:
         from rich.table import Table
         from rich.text import Text
 
         grid = Table.grid(padding=(0, 2))
-        # A long name gives way: what is read and copied are the values, such as a subject of 28 characters.
-        grid.add_column(style="bold", overflow="fold", max_width=max(self._console().width * 2 // 5, _LEAST_WIDTH))
+        grid.add_column(style="bold", overflow="fold", width=name_width)
         grid.add_column(overflow="fold")
         for name, value in pairs:
-            grid.add_row(Text(name), Text(str(value)))
+            grid.add_row(Text(name), Text(value))
+        if pairs:
+            self.show(grid)
+
+    def _below(self, value: str) -> None:
+        """Indented, if no id need be broken for it. Else the terminal breaks the line: who copies it gets it whole."""
+        from rich.padding import Padding
+        from rich.text import Text
+
+        if _longest_id(value) <= self._console().width - _INDENT:
+            self.show(Padding(Text(value), (0, 0, 0, _INDENT), expand=False))
+        else:
+            self.line(value)
+
+    def _expanded(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
         if title:
-            self.line(title, "bold")
-        self.show(grid)
+            self.line(title)
+        for number, row in enumerate(rows):
+            if number:
+                self.line("")
+            self.pairs("", [(name, text.plain) for name, text in zip(columns, row, strict=True)])
 
     def progress(self, description: str) -> Progress:
         """A progress bar on standard error; silent where nobody watches. Use as a context manager."""
@@ -130,18 +181,30 @@ class Output:
         return self._consoles[stderr]
 
 
-def _columns_to_keep_whole(names: Sequence[str], rows: Sequence[Sequence[Text]], width: int) -> set[int]:
-    """The columns of ids and the like, which are copied and must not be broken, if they leave room for the others."""
+def _longest_id(text: str) -> int:
+    """The length of the longest word that is to be copied whole; 0 if there is none."""
+    return max((len(word) for word in text.split(" ") if len(word) >= _SHORTEST_ID and word.isascii()), default=0)
+
+
+def _columns_to_keep_whole(names: Sequence[str], rows: Sequence[Sequence[Text]], width: int) -> set[int] | None:
+    """The columns of ids, which are copied and must not be broken, and of other words if they leave room. None if ids have no room."""
     from rich.cells import cell_len
 
-    found: dict[int, int] = {}
+    words: dict[int, int] = {}
+    ids: dict[int, int] = {}
     for position, name in enumerate(names):
         texts = [row[position] for row in rows]
+        if any(" " in text.plain for text in texts):
+            continue
         longest = max([cell_len(name), *(text.cell_len for text in texts)])
-        if longest <= _LONGEST_WHOLE and not any(" " in text.plain for text in texts):
-            found[position] = longest
-    needed = sum(found.values()) + _LEAST_WIDTH * (len(names) - len(found)) + _BETWEEN_COLUMNS * len(names)
-    return set(found) if needed <= width else set()
+        if any(_longest_id(text.plain) for text in texts):
+            ids[position] = longest
+        elif longest <= _LONGEST_WHOLE:
+            words[position] = longest
+    for kept in (words | ids, ids):
+        if sum(kept.values()) + _LEAST_WIDTH * (len(names) - len(kept)) + _BETWEEN_COLUMNS * len(names) <= width:
+            return set(kept)
+    return None if ids else set()
 
 
 def print_error(error: HuzhengError, language: Language, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ledger.genesis import Genesis
     from ledger.statement import Answer
+    from node.catalogue import Catalogue
     from node.cli.moment import Moment
     from node.cli.session import Session
     from node.client import LedgerClient
@@ -34,9 +35,11 @@ class Found:
     """A record that is to be shown."""
 
     located: pb.LocatedRecord
-    genesis: Genesis
+    catalogue: Catalogue
     as_of: AsOf | None
-    """None if it is the node's word alone."""
+    """None if that there is nothing newer is the node's word alone."""
+    contents_proved: bool = True
+    """Whether what the record says is proved."""
     replaced_at: AsOf | None = None
     """Of a version that was asked for as of some moment: the block in which the next one came, if one did."""
 
@@ -55,7 +58,9 @@ async def prove_record(light: LightClient, client: LedgerClient, about: list[str
         record_id = located.record_id
         question = _question_of(located)
     else:
-        question = Question(*resource_and_subject(client, about))
+        question = Question(*await resource_and_subject(client, about))
+    if question.resource not in light.genesis.catalogue:
+        return await _prove_contents(light, client, about, version)
     answer, as_of = await _newest(light, question)
     if not answer.version or version > answer.version:
         raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
@@ -68,7 +73,15 @@ async def prove_record(light: LightClient, client: LedgerClient, about: list[str
     proved.current = proved.record_id == answer.record_id
     if version and _version(proved) != version:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "another version than the one asked for")
-    return Found(proved, light.genesis, as_of)
+    return Found(proved, client.catalogue, as_of)
+
+
+async def _prove_contents(light: LightClient, client: LedgerClient, about: list[str], version: int) -> Found:
+    """A record in a resource that was published after the genesis: by its receipt, which says nothing of newer ones."""
+    told = await find_record(client, about, version)
+    proved = await _prove(light, client, told.record_id)
+    proved.current = told.current
+    return Found(proved, client.catalogue, None)
 
 
 async def prove_history(
@@ -109,7 +122,10 @@ async def prove_newest_at(light: LightClient, client: LedgerClient, about: list[
     Raises:
         HuzhengError: NOT_FOUND, which is proved; INVALID_REQUEST if the moment has not come yet; as `prove_history`.
     """
-    found, as_of = await prove_history(light, client, *resource_and_subject(client, about))
+    resource, subject = await resource_and_subject(client, about)
+    if resource not in light.genesis.catalogue:
+        raise HuzhengError(Code.INVALID_REQUEST, f"--at: {resource} is not in the genesis")
+    found, as_of = await prove_history(light, client, resource, subject)
     if not _is_over(moment, as_of):
         raise HuzhengError(
             Code.INVALID_REQUEST, f"--at: the chain is at block {as_of.height}, {json_time(as_of.time_ms)}"
@@ -119,7 +135,7 @@ async def prove_newest_at(light: LightClient, client: LedgerClient, about: list[
         raise HuzhengError(Code.NOT_FOUND, f"proved: the first version came with block {found[0].height}")
     after = found[len(until)] if len(until) < len(found) else None
     replaced = None if after is None else AsOf(after.height, after.time_ms)
-    return Found(until[-1], light.genesis, as_of, replaced)
+    return Found(until[-1], client.catalogue, as_of, replaced_at=replaced)
 
 
 def _is_over(moment: Moment, as_of: AsOf) -> bool:
@@ -241,6 +257,28 @@ def say_how_far_proved(session: Session, genesis: Genesis, as_of: AsOf | None, *
         id=short(genesis.chain_id),
     )
     session.out.note(text, "green")
+
+
+def say_what_is_not_proved(session: Session, found: Found) -> None:
+    """Of a record, whatever is a node's word."""
+    record, t = _record(found.located), session.t
+    if found.as_of is None and found.contents_proved:
+        text = t("The record is proved. That there is nothing newer is the node's word: {name} is not in the genesis.")
+        session.out.note(text.format(name=record.resource), "yellow")
+    say_whose_definition(session, found.catalogue, [found.located])
+
+
+def say_whose_definition(session: Session, catalogue: Catalogue, records: list[pb.LocatedRecord]) -> None:
+    """Of schema versions that are not of the genesis: nothing has proved what their fields are called."""
+    cited = {(record.resource, record.schema_version) for record in map(_record, records)}
+    for name, version in sorted(cited):
+        if not catalogue.is_proved(name, version):
+            text = session.t(
+                "What the fields are called is the node's word: schema version {n} of {name} is not in the genesis.",
+                n=version,
+                name=name,
+            )
+            session.out.note(text, "yellow")
 
 
 def say_until_when(session: Session, found: Found) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.about import AboutArgument, VersionOption, find_record
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node
 from node.cli.files import parse_hash, read_bytes, write_bytes
 from node.cli.session import Session, command, group
 from node.cli.show import verdict_for_people
@@ -45,7 +45,7 @@ def get(
             raw, verdict = await client.record_receipt(record_id)
         return raw, verdict, client.genesis
 
-    raw, verdict, genesis = with_client(session, ask)
+    raw, verdict, genesis = with_believed_node(session, ask)
     if out is not None:
         write_bytes(out, raw)
         if str(out) == "-":
@@ -64,7 +64,9 @@ def get(
 @command(app, "show")
 def show(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A receipt, statement, anchor or proof of history.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A receipt, disclosure, statement, anchor or proof of history.")
+    ],
 ) -> None:
     """Take a proof apart: the size of each part, with --output json all that is in it. Verifies nothing."""
     from ledger.proof_parts import part_sizes, read_proof, to_dict

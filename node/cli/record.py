@@ -8,7 +8,7 @@ import typer
 
 from ledger.errors import Code, HuzhengError
 from node.cli.about import AboutArgument, VersionOption, find_record, resource_and_subject
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node
 from node.cli.expunging import add_to as add_expunge
 from node.cli.light import with_light_client
 from node.cli.moment import parse_moment
@@ -22,6 +22,7 @@ from node.cli.proved import (
     prove_record,
     say_how_far_proved,
     say_until_when,
+    say_what_is_not_proved,
 )
 from node.cli.session import Session, command, group
 from node.cli.show import action_name, lacks_contents, located_pairs, located_to_dict, removal
@@ -29,7 +30,7 @@ from node.cli.show import action_name, lacks_contents, located_pairs, located_to
 if TYPE_CHECKING:
     from huzheng.v1 import ledger_service_pb2 as pb
 
-    from ledger.genesis import Genesis
+    from node.catalogue import Catalogue
     from node.client import LedgerClient
     from node.light_client import LightClient
 
@@ -67,23 +68,28 @@ def get(
 
     async def ask(light: LightClient, client: LedgerClient) -> Found:
         if moment is not None:
-            return await prove_newest_at(light, client, about, moment)
-        if verified:
-            return await prove_record(light, client, about, version)
-        return Found(await find_record(client, about, version), client.genesis, None)
+            found = await prove_newest_at(light, client, about, moment)
+        elif verified:
+            found = await prove_record(light, client, about, version)
+        else:
+            found = Found(await find_record(client, about, version), client.catalogue, None, contents_proved=False)
+        await client.learn_of([found.located.record])
+        return found
 
     found = with_light_client(session, ask)
-    view = located_to_dict(found.genesis, found.located)
+    view = located_to_dict(found.catalogue, found.located)
     if session.out.is_json:
         until = {} if moment is None else {"replaced_at": as_of_to_dict(found.replaced_at)}
-        session.out.json(view | {"verified": verified, "as_of": as_of_to_dict(found.as_of)} | until)
+        session.out.json(view | {"verified": found.as_of is not None, "as_of": as_of_to_dict(found.as_of)} | until)
         return
-    session.out.pairs("", located_pairs(session.out, found.genesis, found.located))
+    session.out.pairs("", located_pairs(session.out, found.catalogue, found.located))
     if view["current"] and view["action"] == "revoke":
         session.out.line(session.t("Nothing is in force: the newest statement was withdrawn."), "bold yellow")
     if moment is not None:
         say_until_when(session, found)
-    say_how_far_proved(session, found.genesis, found.as_of, newest=view["current"])
+    if found.as_of is not None or not found.contents_proved:
+        say_how_far_proved(session, found.catalogue.genesis, found.as_of, newest=view["current"])
+    say_what_is_not_proved(session, found)
 
 
 @command(app, "history", online=True)
@@ -92,20 +98,23 @@ def history(
 ) -> None:
     """List all versions about a subject, oldest first."""
 
-    async def ask(light: LightClient, client: LedgerClient) -> tuple[list[pb.LocatedRecord], Genesis, AsOf | None]:
-        name, about = resource_and_subject(client, [resource, subject])
-        if verified:
+    async def ask(light: LightClient, client: LedgerClient) -> tuple[list[pb.LocatedRecord], Catalogue, AsOf | None]:
+        name, about = await resource_and_subject(client, [resource, subject])
+        as_of = None
+        # Of what was published after the genesis, a statement can't be verified yet.
+        if verified and name in client.genesis.catalogue:
             found, as_of = await prove_history(light, client, name, about)
-            return found, client.genesis, as_of
-        found = [located async for located in client.history(name, about)]
+        else:
+            found = [located async for located in client.history(name, about)]
         if not found:
             raise HuzhengError(Code.NOT_FOUND)
-        return found, client.genesis, None
+        await client.learn_of(located.record for located in found)
+        return found, client.catalogue, as_of
 
-    found, genesis, as_of = with_light_client(session, ask)
-    views = [located_to_dict(genesis, located) for located in found]
+    found, catalogue, as_of = with_light_client(session, ask)
+    views = [located_to_dict(catalogue, located) for located in found]
     if session.out.is_json:
-        session.out.json({"records": views, "verified": verified, "as_of": as_of_to_dict(as_of)})
+        session.out.json({"records": views, "verified": as_of is not None, "as_of": as_of_to_dict(as_of)})
         return
     t = session.t
     rows = [
@@ -123,7 +132,7 @@ def history(
         if lacks_contents(view):
             how = removal(session.out, located)
             session.out.line(t("Version {n}: contents {how}", n=view["version"], how=how), "yellow")
-    say_how_far_proved(session, genesis, as_of)
+    say_how_far_proved(session, catalogue.genesis, as_of)
 
 
 @command(app, "list", online=True)
@@ -135,19 +144,19 @@ def list_records(
 ) -> None:
     """List the newest record of each subject in a resource, by subject."""
 
-    async def ask(client: LedgerClient) -> tuple[list[pb.LocatedRecord], Genesis]:
-        if resource not in client.genesis.catalogue:
-            raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(sorted(client.genesis.catalogue)))
+    async def ask(client: LedgerClient) -> tuple[list[pb.LocatedRecord], Catalogue]:
+        await client.resource(resource)
         found: list[pb.LocatedRecord] = []
         async for located in client.records(resource, prefix, min(limit + 1, 1000)):
             found.append(located)
             if len(found) > limit:
                 break
-        return found, client.genesis
+        await client.learn_of(located.record for located in found)
+        return found, client.catalogue
 
-    found, genesis = with_client(session, ask)
+    found, catalogue = with_believed_node(session, ask)
     more, found = len(found) > limit, found[:limit]
-    views = [located_to_dict(genesis, located) for located in found]
+    views = [located_to_dict(catalogue, located) for located in found]
     if session.out.is_json:
         session.out.json({"records": views, "more": more})
         return

@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from huzheng.v1 import ledger_service_pb2 as pb
+    from huzheng.v1 import transaction_pb2
 
+    from ledger.catalogue import CompiledResource
     from ledger.crypto import Membership
     from ledger.genesis import Genesis
     from ledger.receipt import Verdict
     from ledger.sealed_block import BlockVerdict
+    from node.catalogue import Catalogue
 
 
 def department_name(genesis: Genesis, department: str, language: Language) -> str:
@@ -28,7 +31,10 @@ def department_name(genesis: Genesis, department: str, language: Language) -> st
 
 def resource_title(genesis: Genesis, resource: str, language: Language) -> str:
     """A resource's title for people, with its name."""
-    found = genesis.catalogue.get(resource)
+    return _title(genesis.catalogue.get(resource), resource, language)
+
+
+def _title(found: CompiledResource | None, resource: str, language: Language) -> str:
     if found is None:
         return printable(resource)
     title = found.message.title_zh if language == "zh" else found.message.title_en
@@ -37,12 +43,31 @@ def resource_title(genesis: Genesis, resource: str, language: Language) -> str:
 
 def field_title(genesis: Genesis, resource: str, name: str, language: Language) -> str:
     """A field's title for people, with its name."""
-    found = genesis.catalogue.get(resource)
+    return _field_title(genesis.catalogue.get(resource), name, language)
+
+
+def _field_title(found: CompiledResource | None, name: str, language: Language) -> str:
     for spec in found.message.fields if found is not None else ():
         if spec.name == name:
             title = spec.title_zh if language == "zh" else spec.title_en
             return f"{title} ({name})" if title else name
     return printable(name)
+
+
+def field_value(genesis: Genesis, resource: str, name: str, value: str, language: Language) -> str:
+    """A field's value for people: a code with what it means, where that is known."""
+    return _field_value(genesis.catalogue.get(resource), name, value, language)
+
+
+def _field_value(found: CompiledResource | None, name: str, value: str, language: Language) -> str:
+    from node.certificate.words import code_title
+
+    if found is None:
+        return printable(value)
+    title = next((code_title(found.name, spec, value) for spec in found.message.fields if spec.name == name), None)
+    if title is None:
+        return printable(value)
+    return f"{value} {title.zh if language == 'zh' else title.en}"
 
 
 def replica_names(genesis: Genesis, membership: Membership, replicas: tuple[int, ...], language: Language) -> str:
@@ -74,7 +99,10 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict, *, asked
             (t("Subject"), printable(record.subject)),
             (t("Version"), f"{record.version}, {t('revokes') if record.revokes else t('asserts')}"),
             *(
-                (field_title(genesis, record.resource, name, language), value)
+                (
+                    field_title(genesis, record.resource, name, language),
+                    field_value(genesis, record.resource, name, value, language),
+                )
                 for name, value in (record.values or {}).items()
             ),
             (t("Record id"), record.id.hex()),
@@ -107,21 +135,22 @@ def block_pairs(out: Output, genesis: Genesis, verdict: BlockVerdict) -> Iterato
         yield t("Anchor"), f"{t('block')} {verdict.anchor.height}, {short(verdict.anchor.hash)}…"
 
 
-def located_pairs(out: Output, genesis: Genesis, located: pb.LocatedRecord) -> list[tuple[str, object]]:
+def located_pairs(out: Output, catalogue: Catalogue, located: pb.LocatedRecord) -> list[tuple[str, object]]:
     """A record as a node tells it, for people."""
     t, language = out.texts, out.texts.language
-    view = located_to_dict(genesis, located)
+    view = located_to_dict(catalogue, located)
+    definition = catalogue.version(view["resource"], view["schema_version"])
     pairs: list[tuple[str, object]] = [
-        (t("Resource"), resource_title(genesis, view["resource"], language)),
+        (t("Resource"), _title(definition, view["resource"], language)),
         (t("Subject"), printable(view["subject"])),
         (t("Version"), f"{view['version']}, {action_name(out, view)}, {current_name(out, view)}"),
     ]
     for name, value in (view["fields"] or {}).items():
-        pairs.append((field_title(genesis, view["resource"], name, language), printable(value)))
+        pairs.append((_field_title(definition, name, language), _field_value(definition, name, value, language)))
     if lacks_contents(view):
         pairs.append((t("Contents"), removal(out, located)))
     pairs += [
-        (t("Registered by"), department_name(genesis, located.department, language)),
+        (t("Registered by"), department_name(catalogue.genesis, located.department, language)),
         (t("Time"), local_time(located.time_ms)),
         (t("Block"), f"{located.height}, {t('transaction')} {located.transaction_index}"),
         (t("Record id"), view["record_id"]),
@@ -130,6 +159,19 @@ def located_pairs(out: Output, genesis: Genesis, located: pb.LocatedRecord) -> l
     if view["replaces"]:
         pairs.append((t("Replaces"), view["replaces"]))
     return pairs
+
+
+def payload_pairs(
+    out: Output, catalogue: Catalogue, record: transaction_pb2.Record, payload: bytes
+) -> Iterator[tuple[str, object]]:
+    """A record and its fields, for people; without the fields where they can't be read, as those of a refused record may not."""
+    t, language = out.texts, out.texts.language
+    definition = catalogue.version(record.resource, record.schema_version)
+    yield t("Resource"), _title(definition, record.resource, language)
+    yield t("Subject"), printable(record.subject)
+    yield t("Version"), record.version
+    for name, value in (_fields(definition, payload) or {}).items():
+        yield _field_title(definition, name, language), _field_value(definition, name, value, language)
 
 
 def lacks_contents(view: dict[str, Any]) -> bool:
@@ -160,19 +202,23 @@ def current_name(out: Output, view: dict[str, Any]) -> str:
     return out.texts("newest") if view["current"] else out.texts("replaced")
 
 
-def located_to_dict(genesis: Genesis, located: pb.LocatedRecord) -> dict[str, Any]:
+def located_to_dict(catalogue: Catalogue, located: pb.LocatedRecord) -> dict[str, Any]:
     """A record as a node tells it, for programs. The fields are null where they can't be read, or are not there any more."""
     from huzheng.v1 import transaction_pb2
 
+    from ledger.expunged import is_removed
+
     record = transaction_pb2.Record.FromString(located.record)
     revokes = record.action == transaction_pb2.RECORD_ACTION_REVOKE
-    shown, order = revokes or bool(located.payload), located.expunged
+    shown, order = not is_removed(catalogue.genesis.suite, record, located.payload), located.expunged
+    definition = catalogue.version(record.resource, record.schema_version)
     return {
         "resource": record.resource,
         "subject": record.subject,
         "version": record.version,
         "action": "revoke" if revokes else "assert",
-        "fields": {} if revokes else _fields(genesis, record.resource, located.payload) if shown else None,
+        "schema_version": record.schema_version,
+        "fields": {} if revokes else _fields(definition, located.payload) if shown else None,
         "contents_shown": shown,
         "expunged": None
         if not located.HasField("expunged")
@@ -187,14 +233,11 @@ def located_to_dict(genesis: Genesis, located: pb.LocatedRecord) -> dict[str, An
     }
 
 
-def _fields(genesis: Genesis, resource: str, payload: bytes) -> dict[str, str] | None:
-    from ledger.catalogue import decode_payload
+def _fields(definition: CompiledResource | None, payload: bytes) -> dict[str, str] | None:
+    from ledger.catalogue import read_fields
     from ledger.errors import HuzhengError
 
-    found = genesis.catalogue.get(resource)
-    if found is None:
-        return None
     try:
-        return decode_payload(found, payload)
+        return read_fields(definition, payload)
     except HuzhengError:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from node.cli.output import Output, local_time, printable, short
-from node.cli.show import block_pairs, field_title, resource_title
+from node.cli.show import block_pairs, field_title, field_value, resource_title
 
 if TYPE_CHECKING:
     from ledger.genesis import Genesis
@@ -43,7 +43,10 @@ def statement_for_people(out: Output, genesis: Genesis, verdict: StatementVerdic
             out.pairs(
                 f"{resource_title(genesis, answer.question.resource, t.language)}, {printable(answer.question.subject)}",
                 [
-                    (field_title(genesis, answer.question.resource, name, t.language), printable(value))
+                    (
+                        field_title(genesis, answer.question.resource, name, t.language),
+                        field_value(genesis, answer.question.resource, name, value, t.language),
+                    )
                     for name, value in answer.record.values.items()
                 ],
             )

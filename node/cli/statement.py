@@ -47,7 +47,7 @@ def get(
     """Fetch a statement, verify it against the genesis, and keep it: anyone can then verify it offline."""
 
     async def ask(light: LightClient, client: LedgerClient) -> tuple[Stated, Genesis]:
-        questions = questions_about(client, about[:-1], about[-1])
+        questions = await questions_about(client, about[:-1], about[-1])
         return await light.statement(questions, with_records=contents, whole=True), light.genesis
 
     stated, genesis = with_light_client(session, ask)
@@ -67,7 +67,7 @@ def get(
         session.out.line(session.t("Statement kept in {file}, {n} bytes.", file=out, n=len(stated.raw)))
 
 
-def questions_about(client: LedgerClient, names: list[str], subject: str) -> list[Question]:
+async def questions_about(client: LedgerClient, names: list[str], subject: str) -> list[Question]:
     """One for each resource, in a register for all of its resources.
 
     Raises:
@@ -82,4 +82,4 @@ def questions_about(client: LedgerClient, names: list[str], subject: str) -> lis
     chosen = [
         resource for name in names for resource in catalogue if name in (resource, register_of(resource))
     ] or names
-    return [Question(*resource_and_subject(client, [resource, subject])) for resource in dict.fromkeys(chosen)]
+    return [Question(*await resource_and_subject(client, [resource, subject])) for resource in dict.fromkeys(chosen)]

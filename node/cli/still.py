@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import Code, HuzhengError
-from node.cli.connection import with_client
+from node.cli.connection import with_believed_node
 from node.cli.light import with_light_client
 from node.cli.output import local_time
 from node.cli.proved import AsOf, as_of_to_dict
@@ -92,7 +92,7 @@ def ask_for_epochs(session: Session, genesis: Genesis, refused: HuzhengError) ->
             raise refused
         return (await client.membership()).epochs
 
-    return with_client(session, ask)
+    return with_believed_node(session, ask)
 
 
 def _what_was(verdict: Verdict | StatementVerdict) -> dict[Question, tuple[bytes, bool]]:

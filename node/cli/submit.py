@@ -124,13 +124,15 @@ def _open_source(path: Path) -> RecordSource:
 
 
 def _check_only(session: Session, plan: Plan) -> None:
+    from node.catalogue import Catalogue
     from node.cli.submission.planning import survey
     from node.cli.submission.reading import InputCheck
     from node.genesis_file import read_genesis
 
     profile = session.profile()
-    genesis = read_genesis(profile.client.genesis)
-    found = survey(_open_source(plan.path), [], InputCheck(genesis, profile.client.department))
+    # No node is asked: what was published after the genesis is not known here.
+    catalogue = Catalogue(read_genesis(profile.client.genesis))
+    found = survey(_open_source(plan.path), [], InputCheck(catalogue, profile.client.department))
     transactions = -(-found.count // plan.options.batch)
     if session.out.is_json:
         session.out.json({"valid": True, "records": found.count, "transactions": transactions})
@@ -157,11 +159,29 @@ async def _submit(session: Session, client: LedgerClient, plan: Plan) -> Outcome
     journal = Journal.open(where, client.genesis.chain_id, department) if where else Journal()
     try:
         with session.out.progress(session.t("Checking")):
-            found = await asyncio.to_thread(survey, source, journal.standing(), InputCheck(client.genesis, department))
-        planner = Planner(client.genesis, department, signer, LIFETIME_MS)
+            silent = await _learn(client)
+            check = InputCheck(client.catalogue, department)
+            try:
+                found = await asyncio.to_thread(survey, source, journal.standing(), check)
+            except HuzhengError as error:
+                raise silent if silent is not None and error.code is Code.UNKNOWN_RESOURCE else error from None
+        planner = Planner(client.catalogue, department, signer, LIFETIME_MS)
         return await _send(session, client, plan, (source, found, journal, planner))
     finally:
         journal.close()
+
+
+async def _learn(client: LedgerClient) -> HuzhengError | None:
+    """Asks for the catalogue. Where no node answers, what the genesis has may do, and sending is patient."""
+    from node.cli.submission.sending import TRY_AGAIN
+
+    try:
+        await client.learn()
+    except HuzhengError as error:
+        if error.code not in TRY_AGAIN:
+            raise
+        return error
+    return None
 
 
 async def _send(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from huzheng.v1 import genesis_pb2, transaction_pb2
+from huzheng.v1 import catalogue_pb2, genesis_pb2, sharing_pb2, transaction_pb2
 
 from ledger.chain_export import transaction_line
 from ledger.crypto import strict
@@ -17,6 +17,7 @@ from node.cli.output import local_time, printable, short
 from node.cli.show import department_name, replica_names
 
 if TYPE_CHECKING:
+    from node.catalogue import Catalogue
     from node.cli.session import Session
     from node.client import LedgerClient
 
@@ -28,17 +29,19 @@ class FoundTransaction:
     transaction: WellFormedTransaction
     verdict: Verdict
 
-    def to_dict(self, genesis: Genesis) -> dict[str, Any]:
+    def to_dict(self, catalogue: Catalogue) -> dict[str, Any]:
         """For programs, in the form of `huzheng chain export`."""
         verdict = self.verdict
         result = transaction_pb2.TransactionResult(
             transaction_id=verdict.transaction_id, code=verdict.code, index=verdict.index
         )
         place = {"height": verdict.height, "time_ms": verdict.time_ms, "sealed_by": list(verdict.sealed_by)}
-        return transaction_line(genesis, self.transaction.raw, strict.write(result)) | place
+        return (
+            transaction_line(catalogue.genesis, catalogue.version, self.transaction.raw, strict.write(result)) | place
+        )
 
 
-async def fetch_transaction(client: LedgerClient, identifier: bytes) -> tuple[FoundTransaction, Genesis]:
+async def fetch_transaction(client: LedgerClient, identifier: bytes) -> tuple[FoundTransaction, Catalogue]:
     """Fetches a transaction and its receipt, and checks both.
 
     Raises:
@@ -54,7 +57,8 @@ async def fetch_transaction(client: LedgerClient, identifier: bytes) -> tuple[Fo
         raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
     if transaction.id != identifier:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "another transaction than the one asked for")
-    return FoundTransaction(transaction, verdict), client.genesis
+    await client.learn_of(item.raw for item in transaction.records)
+    return FoundTransaction(transaction, verdict), client.catalogue
 
 
 def show_transaction(session: Session, found: FoundTransaction, genesis: Genesis) -> None:
@@ -112,6 +116,8 @@ def _operation(session: Session, operation: transaction_pb2.Operation) -> str:
     if operation.HasField("change_membership"):
         approvers = ", ".join(approval.department for approval in operation.change_membership.approvals)
         return session.t("changes the membership, approved by {departments}", departments=approvers)
+    if operation.HasField("revoke_key"):
+        return session.t("revokes the key {key}", key=operation.revoke_key.public_key.hex())
     if operation.HasField("expunge"):
         order = operation.expunge
         return session.t(
@@ -120,6 +126,31 @@ def _operation(session: Session, operation: transaction_pb2.Operation) -> str:
             id=order.transaction_id.hex(),
             basis=printable(order.legal_basis),
         )
-    if operation.HasField("revoke_key"):
-        return session.t("revokes the key {key}", key=operation.revoke_key.public_key.hex())
-    return operation.WhichOneof("operation") or ""
+    return _catalogue_operation(session, operation) or (operation.WhichOneof("operation") or "")
+
+
+def _catalogue_operation(session: Session, operation: transaction_pb2.Operation) -> str:
+    t, kind = session.t, operation.WhichOneof("operation")
+    if kind == "publish_duty":
+        return t("publishes the duty {code}", code=printable(operation.publish_duty.duty.code))
+    if kind == "publish_resource":
+        resource = operation.publish_resource.resource
+        return t("publishes {name}, schema version {n}", name=printable(resource.name), n=resource.schema_version)
+    if kind == "publish_table":
+        table = operation.publish_table.table
+        return t("publishes the table {name} of {resource}", **_named(table))
+    if kind != "withdraw":
+        return ""
+    withdrawn = operation.withdraw
+    if withdrawn.HasField("duty"):
+        return t("withdraws the duty {code}", code=printable(withdrawn.duty.code))
+    if withdrawn.HasField("table"):
+        return t("withdraws the table {name} of {resource}", **_named(withdrawn.table))
+    if withdrawn.resource.schema_version:
+        name, n = printable(withdrawn.resource.resource), withdrawn.resource.schema_version
+        return t("withdraws {name}, schema version {n}", name=name, n=n)
+    return t("withdraws {name}", name=printable(withdrawn.resource.resource))
+
+
+def _named(table: sharing_pb2.TableName | catalogue_pb2.DataTable) -> dict[str, str]:
+    return {"name": printable(table.name), "resource": printable(table.resource)}

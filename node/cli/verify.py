@@ -1,4 +1,4 @@
-"""`huzheng verify`: what a receipt, a statement or a printed certificate proves. Offline: needs the genesis file, and no node.
+"""`huzheng verify`: what a receipt, a disclosure, a statement or a printed certificate proves. Offline: needs the genesis file, and no node.
 
 Where a profile names nodes that can be reached, it also says whether what is proved is still so.
 """
@@ -19,6 +19,7 @@ from node.cli.output import print_error
 from node.cli.proved import age_words
 from node.cli.session import Ended, Session, command
 from node.cli.show import verdict_for_people
+from node.cli.show_disclosure import disclosure_for_people
 from node.cli.show_statement import statement_for_people
 from node.cli.still import Still, ask_for_epochs, ask_whether_still, say_whether_still
 from node.errors import ExitStatus, exit_status
@@ -27,11 +28,14 @@ from node.printed import looks_printed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ledger.disclosure import DisclosureVerdict
     from ledger.epochs import EpochTerms
     from ledger.genesis import Genesis
     from ledger.receipt import Verdict
     from ledger.sealed_block import SealedBlock
     from ledger.statement import StatementVerdict
+
+    AnyVerdict = Verdict | StatementVerdict | DisclosureVerdict
 
 _GRAVITY = (ExitStatus.OK, ExitStatus.REFUSED, ExitStatus.LOCAL, ExitStatus.NOT_PROVEN)
 _DURATIONS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -60,7 +64,8 @@ def verify(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="Receipts, statements, certificates as PDF, or pictures of their codes."
+            metavar="FILE...",
+            help="Receipts, disclosures, statements, certificates as PDF, or pictures of their codes.",
         ),
     ],
     genesis: GenesisOption = None,
@@ -88,7 +93,7 @@ def verify(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no node whether what is proved is still so.")] = False,
 ) -> None:
-    """Verify receipts, statements and printed certificates offline: needs no node, only the genesis file.
+    """Verify receipts, disclosures, statements and printed certificates offline: needs no node, only the genesis file.
 
     If the profile's nodes can be reached, also says whether it is still so. Exit status 0 only if every file proves
     something that took effect and, as far as was asked, still holds; 4 if one proves nothing; 5 if one proves a refusal, or
@@ -145,7 +150,7 @@ def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> Ex
             raise
         _say_invalid(session, path, error)
         return ExitStatus.LOCAL if exit_status(error) is ExitStatus.LOCAL else ExitStatus.NOT_PROVEN
-    still = None if offline else ask_whether_still(session, trust.genesis, verdict)
+    still = None if offline else ask_whether_still(session, trust.genesis, _what_can_change(verdict))
     if session.out.is_json:
         view = {"file": str(path), "network": trust.genesis.name, **verdict.to_dict()}
         session.out.json(view | {"still": None if still is None else still.to_dict()})
@@ -155,34 +160,48 @@ def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> Ex
     return _status(verdict, still)
 
 
-def _status(verdict: Verdict | StatementVerdict, still: Still | None) -> ExitStatus:
+def _what_can_change(verdict: AnyVerdict) -> Verdict | StatementVerdict:
+    from ledger.disclosure import DisclosureVerdict
+
+    return verdict.receipt if isinstance(verdict, DisclosureVerdict) else verdict
+
+
+def _status(verdict: AnyVerdict, still: Still | None) -> ExitStatus:
     from ledger.receipt import Verdict
 
     refused = isinstance(verdict, Verdict) and not verdict.accepted
     return ExitStatus.REFUSED if refused or (still is not None and still.holds is False) else ExitStatus.OK
 
 
-def _show(session: Session, genesis: Genesis, verdict: Verdict | StatementVerdict, *, asked: bool) -> None:
+def _show(session: Session, genesis: Genesis, verdict: AnyVerdict, *, asked: bool) -> None:
+    from ledger.disclosure import DisclosureVerdict
     from ledger.receipt import Verdict
 
-    if isinstance(verdict, Verdict):
+    if isinstance(verdict, DisclosureVerdict):
+        disclosure_for_people(session.out, genesis, verdict, asked=asked)
+    elif isinstance(verdict, Verdict):
         verdict_for_people(session.out, genesis, verdict, asked=asked)
     else:
         age = age_words(session, int(time.time() * 1000) - verdict.time_ms)
         statement_for_people(session.out, genesis, verdict, age)
 
 
-def _verdict_of(path: Path, trust: Trust) -> Verdict | StatementVerdict:
+def _verdict_of(path: Path, trust: Trust) -> AnyVerdict:
+    from ledger.disclosure import verify_disclosure
     from ledger.receipt import verify_receipt
     from ledger.statement import verify_statement
 
     raw = _proof_in(path)
+    if _is_disclosure(raw):
+        if trust.max_age_ms is not None:
+            raise HuzhengError(Code.INVALID_REQUEST, "--max-age is for statements: a disclosure is of a receipt's time")
+        return verify_disclosure(raw, trust.genesis, trust.anchor, trust.history)
     if not _is_statement(raw):
         if trust.max_age_ms is not None:
             raise HuzhengError(
                 Code.INVALID_REQUEST, "--max-age is for statements: a receipt says what came at its time"
             )
-        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history)
+        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history, trust.epochs)
     try:
         verdict = verify_statement(raw, trust.genesis, trust.epochs, trust.anchor, trust.history)
     except HuzhengError as error:
@@ -190,17 +209,9 @@ def _verdict_of(path: Path, trust: Trust) -> Verdict | StatementVerdict:
         if error.code is not Code.EPOCH_UNKNOWN or trust.ask_epochs is None:
             raise
         verdict = verify_statement(raw, trust.genesis, trust.ask_epochs(error), trust.anchor, trust.history)
-    _check_subjects(trust.genesis, verdict)
     if trust.max_age_ms is not None:
         verdict.check_age(int(time.time() * 1000), trust.max_age_ms)
     return verdict
-
-
-def _check_subjects(genesis: Genesis, verdict: StatementVerdict) -> None:
-    """That there never was anything about what only looks like a subject (a blank more, a wide digit) must mislead nobody."""
-    for question in verdict.answers:
-        if not genesis.catalogue[question.resource].subject_fits(question.subject):
-            raise HuzhengError(Code.BAD_SUBJECT, "the statement is about something that no record can be about")
 
 
 def _proof_in(path: Path) -> bytes:
@@ -230,6 +241,18 @@ def _is_statement(raw: bytes) -> bool:
 
     try:
         return bool(strict.read(statement_pb2.Statement, raw).leaves)
+    except HuzhengError:
+        return False
+
+
+def _is_disclosure(raw: bytes) -> bool:
+    """No receipt can be read as a disclosure that shows something: what it has there is a certificate."""
+    from huzheng.v1 import disclosure_pb2
+
+    from ledger.crypto import strict
+
+    try:
+        return bool(strict.read(disclosure_pb2.Disclosure, raw).fields)
     except HuzhengError:
         return False
 

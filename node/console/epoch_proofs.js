@@ -45,6 +45,17 @@ export function epochAmong(epochs, header) {
   return terms;
 }
 
+/**
+ * No block's epoch has ended before it: its height is below the first one of the next epoch, where that is known (R9). Throws NOT_STRICT,
+ * BAD_PROOF.
+ */
+export function requireNotOver(epochs, header) {
+  const { epoch, height } = read("BlockHeader", header);
+  if (epochs.some((known) => known.epoch === epoch + 1n && known.firstHeight <= height)) {
+    throw badProof(`a block that epoch ${epoch} does not have: it is over`);
+  }
+}
+
 /** What carries proofs of epochs, which make `own`, is of the last of them. Throws EPOCH_UNKNOWN. */
 export function requireLast(own, terms) {
   if (own.length > 1 && own.at(-1).epoch !== terms.epoch) {

@@ -5,9 +5,10 @@
 
 import { isAdmissibleKey } from "./ed25519.js";
 import { VerificationError, guarded } from "./errors.js";
+import { compileSpec } from "./field_values.js";
 import { compareTexts, digest, hex } from "./hashing.js";
 import { emptyRoot } from "./merkle.js";
-import { assignSlots, registerPages } from "./registers.js";
+import { assignSlots, fitsPages, registerPages } from "./registers.js";
 import { treeRoot } from "./state_tree.js";
 import { contents, joined, read, write } from "./strict.js";
 
@@ -23,7 +24,7 @@ const PAGE_SLOTS = 16;
 
 /**
  * Reads a genesis file. `chainId`: what its hash must be, in hex, as it was published; without it, compare `hex(genesis.chainId)` yourself.
- * Throws BAD_GENESIS, SUITE_UNKNOWN, SUITE_REFUSED, WRONG_CHAIN.
+ * Throws BAD_GENESIS, BAD_CATALOGUE, SUITE_UNKNOWN, SUITE_REFUSED, WRONG_CHAIN.
  */
 export function readGenesis(bytes, { chainId = null } = {}) {
   return guarded(async () => {
@@ -46,6 +47,7 @@ export function readGenesis(bytes, { chainId = null } = {}) {
       knownVersions: new Set([PROTOCOL_VERSION]),
       catalogue: new Map(message.catalogue.map((resource) => [resource.name, resource])),
       duties: message.duties,
+      subjects: new Map(message.catalogue.map((resource) => [resource.name, subjectOf(resource)])),
       slots,
       pages: registerPages(slots),
     });
@@ -55,6 +57,16 @@ export function readGenesis(bytes, { chainId = null } = {}) {
 /** A voting replica, of a `Replica`. */
 export function memberOf(replica) {
   return { replica: replica.id, department: replica.department, publicKey: replica.public_key };
+}
+
+/** Whether records of a resource can be about a subject, as a function. */
+function subjectOf({ name, subject }) {
+  try {
+    return compileSpec(subject ?? read("FieldSpec", new Uint8Array(0)));
+  } catch (error) {
+    if (!(error instanceof VerificationError)) throw error;
+    throw new VerificationError("BAD_CATALOGUE", `${name}: subject: ${error.detail}`);
+  }
 }
 
 function bad(detail) {
@@ -74,7 +86,9 @@ function checkedMessage(bytes) {
   requireAscending("replicas", ids, (a, b) => a - b);
   if (!message.replicas.every((replica) => isAdmissibleKey(replica.public_key))) throw bad("a key is not admissible");
   requireAscending("departments", message.departments.map((department) => department.id), compareTexts);
-  requireAscending("catalogue", message.catalogue.map((resource) => resource.name), compareTexts);
+  const names = message.catalogue.map((resource) => resource.name);
+  requireAscending("catalogue", names, compareTexts);
+  if (!fitsPages(names)) throw bad("catalogue: too many resources in a register");
   return message;
 }
 

@@ -1,6 +1,6 @@
 // Proofs that a block is in the history of a later one, anchors, and forks (docs/protocol.md section 13).
 
-import { epochAmong, readLimited, requireLast, verifyEpochs } from "./epoch_proofs.js";
+import { epochAmong, readLimited, requireLast, requireNotOver, verifyEpochs } from "./epoch_proofs.js";
 import { firstEpoch, isSameEpoch, readEpochState } from "./epochs.js";
 import { VerificationError, badProof, guarded } from "./errors.js";
 import { compareBytes, digest, equal, hex } from "./hashing.js";
@@ -47,6 +47,7 @@ async function blockOf(genesis, terms, known, raw, certificate) {
     const trusted = [...known, await genesisBlock(genesis)].find((block) => equal(block.hash, hash));
     if (trusted !== undefined) return trusted;
   }
+  requireNotOver(terms, raw);
   return verifySealed(genesis, epochAmong(terms, raw), raw, certificate);
 }
 

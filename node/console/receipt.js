@@ -1,6 +1,6 @@
 // Receipts: how a transaction ended, and one of its records (docs/protocol.md section 9).
 
-import { readLimited, verifyEpochs } from "./epoch_proofs.js";
+import { readLimited, requireNotOver, verifyEpochs } from "./epoch_proofs.js";
 import { VerificationError, badProof, guarded } from "./errors.js";
 import { digest, equal, hex, verifies } from "./hashing.js";
 import { checkAgainst } from "./history.js";
@@ -15,18 +15,20 @@ export const OVERHEAD_BYTES = 64 * 1024;
 const EPOCHS_FIELD = 10;
 
 /**
- * What the receipt proves, trusting the genesis alone (R1 to R8). Numbers above 2^53 are BigInts.
+ * What the receipt proves, trusting the genesis alone (R1 to R9). Numbers above 2^53 are BigInts.
  *
- * Options: `anchor`, from `readAnchor`, of whose chain it must be then, and `history`, the bytes of the HistoryProof that links them.
+ * Options: `anchor`, from `readAnchor`, of whose chain it must be then, and `history`, the bytes of the HistoryProof that links them; `epochs`,
+ * from `verifyBundle`, which tell when the receipt's own epoch was over.
  *
  * Throws TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN, EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD,
  * MALFORMED_TRANSACTION, FORKED.
  */
-export function verifyReceipt(bytes, genesis, { anchor = null, history = null } = {}) {
+export function verifyReceipt(bytes, genesis, { anchor = null, history = null, epochs: known = [] } = {}) {
   return guarded(async () => {
     const limit = genesis.parameters.max_transaction_bytes + OVERHEAD_BYTES;
     const receipt = readLimited("Receipt", bytes, limit, EPOCHS_FIELD);
     const epochs = await verifyEpochs(genesis, receipt.epochs);
+    requireNotOver(known, receipt.header);
     const block = await verifySealed(genesis, epochs.at(-1), receipt.header, receipt.certificate);
     const { body, id } = await verifyTransaction(receipt, block.header, genesis);
     const result = await verifyResult(receipt, block.header, id);

@@ -32,8 +32,7 @@ export async function readRecord(raw, payload) {
  */
 export function describeRecord(genesis, id, { record, isShown }, payload, isAccepted) {
   const revokes = record.action === REVOKE;
-  const resource = isAccepted && !revokes ? resourceOf(genesis, record.resource) : null;
-  const fields = resource !== null && isShown ? fieldsOf(resource, payload) : {};
+  const fields = isAccepted && !revokes && isShown ? fieldsOf(genesis, record, payload) : {};
   return {
     id: hex(id),
     resource: record.resource,
@@ -45,17 +44,16 @@ export function describeRecord(genesis, id, { record, isShown }, payload, isAcce
   };
 }
 
-function resourceOf(genesis, name) {
+/** By name, or by number where the genesis does not have the schema version. */
+function fieldsOf(genesis, { resource: name, schema_version: version }, payload) {
   const resource = genesis.catalogue.get(name);
-  if (resource === undefined) throw badProof("a resource that the genesis does not have");
-  return resource;
-}
-
-function fieldsOf(resource, payload) {
+  const isKnown = resource !== undefined && resource.schema_version === version;
+  const { fields } = read("Payload", payload);
+  if (!isKnown) return Object.fromEntries(fields.map(({ number, value }) => [`#${number}`, value]));
   const names = new Map(resource.fields.map((field) => [field.number, field.name]));
   const values = new Map();
-  for (const { number, value } of read("Payload", payload).fields) {
-    if (!names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${resource.name} has no field ${number}`);
+  for (const { number, value } of fields) {
+    if (!names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${name} has no field ${number}`);
     values.set(names.get(number), value);
   }
   return Object.fromEntries(values);

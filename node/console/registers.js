@@ -1,15 +1,29 @@
 // Which place a resource's heads have in the state (docs/protocol.md X1).
 
 const PAGE_SLOTS = 16;
+// A page's number is one byte.
+const MAX_REGISTER_RESOURCES = 256 * PAGE_SLOTS;
 /** Slots that are hashed together (K6). */
 export const GROUP_SLOTS = 4;
+
+/** A resource's name up to the first point. */
+function registerOf(resource) {
+  return resource.split(".", 1)[0];
+}
+
+/** Whether no register has more resources than it has pages for. */
+export function fitsPages(resources) {
+  const counts = new Map();
+  for (const name of resources) counts.set(registerOf(name), (counts.get(registerOf(name)) ?? 0) + 1);
+  return Math.max(0, ...counts.values()) <= MAX_REGISTER_RESOURCES;
+}
 
 /** By name, the register, page, number within the page, and the page's width of each resource, given the names of all. */
 export function assignSlots(resources) {
   const registers = new Map();
   // The names are ASCII, of which JavaScript's order is that of the bytes.
   for (const name of [...resources].sort()) {
-    const register = name.split(".", 1)[0];
+    const register = registerOf(name);
     registers.set(register, [...(registers.get(register) ?? []), name]);
   }
   const slots = new Map();

@@ -258,6 +258,9 @@ const MESSAGES = {
   GroupProof: { 1: "bytes hash", 2: "repeated:5 SlotProof slots" },
   SlotProof: { 1: "bytes hash", 2: "bytes blind", 3: "bytes head" },
 
+  Disclosure: { 1: "bytes receipt", 2: "repeated:65 DisclosedField fields", 3: "bytes catalogue" },
+  DisclosedField: { 1: "uint32 number", 2: "string value", 3: "bytes salt", 4: `repeated:${PATH} bytes path` },
+
   HistoryProof: {
     1: "bytes header",
     2: "bytes certificate",

@@ -1,6 +1,6 @@
 // Statements: what is the newest about subjects, and what there is not, as of one block (docs/protocol.md section 12).
 
-import { epochAmong, readLimited, requireLast, verifyEpochs } from "./epoch_proofs.js";
+import { epochAmong, readLimited, requireLast, requireNotOver, verifyEpochs } from "./epoch_proofs.js";
 import { VerificationError, badProof, guarded } from "./errors.js";
 import { HASH_BYTES, compareBytes, compareTexts, digest, equal, hex, plainHash } from "./hashing.js";
 import { checkAgainst } from "./history.js";
@@ -25,7 +25,7 @@ const GROUP = Uint8Array.of(6);
  * Options: `epochs`, from `verifyBundle`, where they come apart; `anchor`, from `readAnchor`, of whose chain it must be then, and `history`,
  * the bytes of the HistoryProof that links them; `maxAgeMs`, beyond which it is refused (STALE) by the reader's clock, which is `nowMs`.
  *
- * Throws TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN, EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_PROOF, UNKNOWN_FIELD,
+ * Throws TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN, EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_PROOF, BAD_SUBJECT, UNKNOWN_FIELD,
  * MALFORMED_TRANSACTION, FORKED, STALE.
  */
 export function verifyStatement(bytes, genesis, options = {}) {
@@ -37,6 +37,7 @@ export function verifyStatement(bytes, genesis, options = {}) {
     const ways = [own, epochs, anchor === null ? [] : [anchor.terms]];
     const terms = epochAmong(ways.flat(), statement.header);
     requireLast(own, terms);
+    requireNotOver(epochs, statement.header);
     const block = await verifySealed(genesis, terms, statement.header, statement.certificate);
     checkOrder(statement.leaves);
     const answers = [];
@@ -74,14 +75,26 @@ async function verifyLeafProof(genesis, root, leaf) {
   const groups = [];
   for (const group of leaf.groups) groups.push(await verifyGroup(group));
   await verifyPath(leaf, groups, root);
-  if (groups.length === 0) return [...page.resources.values()].map((resource) => answer(resource, leaf.subject, null));
+  const about = [...page.resources.values()].filter((resource) => genesis.subjects.get(resource)(leaf.subject));
+  // That there is nothing about what only looks like a subject must not be taken for that there is nothing about the subject.
+  if (about.length === 0) throw new VerificationError("BAD_SUBJECT", "what no record can be about");
+  if (groups.length === 0) return about.map((resource) => answer(resource, leaf.subject, null));
   return groups.flatMap(({ shown }, index) =>
     shown.map(([offset, head]) => {
-      const resource = page.resources.get(index * GROUP_SLOTS + offset);
-      if (resource === undefined) throw badProof("a slot that no resource has");
+      const resource = resourceOf(page, about, index * GROUP_SLOTS + offset);
       return answer(resource, leaf.subject, head);
     }),
   );
+}
+
+/** That of a slot which is shown (Q3). */
+function resourceOf(page, about, number) {
+  const resource = page.resources.get(number);
+  if (resource === undefined) throw badProof("a slot that no resource has");
+  if (!about.includes(resource)) {
+    throw new VerificationError("BAD_SUBJECT", "a slot of a resource that the subject does not fit");
+  }
+  return resource;
 }
 
 async function verifyPath(leaf, groups, root) {

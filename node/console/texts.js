@@ -61,6 +61,12 @@ export const TEXTS = {
     hint_en: "It was true at its time. Ask a node for a new one, or allow a greater age.",
     hint_zh: "它在出具之时属实。请向节点重新查询，或放宽时限。",
   },
+  SCHEMA_UNKNOWN: {
+    en: "The record cites a schema version that this verifier does not know.",
+    zh: "记录引用的结构版本未知。",
+    hint_en: "Get a disclosure that proves the schema version too, or use a newer version of the software.",
+    hint_zh: "请获取同时证明结构版本的披露文件，或使用较新的软件版本。",
+  },
   PROTOCOL_UNKNOWN: {
     en: "The block follows a protocol version that this software does not know.",
     zh: "该区块采用的协议版本不受此软件支持。",
@@ -72,6 +78,18 @@ export const TEXTS = {
     zh: "创世文件无效。",
     hint_en: "Get the genesis file again from the consortium and compare its chain id.",
     hint_zh: "请向联盟重新获取创世文件并核对链标识。",
+  },
+  BAD_CATALOGUE: {
+    en: "A resource in the catalogue is not valid.",
+    zh: "目录中的某个资源定义无效。",
+    hint_en: "Correct the resource's definition as the detail says.",
+    hint_zh: "请按提示修改资源定义。",
+  },
+  BAD_PATTERN: {
+    en: "A field's pattern is not valid.",
+    zh: "字段的格式模式无效。",
+    hint_en: "Write the pattern in the language of docs/protocol.md, rule F5.",
+    hint_zh: "请按照 docs/protocol.md 规则 F5 书写模式。",
   },
   MALFORMED_TRANSACTION: {
     en: "The transaction is not well formed.",

@@ -20,6 +20,8 @@ const WORDS = {
     withdrawn: (about, version) => `${about}: version ${version}, which revokes the one before.`,
     notShown: "What the record says was removed or is not shown; that the record is there is proved.",
     newerUnknown: "Whether there is a newer version, a receipt does not show.",
+    shown: (field, value) => `${field}: ${value}`,
+    noValue: "no value",
     asOf: (place) => `Valid: so it was after ${place}.`,
     noAnswer: "It shows nothing.",
     inForce: (about, version) => `${about}: in force, version ${version}.`,
@@ -39,6 +41,8 @@ const WORDS = {
     withdrawn: (about, version) => `${about}：第 ${version} 版，撤销前一版。`,
     notShown: "记录内容已被移除或未出示；记录确实存在，已得到证明。",
     newerUnknown: "收据不说明此后是否另有更新的版本。",
+    shown: (field, value) => `${field}：${value}`,
+    noValue: "无",
     asOf: (place) => `有效：以下为${place}之后的情况。`,
     noAnswer: "该证明未出示任何内容。",
     inForce: (about, version) => `${about}：有效，第 ${version} 版。`,
@@ -64,6 +68,13 @@ const LINES = {
     }
     if (verdict.accepted) lines.push(words.newerUnknown);
     return lines;
+  },
+
+  disclosure(verdict, words) {
+    const fields = Object.entries(verdict.confidential).map(([name, value]) =>
+      words.shown(fieldTitle(verdict.record.resource, name, words), value ?? words.noValue),
+    );
+    return [...LINES.receipt(verdict, words), ...fields];
   },
 
   statement(verdict, words) {
@@ -92,6 +103,11 @@ function shortTime(time) {
 
 function title(resource, { genesis, language }) {
   return genesis.catalogue.get(resource)?.[`title_${language}`] || resource;
+}
+
+function fieldTitle(resource, name, { genesis, language }) {
+  const spec = genesis.catalogue.get(resource).fields.find((field) => field.name === name);
+  return spec[`title_${language}`] || name;
 }
 
 function departmentName(id, { genesis, language }) {

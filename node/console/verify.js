@@ -1,4 +1,4 @@
-// Checks receipts, statements and proofs of history in the reader's own browser: no server is believed, nothing leaves the page.
+// Checks receipts, disclosures, statements and proofs of history in the reader's own browser: no server is believed, nothing leaves the page.
 //
 //   import { describe, readGenesis, verifyProof } from "./verify.js";
 //   const bytes = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
@@ -11,13 +11,14 @@
 // with a code of docs/errors.md; `error.text("zh")` says it to people. No dependencies, no build step; needs WebCrypto, which browsers give only
 // to pages from https:// and localhost, or Node.js 20.
 
-import { MAX_EPOCHS_BYTES } from "./epoch_proofs.js";
+import { maxDisclosureBytes, verifyDisclosure } from "./disclosure.js";
 import { VerificationError, guarded } from "./errors.js";
 import { verifyFork, verifyHistory } from "./history.js";
-import { OVERHEAD_BYTES, verifyReceipt } from "./receipt.js";
+import { verifyReceipt } from "./receipt.js";
 import { verifyStatement } from "./statement.js";
 import { read } from "./strict.js";
 
+export { verifyDisclosure } from "./disclosure.js";
 export { verifyBundle } from "./epoch_proofs.js";
 export { VerificationError } from "./errors.js";
 export { readGenesis } from "./genesis.js";
@@ -29,6 +30,7 @@ export { describe } from "./verdict_texts.js";
 
 // With a field that a proof of the kind always has.
 const KINDS = [
+  ["Disclosure", "fields", verifyDisclosure],
   ["Statement", "leaves", verifyStatement],
   ["Receipt", "result", verifyReceipt],
   ["Fork", "other_certificate", verifyFork],
@@ -37,14 +39,13 @@ const KINDS = [
 
 /**
  * What a proof of any kind proves; `kind` in the verdict says which it is. Options and errors are those of `verifyStatement`, `verifyReceipt`,
- * `verifyFork` and `verifyHistory`; NOT_STRICT if it is none of these. A fork is a proof too: that the network was broken.
+ * `verifyDisclosure`, `verifyFork` and `verifyHistory`; NOT_STRICT if it is none of these. A fork is a proof too: that the network was broken.
  */
 export function verifyProof(bytes, genesis, options = {}) {
   return guarded(async () => {
-    const limit = genesis.parameters.max_transaction_bytes + OVERHEAD_BYTES + MAX_EPOCHS_BYTES;
-    if (bytes?.length > limit) throw new VerificationError("TOO_LARGE", "proof");
+    if (bytes?.length > maxDisclosureBytes(genesis)) throw new VerificationError("TOO_LARGE", "proof");
     const found = KINDS.find(([type, telling]) => isOfKind(bytes, type, telling));
-    if (found === undefined) throw new VerificationError("NOT_STRICT", "neither receipt, statement nor proof of history");
+    if (found === undefined) throw new VerificationError("NOT_STRICT", "neither receipt, disclosure, statement nor proof of history");
     return found[2](bytes, genesis, options);
   });
 }

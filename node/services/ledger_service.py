@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import grpc.aio
+from huzheng.v1 import audit_pb2, ledger_service_pb2_grpc
 from huzheng.v1 import ledger_service_pb2 as pb
-from huzheng.v1 import ledger_service_pb2_grpc
 
 from ledger.errors import HuzhengError
+from node.audit_queries import RelianceCursor
 from node.errors import to_problem
 from node.feed import BlockFeed
 from node.identity import Caller
@@ -108,9 +110,35 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         """A proof of history."""
         return await self._read(self._queries.history_proof, request)
 
+    async def GetCatalogue(self, request: pb.GetCatalogueRequest, context: Context) -> pb.GetCatalogueResponse:
+        """A page of duties, resources and tables."""
+        return await self._read(self._queries.catalogue, request)
+
     async def GetMembership(self, request: pb.GetMembershipRequest, context: Context) -> pb.GetMembershipResponse:
         """How the membership changed."""
         return await self._read(self._queries.membership, request)
+
+    async def ListReads(self, request: audit_pb2.ListReadsRequest, context: Context) -> audit_pb2.ListReadsResponse:
+        """A page of reads."""
+        return await self._read(self._queries.audit.reads, request)
+
+    async def ListGrants(self, request: audit_pb2.ListGrantsRequest, context: Context) -> audit_pb2.ListGrantsResponse:
+        """A page of grants."""
+        return await self._read(self._queries.audit.grants, request)
+
+    async def ListErasures(
+        self, request: audit_pb2.ListErasuresRequest, context: Context
+    ) -> audit_pb2.ListErasuresResponse:
+        """A page of orders to erase."""
+        return await self._read(self._queries.audit.erasures, request)
+
+    async def GetAlerts(self, request: audit_pb2.GetAlertsRequest, context: Context) -> audit_pb2.GetAlertsResponse:
+        """What should be looked at."""
+        return await self._read(self._queries.audit.alerts, request)
+
+    async def ListReliance(self, request: pb.ListRelianceRequest, context: Context) -> pb.ListRelianceResponse:
+        """A page of the records that rely on one."""
+        return await self._read(self._queries.audit.reliance, request)
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         """Where the node stands."""
@@ -131,10 +159,25 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         """Accepted records from a height on, then each new one. A block with many comes in several messages."""
         resource = request.resource
         if resource:
-            self._queries.require_resource(resource)
+            await self._read(self._queries.require_resource, resource)
         async for height in self._feed.heights(current_caller().department, request.from_height):
             for message in await self._read(lambda at: self._queries.watched_records(at, resource), height):
                 yield message
+
+    async def WatchReliance(
+        self, request: pb.WatchRelianceRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRelianceResponse]:
+        """What happens to records that a department's records rely on. A block in which nothing does is passed over."""
+        department = request.department or current_caller().department
+        async for height in self._feed.heights(current_caller().department, request.from_height):
+            events = partial(self._queries.audit.watched_reliance, height, department)
+            cursor: RelianceCursor | None = None
+            while True:
+                message, cursor = await self._read(events, cursor)
+                if message.events:
+                    yield message
+                if cursor is None:
+                    break
 
     async def _read(self, query: Callable[[Q], A], question: Q) -> A:
         return await asyncio.get_running_loop().run_in_executor(self._readers, query, question)

@@ -7,6 +7,7 @@ or a payload that is not shown.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ _Place = tuple[bytes, str, str, int, bytes]
 """Header, register, subject and page of a leaf, and its path."""
 
 
+_INVISIBLE = re.compile("[\\0-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]")
 _CERTIFICATES = {"header": "certificate", "old_header": "old_certificate", "other_header": "other_certificate"}
 """By the field of the header that each is of."""
 
@@ -144,7 +146,8 @@ class ProvenStatements:
         if leaf.groups:
             return self._is_known_leaf(_place(header, leaf), leaf)
         # The same proof serves for all subjects whose paths end in the same subtree.
-        return (header, write(leaf.path)) in self._absences and _proves_absence(header, leaf)
+        is_proved = (header, write(leaf.path)) in self._absences and _proves_absence(header, leaf)
+        return is_proved and _is_subject(leaf.subject)
 
     def _is_known_leaf(self, place: _Place, leaf: statement_pb2.LeafProof) -> bool:
         groups = self._groups.get(place)
@@ -166,6 +169,11 @@ class ProvenStatements:
 def _is_ascending(places: Sequence[tuple[str, str, int]]) -> bool:
     """Q1: one order, and so one statement of the same leaves."""
     return bool(places) and list(places) == sorted(set(places))
+
+
+def _is_subject(text: str) -> bool:
+    """Of some resource of the example genesis (Q2): any that `demo.deed` can have, `demo.levy` can have too."""
+    return 1 <= len(text.encode()) <= 16 and _INVISIBLE.search(text) is None
 
 
 def _proves_absence(header: bytes, leaf: statement_pb2.LeafProof) -> bool:

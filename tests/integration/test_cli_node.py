@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.store import ChainStore
+from node.catalogue import Catalogue
 from node.cli.submission.journal import Journal, State
 from node.cli.submission.planning import Planner, Signed
 from node.cli.submission.reading import RecordSource
@@ -67,7 +68,7 @@ def sign_by_hand(network: Network, path: Path, *, now_ms: int | None = None) -> 
     profile = network.clients["planning"] / "system"
     genesis = read_genesis(network.genesis)
     signer = load_signer(profile / "keys" / "signing.key", KeyKind.SYSTEM, genesis.suite)
-    planner = Planner(genesis, "planning", signer, 600_000)
+    planner = Planner(Catalogue(genesis), "planning", signer, 600_000)
     inputs = list(RecordSource.open(path))
     built = [planner.build(record, None) for record in inputs]
     signed = planner.sign(inputs, built, now_ms or int(time() * 1000))
@@ -223,7 +224,7 @@ def test_a_clerk_can_read_but_not_submit(huzheng: CommandLine, clerk: tuple[str,
     [
         (["record", "get", OBJECTION, unit_code(9_999)], 6, "NOT_FOUND"),
         (["record", "get", "00" * 32], 6, "NOT_FOUND"),
-        (["record", "get", "xyz"], 3, "INVALID_REQUEST"),
+        (["record", "get", "xyz"], 2, "INVALID_REQUEST"),
         (["record", "get", "no.such", "x"], 5, "UNKNOWN_RESOURCE"),
         (["record", "get", OBJECTION, "x"], 5, "BAD_SUBJECT"),
         (["record", "history", OBJECTION, unit_code(9_999)], 6, "NOT_FOUND"),

@@ -11,8 +11,14 @@ from huzheng.v1 import statement_pb2
 from PIL import Image
 
 from ledger.crypto import ED25519_SHA256, strict
+from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
 from ledger.statement import Question
+from node.cli.connection import with_client
+from node.cli.output import Output, OutputFormat
+from node.cli.session import Session
+from node.cli.texts import Texts
+from node.client import LedgerClient
 from node.network import Network
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 from tests.certificates import FEW_FIELDS
@@ -98,6 +104,43 @@ def test_where_no_node_answers_what_was_so_is_proved_all_the_same(
     assert ran.json["still"]["reason"].startswith("NODE_UNREACHABLE")
 
 
+def test_a_command_asks_the_next_node_where_the_first_one_is_not_believed(
+    huzheng: CommandLine, network: Network, tmp_path: Path, unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = network.clients["planning"] / "system"
+    text = (folder / "client.toml").read_text(encoding="utf-8").replace('"genesis.bin"', f'"{folder}/genesis.bin"')
+    node = text[text.index("[[nodes]]") :].split("\n\n")[0]
+    two = tmp_path / "client.toml"
+    two.write_text(text.replace('"keys/', f'"{folder}/keys/') + f"\n{node}\n", encoding="utf-8")
+    commands: list[tuple[str, ...]] = [
+        ("record", "get", OBJECTION, unit_code(unit)),
+        ("statement", "get", OBJECTION, unit_code(unit)),
+        ("receipt", "get", OBJECTION, unit_code(unit)),
+        ("chain", "anchor"),
+        ("chain", "block", "0"),
+    ]
+    for command in commands:
+        calls = _lying_once(monkeypatch)
+        ran = huzheng(*command, "--profile", two)
+        assert (ran.status, len(calls) > 1) == (0, True), command
+        assert "is not believed, the next one is asked." in " ".join(ran.err.split())
+
+
+def _lying_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The next answer of a node will not hold; the calls are counted."""
+    calls: list[int] = []
+    real = LedgerClient._call
+
+    async def call(client: LedgerClient, *arguments: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "as a test would have it")
+        return await real(client, *arguments)
+
+    monkeypatch.setattr(LedgerClient, "_call", call)
+    return calls
+
+
 @pytest.mark.parametrize("damage", ["[client]\n", "anchor"])
 def test_a_file_is_verified_though_the_profile_can_not_be_used(
     huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int, damage: str
@@ -126,7 +169,7 @@ def test_an_old_statement_is_refused_where_a_new_one_is_asked_for(
     assert huzheng("statement", "get", OBJECTION, unit_code(unit), "--out", file, *profile).status == 0
     ran = huzheng("verify", file, "-g", network.genesis, "--max-age", "0s", "-o", "json")
     assert (ran.status, ran.json["error"]["code"]) == (4, "STALE")
-    assert huzheng("verify", file, "-g", network.genesis, "--max-age", "soon").status == 3
+    assert huzheng("verify", file, "-g", network.genesis, "--max-age", "soon").status == 2
 
 
 def test_a_receipt_is_held_against_a_newer_anchor(
@@ -163,7 +206,7 @@ def test_what_was_the_newest_at_a_time_is_proved(
     by_time = huzheng(*about, first["time"].replace("Z", "+00:00")).json
     assert by_time["record_id"] == first["record_id"]
     assert huzheng(*about, "2001-01-01").status == 6
-    assert huzheng(*about, "someday").status == 3
+    assert huzheng(*about, "someday").status == 2
 
 
 def test_a_proof_is_taken_apart(huzheng: CommandLine, profile: tuple[str, Path], tmp_path: Path, unit: int) -> None:
@@ -207,18 +250,22 @@ def test_a_picture_without_codes_says_so(huzheng: CommandLine, network: Network,
 def test_a_statement_about_what_only_looks_like_a_subject_is_not_believed(
     huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path, unit: int
 ) -> None:
-    """It is genuine: nothing was ever said about that. Whoever reads it would take it for the flat next to it."""
-    from node.cli.connection import with_client
-    from node.cli.output import Output, OutputFormat
-    from node.cli.session import Session
-    from node.cli.texts import Texts
-
+    """No node gives one out; made by one that would, it says what is true: nothing was ever registered about that."""
+    number = unit_code(unit) + " "
+    question = pb.GetStatementRequest(questions=[pb.StatementQuestion(resource=OBJECTION, subject=number)])
     session = Session(Output(OutputFormat.TABLE, Texts("en")), profile[1])
-    question = pb.StatementQuestion(resource=OBJECTION, subject=unit_code(unit) + " ")
-    answer = with_client(session, lambda client: client.statement(pb.GetStatementRequest(questions=[question])))
-    file = tmp_path / "s"
-    file.write_bytes(answer.statement)
-    ran = huzheng("verify", file, "-g", network.genesis, "-o", "json")
+    with pytest.raises(HuzhengError) as caught:
+        with_client(session, lambda client: client.statement(question))
+    assert caught.value.code is Code.BAD_SUBJECT
+    consortium = Consortium(ED25519_SHA256)
+    chain = consortium.chain()
+    chain.add_null()
+    store = stored(tmp_path / "db", chain)
+    genesis, statement = tmp_path / "g", tmp_path / "s"
+    genesis.write_bytes(consortium.genesis.raw)
+    statement.write_bytes(store.statement([Question(OBJECTION, number)]))
+    store.close()
+    ran = huzheng("verify", statement, "-g", genesis, "-o", "json")
     assert (ran.status, ran.json["error"]["code"]) == (4, "BAD_SUBJECT")
 
 

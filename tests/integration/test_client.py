@@ -20,6 +20,7 @@ from ledger.crypto import ED25519_SHA256
 from ledger.errors import Code, HuzhengError
 from ledger.receipt import block_proofs, build_receipt
 from ledger.transaction import WellFormedTransaction, check_transaction
+from node.catalogue import Catalogue
 from node.cli.submission.journal import Journal, State
 from node.cli.submission.planning import Planner
 from node.cli.submission.reading import InputRecord, RecordSource
@@ -236,7 +237,7 @@ async def send(
     client: LedgerClient, path: Path, inputs: list[InputRecord], now_ms: int | None = None, **options: Any
 ) -> Sent:
     genesis = CONSORTIUM.genesis
-    planner = Planner(genesis, "planning", CONSORTIUM.system_signers["planning"], 600_000)
+    planner = Planner(Catalogue(genesis), "planning", CONSORTIUM.system_signers["planning"], 600_000)
     journal = Journal.open(path.with_suffix(".journal"), genesis.chain_id, "planning")
     settled: list[Settled] = []
     clock = time if now_ms is None else lambda: now_ms / 1000

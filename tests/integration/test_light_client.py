@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -24,8 +26,12 @@ from ledger.statement import Question, verify_statement
 from ledger.store import ChainStore
 from node import light_client
 from node.anchor_file import AnchorStore
+from node.cli.connection import first_believed
 from node.cli.moment import Moment
+from node.cli.output import Output, OutputFormat
 from node.cli.proved import prove_history, prove_newest_at, prove_record
+from node.cli.session import Session
+from node.cli.texts import Texts
 from node.client import Endpoint, LedgerClient
 from node.errors import RemoteError, abort
 from node.light_client import LightClient, compare_nodes
@@ -175,7 +181,7 @@ async def test_it_skips_from_epoch_to_epoch(stage: Stage) -> None:
         # The file tells the members: none of the way there is needed any more.
         later = LightClient(client, stage.anchors())
         await later.move_on()
-        assert node.asked[-1].known_epoch == 1
+        assert (node.asked[-1].known_epoch, len(node.asked[-1].questions)) == (1, 0)
         whole = (await later.statement([ASKED], whole=True)).raw
     assert verify_statement(whole, consortium.genesis).epoch == 1
 
@@ -215,6 +221,7 @@ async def test_a_node_with_another_chain_is_found_out_and_the_proof_kept(stage: 
         await LightClient(client, stage.anchors()).move_on()
     async with serving(stage.node(forked(stage.consortium))) as other, stage.client(other) as client:
         light = LightClient(client, stage.anchors())
+        assert await code_of(light.move_on()) is Code.FORKED
         with pytest.raises(HuzhengError) as caught:
             await light.statement([ASKED])
     assert caught.value.code is Code.FORKED
@@ -263,6 +270,82 @@ async def test_a_proof_of_a_fork_that_is_kept_is_not_replaced(stage: Stage) -> N
     assert evidence.read_bytes() == kept
 
 
+def _cut_off(response: Any) -> None:
+    if isinstance(response, pb.GetStatementResponse):
+        response.statement = response.statement[:-1]
+
+
+async def _version(session: Session, client: LedgerClient, anchors: AnchorStore) -> int:
+    """What a command makes of the nodes."""
+    stated = await first_believed(session, client, lambda client: LightClient(client, anchors).statement([ASKED]))
+    return stated.verdict.answers[ASKED].version
+
+
+@in_a_loop
+async def test_after_a_node_that_is_not_believed_the_next_one_is_asked(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain, session = versions_of(stage.consortium), Session(Output(OutputFormat.TABLE, Texts("en")))
+    bad, good = stage.node(chain), stage.node(chain)
+    async with serving(bad) as first, serving(good) as second:
+        async with stage.client(second) as client:
+            await LightClient(client, stage.anchors()).move_on()
+        bad.alter = _cut_off
+        async with stage.client(first, second) as client:
+            assert await _version(session, client, stage.anchors()) == 3
+            asked = len(bad.asked)
+            # What was not believed is not asked again.
+            assert await _version(session, client, stage.anchors()) == 3
+            assert len(bad.asked) == asked > 0
+    told = capsys.readouterr().err
+    assert f"{first.address} (planning, 1) is not believed, the next one is asked." in " ".join(told.split())
+
+
+@in_a_loop
+async def test_a_proof_of_a_fork_ends_a_command_whatever_the_next_node_says(stage: Stage) -> None:
+    chain, session = versions_of(stage.consortium), Session(Output(OutputFormat.TABLE, Texts("en")))
+    async with serving(stage.node(forked(stage.consortium))) as first, serving(stage.node(chain)) as second:
+        async with stage.client(second) as client:
+            await LightClient(client, stage.anchors()).move_on()
+        async with stage.client(first, second) as client:
+            with pytest.raises(HuzhengError) as caught:
+                await _version(session, client, stage.anchors())
+    assert caught.value.code is Code.FORKED
+    assert (stage.path / "evidence" / "3.fork").exists()
+
+
+@in_a_loop
+async def test_programs_are_told_of_a_node_that_is_not_believed_too(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain, session = versions_of(stage.consortium), Session(Output(OutputFormat.JSON, Texts("en")))
+    bad, good = stage.node(chain), stage.node(chain)
+    bad.alter = _cut_off
+    async with serving(bad) as first, serving(good) as second, stage.client(first, second) as client:
+        assert await _version(session, client, stage.anchors()) == 3
+    told = json.loads(capsys.readouterr().err)["not_believed"]
+    assert (told["node"], told["code"]) == (f"{first.address} (planning, 1)", "UNTRUSTED_ANSWER")
+
+
+@pytest.mark.parametrize("last", ["liar", "gone"])
+@in_a_loop
+async def test_where_no_node_is_believed_the_error_says_why_of_each(stage: Stage, last: str) -> None:
+    chain, session = versions_of(stage.consortium), Session(Output(OutputFormat.TABLE, Texts("en")))
+    bad, other = stage.node(chain), stage.node(chain)
+    async with serving(bad) as first, serving(other) as second:
+        async with stage.client(first) as client:
+            await LightClient(client, stage.anchors()).move_on()
+        bad.alter = _cut_off
+        other.alter = _cut_off if last == "liar" else other.alter
+        end = Endpoint("127.0.0.1:9", "planning", 1) if last == "gone" else second
+        async with stage.client(first, end) as client:
+            with pytest.raises(HuzhengError) as caught:
+                await _version(session, client, stage.anchors())
+    assert caught.value.code is Code.UNTRUSTED_ANSWER
+    assert first.address in caught.value.detail
+    assert end.address in caught.value.detail
+
+
 def _flip(field: str, position: int) -> Callable[[Any], None]:
     def alter(response: Any) -> None:
         if isinstance(response, pb.GetStatementResponse):
@@ -282,6 +365,7 @@ async def test_no_bit_of_an_answer_can_be_changed(stage: Stage, field: str) -> N
             node.alter = _flip(field, position)
             light = LightClient(client, stage.anchors(kept=False))
             assert await code_of(light.statement([ASKED])) is Code.UNTRUSTED_ANSWER
+            assert await code_of(light.move_on()) is Code.UNTRUSTED_ANSWER
             assert light.anchor.height == 0
 
 
@@ -313,6 +397,8 @@ async def test_an_old_statement_is_not_passed_off_as_new(stage: Stage) -> None:
 
         node.alter = alter
         assert await code_of(light.statement([ASKED])) is Code.UNTRUSTED_ANSWER
+        assert await code_of(light.move_on()) is Code.UNTRUSTED_ANSWER
+    assert light.anchor.height == 3
 
 
 def _sealed_by(consortium: Consortium, block: ExecutedBlock, membership: Membership, history_root: bytes) -> Sealed:
@@ -363,6 +449,9 @@ async def test_keys_of_an_epoch_that_is_over_seal_nothing_later_than_the_anchor(
 
         node.alter = alter
         assert await code_of(light.statement([ASKED], whole=whole)) is Code.UNTRUSTED_ANSWER
+        # Seals of those who stayed are good in the anchor's epoch too; in a statement of its own epochs others had voted.
+        if whole or not another_epoch:
+            assert await code_of(light.move_on()) is Code.UNTRUSTED_ANSWER
         assert stage.anchors().anchor.height == 10
 
 
@@ -644,6 +733,14 @@ def test_an_anchor_that_is_damaged_is_said_to_be_so(stage: Stage) -> None:
     assert caught.value.code is Code.NOT_STRICT
     assert "remove this file" in caught.value.detail
     assert str(stage.path / "anchor") in caught.value.detail
+
+
+def test_an_anchor_that_is_a_pipe_is_said_to_be_none_and_not_waited_for(stage: Stage) -> None:
+    os.mkfifo(stage.path / "anchor")
+    with pytest.raises(HuzhengError) as caught:
+        stage.anchors()
+    assert caught.value.code is Code.FILE_ACCESS
+    assert "not a regular file; to go from the genesis again, remove this file" in caught.value.detail
 
 
 @in_a_loop

@@ -79,8 +79,8 @@ class Server:
         authorities = {name: authority.certificate_der for name, authority in AUTHORITIES.items()}
         gate = Gate(CallerDirectory(authorities), Metrics(), CONCURRENT_CALLS)
         self.replica = ReplicaService(self.node.store, self.peers, current_caller)
-        ledger: Any = _Methods()
-        services = Services(ledger, self.replica, health_aio.HealthServicer())
+        methods: Any = _Methods()
+        services = Services(methods, self.replica, methods, health_aio.HealthServicer(), methods, methods)
         self.server = build_server(LimitsSection(), GENESIS.parameters, gate, services)
         self.port = listen(self.server, Address("127.0.0.1", 0), credentials(directory, OWN, authorities.values()))
 
@@ -105,7 +105,7 @@ class Server:
 
 
 class _Methods:
-    """A LedgerService of which nothing is called."""
+    """A LedgerService and VaultService of which nothing is called."""
 
     def __getattr__(self, name: str) -> Any:
         async def unused(request: object, context: object) -> object:

@@ -4,9 +4,11 @@
 import { createInterface } from "node:readline";
 
 import * as ed25519 from "../../node/console/ed25519.js";
+import { compileSpec } from "../../node/console/field_values.js";
 import { genesisHeader } from "../../node/console/genesis.js";
 import { compareTexts, hex } from "../../node/console/hashing.js";
 import * as merkle from "../../node/console/merkle.js";
+import { compilePattern } from "../../node/console/patterns.js";
 import { decodeBase45 } from "../../node/console/printed_codes.js";
 import { assignSlots } from "../../node/console/registers.js";
 import { RESULTS } from "../../node/console/results.js";
@@ -59,6 +61,7 @@ async function proved(verify, question) {
 
 const ANSWERS = {
   receipt: (question) => proved(verifier.verifyReceipt, question),
+  disclosure: (question) => proved(verifier.verifyDisclosure, question),
   statement: (question) => proved(verifier.verifyStatement, question),
   history: (question) => proved(verifier.verifyHistory, question),
   fork: (question) => proved(verifier.verifyFork, question),
@@ -87,6 +90,24 @@ const ANSWERS = {
     Object.fromEntries([...assignSlots(names)].map(([name, slot]) => [name, Object.values(slot)])),
   codes: ({ texts }) => hex(verifier.statementOfCodes(texts)),
   base45: ({ text }) => hex(decodeBase45(text)),
+  /** Whether each of some values fits a specification, which is a `FieldSpec` in strict form; texts are in UTF-8. */
+  fits({ spec, values }) {
+    const fits = compileSpec(read("FieldSpec", bytes(spec)));
+    return values.map((value) => fits(Buffer.from(value, "hex").toString()));
+  },
+  matches({ pattern, values }) {
+    const matches = compilePattern(pattern);
+    return values.map(matches);
+  },
+  /** Why a pattern is refused. */
+  bad_pattern({ pattern }) {
+    try {
+      compilePattern(pattern);
+      return null;
+    } catch (error) {
+      return [error.code, error.detail];
+    }
+  },
   ed25519: ({ public_key: key, message, signature, engine }) =>
     ed25519.verify(ENGINES[engine], bytes(key), bytes(message), bytes(signature)),
   admissible: ({ key }) => ed25519.isAdmissibleKey(bytes(key)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -146,11 +146,11 @@ class SimulatedRecords(MemoryRecords):
         self._unflushed: dict[int, bytes] = {}
         """What was there before."""
 
-    def write(self, records: Mapping[int, bytes]) -> None:
+    def write(self, records: Iterable[tuple[int, bytes]]) -> None:
         """Some records."""
-        for index in records:
+        for index, raw in records:
             self._unflushed.setdefault(index, self.read(index))
-        super().write(records)
+            super().write([(index, raw)])
 
     def flush(self) -> None:
         """A crash does not touch what was written before."""
@@ -160,7 +160,7 @@ class SimulatedRecords(MemoryRecords):
         """The power is gone."""
         for index, before in self._unflushed.items():
             written = self._dice.choice((0, self.size, self._dice.randint(0, self.size)))
-            super().write({index: self.read(index)[:written] + before[written:]})
+            super().write([(index, self.read(index)[:written] + before[written:])])
         self._unflushed.clear()
 
     def clear(self) -> None:

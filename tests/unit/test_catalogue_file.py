@@ -36,15 +36,31 @@ def test_the_default_catalogue_is_valid_and_in_order() -> None:
     assert {resource.department for resource in DEFAULT.resources} == {"planning", "tax", "housing", "police"}
 
 
-def test_no_field_of_the_default_catalogue_takes_free_text() -> None:
+def test_no_public_field_of_the_default_catalogue_takes_free_text() -> None:
     for resource in DEFAULT.resources:
-        for spec in (resource.subject, *resource.fields):
+        for spec in (resource.subject, *(spec for spec in resource.fields if not spec.confidential)):
             assert spec.type != pb.FIELD_TYPE_TEXT or spec.pattern, (resource.name, spec.name)
 
 
-@pytest.mark.parametrize("name", ["QLRMC", "QLRZJH", "FDZL", "FDCJYJG", "DJYY", "DBR", "BDBZZQSE", "DYR", "CFWH"])
-def test_fields_that_tell_about_a_person_are_left_out(name: str) -> None:
+@pytest.mark.parametrize("name", ["DJYY", "DBR", "CFWH"])
+def test_fields_that_nobody_else_needs_are_left_out(name: str) -> None:
     assert all(spec.name != name for resource in DEFAULT.resources for spec in resource.fields)
+
+
+@pytest.mark.parametrize("name", ["QLRMC", "QLRZJZL", "QLRZJH", "FDZL", "FDCJYJG", "BDBZZQSE", "DYR", "DYRZJH"])
+def test_fields_that_tell_about_a_person_are_confidential(name: str) -> None:
+    found = [spec for resource in DEFAULT.resources for spec in resource.fields if spec.name == name]
+    assert found
+    assert all(spec.confidential for spec in found)
+
+
+def test_every_resource_of_the_default_catalogue_has_a_duty_a_cycle_and_a_table() -> None:
+    duties = {(duty.department, duty.code) for duty in DEFAULT.duties}
+    tables = {table.resource for table in DEFAULT.tables}
+    for resource in DEFAULT.resources:
+        assert (resource.department, resource.duty) in duties
+        assert resource.update_cycle_days
+        assert resource.name in tables
 
 
 def test_every_field_of_a_name_has_one_type_everywhere() -> None:

@@ -6,12 +6,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from huzheng.v1 import ledger_service_pb2 as pb
 
 from ledger.statement import Question
+from node.catalogue import Catalogue
 from node.certificate.codes import from_codes
+from node.certificate.content import OWNERSHIP
 from node.certificate.scanning import read_codes
+from node.cli.output import Output, OutputFormat
+from node.cli.show import located_pairs
+from node.cli.texts import Texts
+from node.queries import Queries
 from tests.builders import UNIT, Consortium
 from tests.certificates import CERTIFICATE_NUMBER, MORTGAGE, Property
 from tests.command_line import CommandLine
@@ -51,6 +59,32 @@ def test_a_statement_file_becomes_a_page_that_carries_it(huzheng: CommandLine, o
     assert (view["file"], view["subject"], view["certificate_number"]) == ("page.pdf", UNIT, CERTIFICATE_NUMBER)
     assert view["bytes"] == len(first)
     assert Path("page.pdf").read_bytes() == first
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "current"), ("zh", "现势")])
+@pytest.mark.parametrize("kind", ["statement", "receipt", "as a node tells it"])
+def test_codes_are_shown_on_the_terminal_with_what_they_mean_too(
+    huzheng: CommandLine,
+    owned: Property,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    language: Literal["en", "zh"],
+    word: str,
+) -> None:
+    reader = Queries(owned.genesis, owned.store)
+    located = reader.record(pb.GetRecordRequest(resource=OWNERSHIP, subject=UNIT)).record
+    receipt = reader.receipt(pb.GetReceiptRequest(record_id=located.record_id)).receipt
+    Path("flat.receipt").write_bytes(receipt)
+    if kind == "as a node tells it":
+        out = Output(OutputFormat.TABLE, Texts(language))
+        out.pairs("", located_pairs(out, Catalogue(owned.genesis), located))
+        shown = capsys.readouterr().out
+    else:
+        shown = huzheng("verify", f"flat.{kind}", "-g", "genesis.bin", "--lang", language).out
+    found = [line.split()[-2:] for line in shown.splitlines() if "(QSZT)" in line]
+    # A statement shows the mortgage's too.
+    assert found == [["1", word]] * (2 if kind == "statement" else 1)
+    assert huzheng("verify", "flat.receipt", "-g", "genesis.bin", "-o", "json").json["record"]["fields"]["QSZT"] == "1"
 
 
 @pytest.mark.parametrize("change", ["altered", "no record", "no ownership", "no statement"])

@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from ledger.catalogue import CompiledResource
 from ledger.errors import Code, HuzhengError
 from ledger.statement import Question, StatementVerdict, verify_statement
+from node.catalogue_file import Title
 from node.certificate import fonts
 from node.certificate.codes import to_codes
 from node.certificate.content import OWNERSHIP, property_content
 from node.certificate.line_breaking import break_lines
 from node.certificate.page import property_certificate_pdf
 from node.certificate.sheet import QUIET_ZONE, qr_modules
-from node.certificate.words import code_in_chinese
+from node.certificate.words import code_title
 from tests.builders import UNIT, Consortium, unit_code
 from tests.certificates import ALL_FIELDS, CERTIFICATE_NUMBER, MORTGAGE, SEIZURE, Property
 
@@ -233,14 +234,14 @@ def test_breaking_lines_loses_nothing_but_spaces(text: str, width: float) -> Non
 def test_codes_are_put_into_words_only_where_they_surely_mean_that() -> None:
     resource = Consortium().genesis.catalogue[OWNERSHIP].message
     use = next(spec for spec in resource.fields if spec.name == "GHYT")
-    assert code_in_chinese(OWNERSHIP, use, "11") == "成套住宅"
-    assert code_in_chinese(OWNERSHIP, use, "12345") is None
-    assert code_in_chinese("property.mortgage", use, "11") is None
+    assert code_title(OWNERSHIP, use, "11") == Title("成套住宅", "self-contained dwelling")
+    assert code_title(OWNERSHIP, use, "12345") is None
+    assert code_title("property.mortgage", use, "11") is None
     other = catalogue_pb2.FieldSpec.FromString(use.SerializeToString())
     other.codes.append("99")
-    assert code_in_chinese(OWNERSHIP, other, "11") is None
+    assert code_title(OWNERSHIP, other, "11") is None
     area = next(spec for spec in resource.fields if spec.name == "JZMJ")
-    assert code_in_chinese(OWNERSHIP, area, "11") is None
+    assert code_title(OWNERSHIP, area, "11") is None
 
 
 def test_a_code_without_words_is_shown_bare(owned: Property) -> None:

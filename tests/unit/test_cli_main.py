@@ -101,6 +101,23 @@ def test_wrong_usage_is_one_clear_error(huzheng: CommandLine, arguments: list[st
     assert not ran.out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["certificate"],
+        ["chain", "verify"],
+        ["chain", "tx", "xyz"],
+        ["record", "get", "a", "b", "--at", "someday"],
+        ["record", "get", "a", "b", "--at", "7", "--version", "1"],
+    ],
+)
+def test_wrong_usage_that_a_command_finds_itself_ends_with_the_same_status(
+    huzheng: CommandLine, arguments: list[str]
+) -> None:
+    ran = huzheng(*arguments, "-o", "json")
+    assert (ran.status, ran.error["code"]) == (2, "INVALID_REQUEST")
+
+
 def test_wrong_usage_in_chinese_and_as_json(huzheng: CommandLine) -> None:
     assert "错误 USAGE: 缺少：ID。" in huzheng("chain", "tx", "--lang", "zh").err
     ran = huzheng("chain", "tx", "--output", "json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from node.cli.output import Output, OutputFormat
 from node.cli.texts import Texts
 from tests.builders import Consortium
 from tests.command_line import CommandLine
+from tests.vectors import load
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +80,30 @@ def test_a_valid_receipt_is_shown_with_its_anchor(huzheng: CommandLine, receipts
     assert "VALID: this record is on the chain." in ran.out
     assert receipts.chain_id in ran.out
     assert "property.objection" in ran.out
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_ids_are_never_broken_over_lines(
+    huzheng: CommandLine, receipts: Receipts, monkeypatch: pytest.MonkeyPatch, language: str, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    view = huzheng("verify", receipts.accepted, "-g", receipts.genesis, "-o", "json").json
+    ran = huzheng("verify", receipts.accepted, "-g", receipts.genesis, "--lang", language)
+    for value in (view["record"]["subject"], view["record"]["id"], view["transaction_id"], view["chain_id"]):
+        assert value in ran.out
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+def test_a_table_has_its_ids_whole_at_every_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [(version, "asserts", "2026-02-23 08:00:00 +0000", 7, f"{version}" * 64) for version in (1, 2, 3)]
+    Output(OutputFormat.TABLE, Texts("en")).table("", ["Version", "Action", "Time", "Block", "Record id"], rows)
+    out = capsys.readouterr().out
+    assert all(f"{version}" * 64 in out for version in (1, 2, 3))
+    assert out.count("2026-02-23") == 3
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -167,6 +193,29 @@ def test_files_that_cannot_be_read_are_no_verdict(huzheng: CommandLine, receipts
     assert huzheng("verify", receipts.accepted, "-g", tmp_path / "nowhere").status == 9
 
 
+@pytest.mark.parametrize("kind", ["receipt", "statement"])
+def test_what_is_known_of_epochs_bounds_them(huzheng: CommandLine, tmp_path: Path, kind: str) -> None:
+    vectors = load("history.json")
+    case = next(case for case in vectors["over"] if case["kind"] == kind and case["code"] == "BAD_PROOF")
+    for name, raw in (("genesis", vectors["genesis"]), ("proof", case["bytes"]), ("epochs", case["epochs"])):
+        (tmp_path / name).write_bytes(bytes.fromhex(raw))
+    command = ["verify", tmp_path / "proof", "-g", tmp_path / "genesis", "-o", "json"]
+    assert huzheng(*command).json["valid"] is True
+    ran = huzheng(*command, "--epochs", tmp_path / "epochs")
+    assert (ran.status, ran.json["error"]["code"]) == (4, "BAD_PROOF")
+
+
+def test_an_anchor_that_is_no_regular_file_is_refused_and_not_waited_for(
+    huzheng: CommandLine, receipts: Receipts, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        ran = huzheng("verify", receipts.accepted, "-g", receipts.genesis, "--anchor", path)
+        assert ran.status == 9
+        assert f"{path}: not a regular file" in ran.err
+
+
 def test_a_file_that_is_no_genesis_is_refused(huzheng: CommandLine, receipts: Receipts) -> None:
     ran = huzheng("verify", receipts.accepted, "-g", receipts.accepted)
     assert ran.status == 3
@@ -232,7 +281,7 @@ address = "10.0.0.1:7100"
     renewed = huzheng("network", "certificate", home / "authority", "planning:clerk:clerk-2", tmp_path / "clerk-2")
     assert renewed.status == 0
     assert (tmp_path / "clerk-2" / "tls.crt").exists()
-    assert huzheng("network", "certificate", home / "authority", "nonsense", tmp_path / "x").status == 3
+    assert huzheng("network", "certificate", home / "authority", "nonsense", tmp_path / "x").status == 2
 
 
 def test_a_new_key_is_private_and_never_replaces_another(huzheng: CommandLine, tmp_path: Path) -> None:
@@ -288,7 +337,7 @@ def test_a_resource_is_explained_without_a_node(huzheng: CommandLine, receipts: 
 def test_a_database_that_is_not_there_is_no_valid_chain(
     huzheng: CommandLine, receipts: Receipts, tmp_path: Path
 ) -> None:
-    assert huzheng("chain", "verify").status == 3
-    assert huzheng("chain", "verify", "--data", tmp_path).status == 3
+    assert huzheng("chain", "verify").status == 2
+    assert huzheng("chain", "verify", "--data", tmp_path).status == 2
     ran = huzheng("chain", "verify", "--data", tmp_path / "nowhere", "-g", receipts.genesis)
     assert ran.status == 9

@@ -29,6 +29,12 @@ key = "tls.key"
 address = "127.0.0.1:7102"
 """
 
+VAULT = """
+[vault]
+directory = "vault"
+key_file = "vault.key"
+"""
+
 CLIENT = """
 [client]
 department = "tax"
@@ -48,7 +54,8 @@ key = "tls.key"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    for name in ("genesis.bin", "consensus.key", "tls.crt", "tls.key"):
+    (tmp_path / "vault").mkdir()
+    for name in ("genesis.bin", "consensus.key", "tls.crt", "tls.key", "vault.key"):
         (tmp_path / name).write_bytes(b"")
     return tmp_path
 
@@ -131,6 +138,51 @@ def test_every_mistake_is_named_at_once(place: Path) -> None:
 def test_a_mistake_is_named(place: Path, old: str, new: str, named: str) -> None:
     assert old in NODE
     assert any(problem.startswith(named) for problem in mistakes(write(place, NODE.replace(old, new))))
+
+
+def test_a_node_has_a_vault_only_if_told(place: Path) -> None:
+    assert load_config(write(place, NODE)).vault is None
+    vault = load_config(write(place, NODE + VAULT)).vault
+    assert vault is not None
+    assert (vault.directory, vault.key_file, vault.escrow) == (place / "vault", place / "vault.key", None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('directory = "vault"', "", "vault.directory: missing"),
+        ('directory = "vault"', 'directory = "data"', "vault.directory: the node's database"),
+        ('directory = "vault"', 'directory = "data/vault"', "vault.directory: the node's database"),
+        ('directory = "vault"', 'directory = "no/vault"', "vault.directory: no such directory"),
+        ("key_file", "keyfile", "vault.keyfile: unknown setting; did you mean key_file?"),
+        ('key_file = "vault.key"', "", "[vault]: needs exactly one of"),
+        ('key_file = "vault.key"', "passphrase = false", "[vault]: needs exactly one of"),
+        ('key_file = "vault.key"', 'key_file = "vault.key"\npassphrase = true', "[vault]: needs exactly one of"),
+        ('"vault.key"', '"lost.key"', "vault.key_file: no such file"),
+        ("key_file", 'passphrase_file = "lost"\nkey_file', "vault.passphrase_file: no such file"),
+        ("key_file", 'signing_key = "lost"\nkey_file', "vault.signing_key: no such file"),
+        ("key_file", 'keyring = "no/where"\nkey_file', "vault.keyring: no such directory"),
+        ("key_file", 'escrow = "no/where"\nkey_file', "vault.escrow: no such directory"),
+        ("key_file", 'keyring = "one"\nescrow = "one"\nkey_file', "vault.escrow: the same file as vault.keyring"),
+        ("key_file", 'escrow = "vault/copy"\nkey_file', "vault.escrow: in the vault's own directory"),
+        ("key_file", "token = 1\nkey_file", "[vault.token]: not a section"),
+        ('key_file = "vault.key"', 'token = { library = "vault.key" }', "vault.token.label: missing"),
+        (
+            'key_file = "vault.key"',
+            'token = { labels = "x" }',
+            "vault.token.labels: unknown setting; did you mean label?",
+        ),
+        (
+            'key_file = "vault.key"',
+            '[vault.token]\nlibrary = "no.so"\nlabel = "x"\npin_file = "no.pin"',
+            "vault.token.pin_file: no such file",
+        ),
+    ],
+)
+def test_a_mistake_in_what_is_said_of_the_vault_is_named(place: Path, old: str, new: str, named: str) -> None:
+    assert old in VAULT
+    found = mistakes(write(place, NODE + VAULT.replace(old, new)))
+    assert any(problem.startswith(named) for problem in found), found
 
 
 def test_what_is_not_toml_or_not_there_is_named(place: Path) -> None:

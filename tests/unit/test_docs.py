@@ -17,6 +17,7 @@ import pytest
 from ledger.errors import TEXTS, Code
 from ledger.genesis import BOUNDS, Parameters
 from node.cli.app import build_command
+from node.cli.chinese import CHINESE
 from node.errors import ExitStatus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,6 +153,19 @@ def test_commands_in_hints_exist(language: str) -> None:
         for line in inline_commands(text.hint_zh if language == "zh" else text.hint_en):
             command, rest = resolve(shlex.split(line))
             assert {word for word in rest if word.startswith("-")} <= options_of(command), line
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_guide_for_clerks_explains_every_verdict(language: str) -> None:
+    verdicts = [
+        text for text in CHINESE if re.match("(VALID|NOT PROVEN|GENUINE|STILL SO|NO LONGER SO|Whether it)", text)
+    ]
+    assert len(verdicts) == 10
+    page = (ROOT / ("docs/clerks.md" if language == "en" else "docs/clerks.zh.md")).read_text()
+    for text in verdicts:
+        # As far as it has no values in it.
+        said = re.split("[{(（]", text if language == "en" else CHINESE[text])[0]
+        assert said.removesuffix(": this transaction did not take effect ").strip(" :：") in page, said
 
 
 def test_both_readmes_show_the_same_commands() -> None:

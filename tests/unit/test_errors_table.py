@@ -30,7 +30,8 @@ def rpc_failure(code: grpc.StatusCode, details: str = "", raw: bytes | None = No
 def test_every_code_has_texts_a_grpc_status_and_an_exit_status(code: Code) -> None:
     assert all((TEXTS[code].en, TEXTS[code].zh, TEXTS[code].hint_en, TEXTS[code].hint_zh))
     assert grpc_status(code) not in (grpc.StatusCode.OK, grpc.StatusCode.UNKNOWN)
-    assert OUTCOMES[code].exit_status not in (ExitStatus.OK, ExitStatus.USAGE)
+    assert OUTCOMES[code].exit_status is not ExitStatus.OK
+    assert (OUTCOMES[code].exit_status is ExitStatus.USAGE) == (code is Code.INVALID_REQUEST)
 
 
 @pytest.mark.parametrize("code", list(Code))

@@ -131,6 +131,23 @@ def test_there_are_at_most_256_replicas(count: int) -> None:
         assert refusal(message).code == Code.BAD_GENESIS
 
 
+def test_a_register_has_at_most_4096_resources() -> None:
+    message = example.genesis_message()
+    del message.catalogue[1:]
+    [one] = message.catalogue
+    register = one.name.partition(".")[0]
+    del message.catalogue[:]
+    for number in range(4096):
+        message.catalogue.add().CopyFrom(one)
+        message.catalogue[-1].name = f"{register}.r{number:04}"
+    assert read(message).slots[f"{register}.r4095"].page == 255
+    message.catalogue.add().CopyFrom(one)
+    message.catalogue[-1].name = f"{register}x.r0000"
+    assert len(read(message).catalogue) == 4097
+    message.catalogue[-1].name = f"{register}.r4096"
+    assert refusal(message).code == Code.BAD_GENESIS
+
+
 def test_a_name_is_counted_in_bytes() -> None:
     message = example.genesis_message()
     message.name = "名" * 170 + "xx"

@@ -17,7 +17,7 @@ from ledger.genesis import Genesis
 from ledger.history import MAX_HISTORY_BYTES, fork_evidence, verify_fork, verify_history
 from ledger.receipt import verify_receipt
 from ledger.sealed_block import SealedBlock, genesis_anchor
-from ledger.statement import Question, verify_statement
+from ledger.statement import Question, verify_bundle, verify_statement
 from ledger.store import ChainStore
 from node.receipts import transaction_receipt
 from tests.builders import OBJECTION, Consortium, unit_code
@@ -73,6 +73,17 @@ def test_statements_held_against_anchors(case: dict[str, Any]) -> None:
     # Without the anchor nearly each of them proves something: it is the anchor that is needed to refuse them.
     if case["name"] not in NEED_THE_ANCHOR:
         assert verify_statement(raw, GENESIS).anchor is None
+
+
+@by_name("over")
+def test_what_is_known_of_epochs_bounds_each_of_them(case: dict[str, Any]) -> None:
+    raw, epochs = bytes.fromhex(case["bytes"]), verify_bundle(bytes.fromhex(case["epochs"]), GENESIS)
+    verify: dict[str, Callable[[], object]] = {
+        "receipt": lambda: verify_receipt(raw, GENESIS, known_epochs=epochs),
+        "statement": lambda: verify_statement(raw, GENESIS, epochs),
+        "history": lambda: verify_history(raw, GENESIS, epochs=epochs),
+    }
+    check(case, verify[case["kind"]])
 
 
 @by_name("forks")

@@ -328,7 +328,7 @@ def test_under_an_anchor_they_seal_nothing_later() -> None:
         "of an earlier epoch": ("EPOCH_UNKNOWN", nothing_known(first, 40), old, b""),
         "later, of an earlier epoch": ("EPOCH_UNKNOWN", nothing_known(first, 41), old, b""),
         "later, of an earlier epoch, by the way to the anchor's": (
-            "EPOCH_UNKNOWN",
+            "BAD_PROOF",
             nothing_known(second, 41),
             new,
             both,

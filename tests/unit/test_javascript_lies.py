@@ -127,8 +127,10 @@ def cases() -> dict[str, tuple[str | None, bytes]]:
         "all hidden": statement(slots, groups=[statement_pb2.GroupProof(hash=whole)]),
         "the largest version": statement(heads(head(version=2**64 - 1))),
         "a record with the largest version": of(Built(version=2**64 - 1), version=2**64 - 1),
-        "a subject that no rule admits": statement(slots, subject="\ufeff\u200b\0"),
-        "no subject": statement(slots, subject=""),
+        "a subject that one resource can have": statement([hidden_slot(0), open_slot(1), *slots[2:]], subject="ab1234"),
+        "a subject that one resource can have, all hidden": statement(
+            slots, groups=[statement_pb2.GroupProof(hash=whole)], subject="ab1234"
+        ),
         # A head asserts or revokes; that its record does either, nobody has seen to but those who sealed.
         "a record with an action that is none": of(strange),
         "two records": statement(
@@ -174,6 +176,22 @@ def cases() -> dict[str, tuple[str | None, bytes]]:
         "a record of a resource that is none": of(Built(resource="demo.none")),
         "a record twice": statement(slots, RECORD, RECORD),
     }
+    unfit = {
+        "a subject that no rule admits": statement(slots, subject="\ufeff\u200b\0"),
+        "no subject": statement(slots, subject=""),
+        "a subject that no rule admits, all hidden": statement(
+            slots, groups=[statement_pb2.GroupProof(hash=whole)], subject="AB1234\u200b"
+        ),
+        "a head of a resource that can't have the subject": statement(
+            [open_slot(0, head()), hidden_slot(1), *slots[2:]], subject="ab1234"
+        ),
+        "no head of a resource that can't have the subject": statement(
+            [open_slot(0), open_slot(1, head()), *slots[2:]], subject="ab1234"
+        ),
+        "a subject that no rule admits, and a head that no block makes": statement(
+            heads(head(version=0)), subject="\ufeff"
+        ),
+    }
     others: dict[str, tuple[str | None, bytes]] = {
         "a field that the resource has not": ("UNKNOWN_FIELD", of(Built(example.payload((9, "x"))))),
         "a field without number": ("UNKNOWN_FIELD", of(Built(example.payload((0, "x"))))),
@@ -182,6 +200,7 @@ def cases() -> dict[str, tuple[str | None, bytes]]:
         "a record in another form": ("NOT_STRICT", of(odd_record())),
     }
     found: dict[str, tuple[str | None, bytes]] = {name: (None, raw) for name, raw in accepted.items()}
+    found |= {name: ("BAD_SUBJECT", raw) for name, raw in unfit.items()}
     return found | {name: ("BAD_PROOF", raw) for name, raw in refused.items()} | others
 
 

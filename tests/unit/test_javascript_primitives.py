@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from huzheng.v1 import (
     block_pb2,
     catalogue_pb2,
+    disclosure_pb2,
     genesis_pb2,
     history_pb2,
     membership_pb2,
@@ -38,6 +39,7 @@ from tests.vectors import example, load
 _MODULES: tuple[Any, ...] = (
     block_pb2,
     catalogue_pb2,
+    disclosure_pb2,
     genesis_pb2,
     history_pb2,
     membership_pb2,

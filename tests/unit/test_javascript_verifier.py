@@ -60,6 +60,7 @@ FOUNDATIONS = (
     "replica without key",
     "resources out of order",
     "resource twice",
+    "resource with a bad pattern",
     "empty file",
 )
 """What is wrong with genesis files in which the verifier for browsers sees it too. The rest it takes on trust."""
@@ -74,6 +75,19 @@ def test_genesis_files_on_which_nothing_can_stand_are_refused() -> None:
     assert len(cases) >= len(FOUNDATIONS) + 5
     questions = [{"ask": "genesis", "bytes": case["genesis"]} for case in cases]
     assert not disagreements(cases, questions, [{"code": case["code"]} for case in cases])
+
+
+def test_a_register_has_at_most_4096_resources() -> None:
+    message = example.genesis_message()
+    subject = example.resources()[0].subject
+    del message.catalogue[:]
+    raws = []
+    for number in range(4097):
+        resource = message.catalogue.add(name=f"demo.r{number:04}", department="alpha")
+        resource.subject.CopyFrom(subject)
+        raws.append(example.write(message).hex() if number >= 4095 else "")
+    said = ask({"ask": "genesis", "bytes": raw} for raw in reversed(raws[4095:]))
+    assert [answer.get("code") for answer in said] == ["BAD_GENESIS", None]
 
 
 def test_a_genesis_of_another_chain_id_than_the_reader_knows_is_refused() -> None:
@@ -206,6 +220,15 @@ def test_statements_held_against_anchors() -> None:
             raw, link = bytes.fromhex(case["statement"]), bytes.fromhex(case["history"])
             right = verify_statement(raw, GENESIS, anchor=against, history=link).to_dict()
             assert same_keys(answer, right) == right
+
+
+def test_what_is_known_of_epochs_bounds_each_of_them() -> None:
+    cases = HISTORY["over"]
+    said = ask(
+        {"ask": case["kind"], "genesis": EXAMPLE, "bytes": case["bytes"], "options": {"bundle": case["epochs"]}}
+        for case in cases
+    )
+    assert [answer.get("code") for answer in said] == [case["code"] for case in cases]
 
 
 def test_proofs_of_an_unknown_kind_are_told_apart() -> None:

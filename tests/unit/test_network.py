@@ -36,6 +36,7 @@ from node.pki import new_authority
 from node.profile import load_profile
 from node.tls import load_material
 from node.toml_file import Address
+from node.vault_config import open_vault, vault_places
 
 NOW = datetime.now(UTC)
 PASSPHRASE = b"correct horse"
@@ -69,7 +70,7 @@ def test_every_node_can_start_from_its_directory(network: Network, tmp_path: Pat
         load_material(config.tls.certificate, config.tls.key, authority, NOW, holder)
 
 
-def test_every_client_can_call_and_only_the_system_can_sign(network: Network) -> None:
+def test_every_client_can_call_and_only_the_system_and_the_node_can_sign(network: Network) -> None:
     genesis = read_genesis(network.genesis)
     callers = CallerDirectory({name: it.ca_certificate for name, it in genesis.departments.items()})
     for department, directory in network.clients.items():
@@ -83,11 +84,25 @@ def test_every_client_can_call_and_only_the_system_can_sign(network: Network) ->
         system = load_profile(directory / "system" / "client.toml")
         assert system.keys.signing is not None
         assert system.keys.admin is not None
+        node = load_config(network.nodes[department]).vault
+        assert node is not None
+        assert node.signing_key is not None
         signers = (
+            load_signer(node.signing_key, KeyKind.SYSTEM, genesis.suite),
             load_signer(system.keys.signing, KeyKind.SYSTEM, genesis.suite),
             load_signer(system.keys.admin, KeyKind.ADMIN, genesis.suite),
         )
         assert {signer.public_key for signer in signers} == registered
+
+
+def test_every_node_has_a_vault_of_its_own(network: Network) -> None:
+    seen = set()
+    for directory in network.nodes.values():
+        config = load_config(directory)
+        with open_vault(config) or pytest.fail("no vault") as vault:
+            assert vault.record_ids() == []
+        seen.add(vault_places(config).keyring_file.read_bytes())
+    assert len(seen) == 4
 
 
 def test_secrets_are_for_their_owner_and_the_rest_is_readable(network: Network) -> None:
@@ -95,16 +110,16 @@ def test_secrets_are_for_their_owner_and_the_rest_is_readable(network: Network) 
         mode = stat.S_IMODE(path.stat().st_mode)
         if path.suffix == ".key":
             assert mode == 0o600, path
-        elif path.name in ("keys", "authorities"):
+        elif path.name in ("keys", "authorities", "vault"):
             assert mode == 0o700, path
-        elif path.is_file():
+        elif path.is_file() and "vault" not in path.parts:
             assert mode == 0o644, path
 
 
 def test_no_secret_key_is_in_two_places(network: Network) -> None:
     secrets = [path.read_bytes() for path in network.directory.rglob("*.key")]
-    # A department has a CA, a consensus key, two signing keys, and five TLS keys.
-    assert len(secrets) == len(set(secrets)) == 4 * 9
+    # A department has a CA, a consensus key, three signing keys, a vault's master key, and five TLS keys.
+    assert len(secrets) == len(set(secrets)) == 4 * 11
 
 
 def test_the_departments_have_valid_synthetic_credit_codes(network: Network) -> None:
@@ -128,7 +143,8 @@ def test_any_number_of_departments_works(tmp_path: Path, count: int, faults: int
 def test_a_passphrase_protects_every_signing_key_and_ca(tmp_path: Path) -> None:
     made = init_network(tmp_path / "network", local_plan(1), passphrase=PASSPHRASE, now=NOW)
     for path in made.directory.rglob("*.key"):
-        assert (b"ENCRYPTED" in path.read_bytes()) == (path.name != "tls.key"), path
+        # Those that a daemon needs unattended are not.
+        assert (b"ENCRYPTED" in path.read_bytes()) == (path.name not in ("tls.key", "vault.key")), path
     key = load_config(made.nodes["planning"] / "node.toml").node.consensus_key
     load_signer(key, KeyKind.CONSENSUS, ED25519_SHA256, lambda _: PASSPHRASE)
     with pytest.raises(HuzhengError) as caught:
@@ -393,7 +409,13 @@ def test_a_certificate_is_renewed_in_place_and_keeps_its_holder(tmp_path: Path) 
     assert (keys / "tls.crt").read_bytes() != before
     der = genesis.departments["planning"].ca_certificate
     assert load_material(keys / "tls.crt", keys / "tls.key", der, datetime.now(UTC), holder).not_after == expiry
-    assert sorted(path.name for path in keys.iterdir()) == ["consensus.key", "tls.crt", "tls.key"]
+    assert sorted(path.name for path in keys.iterdir()) == [
+        "consensus.key",
+        "signing.key",
+        "tls.crt",
+        "tls.key",
+        "vault.key",
+    ]
     with pytest.raises(HuzhengError) as caught:
         renew_certificate(authority, holder, keys, passphrase=lambda _: b"wrong")
     assert code_of(caught) is Code.KEY_PASSPHRASE_WRONG

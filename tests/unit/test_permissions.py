@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
-from huzheng.v1 import ledger_service_pb2, replica_service_pb2
+from huzheng.v1 import (
+    ledger_service_pb2,
+    operator_service_pb2,
+    replica_service_pb2,
+    sharing_service_pb2,
+    vault_service_pb2,
+)
 
 from ledger.errors import Code, HuzhengError
 from node.identity import Caller, Role
@@ -13,12 +19,20 @@ from node.services.permissions import PERMISSIONS, require_permission
 
 METHODS = [
     f"/{service.full_name}/{method.name}"
-    for module in (ledger_service_pb2, replica_service_pb2, health_pb2, reflection_pb2)
+    for module in (
+        ledger_service_pb2,
+        operator_service_pb2,
+        replica_service_pb2,
+        sharing_service_pb2,
+        vault_service_pb2,
+        health_pb2,
+        reflection_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
 WRITING = ("Submit", "SubmitStream")
-WATCHING = ("WatchBlocks", "WatchRecords")
+WATCHING = ("WatchBlocks", "WatchRecords", "WatchReliance")
 
 
 def allowed(method: str, role: Role) -> bool:
@@ -39,6 +53,12 @@ def test_roles(method: str, role: Role) -> None:
     service, name = method.removeprefix("/").split("/")
     if service == "huzheng.v1.ReplicaService":
         expected = role is Role.REPLICA
+    elif service == "huzheng.v1.VaultService":
+        expected = role is Role.SYSTEM or (name == "Disclose" and role is Role.CLERK)
+    elif service == "huzheng.v1.OperatorService":
+        expected = role is Role.OPERATOR
+    elif service == "huzheng.v1.SharingService":
+        expected = role is Role.SYSTEM
     elif service != "huzheng.v1.LedgerService" or name in ("GetStatus", "GetMembership"):
         expected = True
     elif name in WRITING:

@@ -22,6 +22,11 @@ FILES = {
     "Anchor": sound("history.json", "anchors", "anchor"),
     "Fork": sound("history.json", "forks", "fork"),
 }
+DISCLOSURES = [
+    bytes.fromhex(case["disclosure"])
+    for case in load("confidential.json")["disclosures"]
+    if case["code"] is None and case["verdict"]["fields"]
+]
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -32,6 +37,16 @@ def test_a_proof_is_told_by_what_is_in_it_and_its_parts_are_all_of_it(kind: str)
     parts = to_dict(message)
     assert len(parts["header"]["chain_id"]) == 64
     assert isinstance(parts["certificate"]["seals"][0]["replica"], int)
+
+
+@pytest.mark.parametrize("raw", DISCLOSURES)
+def test_a_disclosure_is_told_from_all_others_however_many_fields_it_shows(raw: bytes) -> None:
+    message = read_proof(raw)
+    assert message.DESCRIPTOR.name == "Disclosure"
+    assert sum(part_sizes(message).values()) == len(raw)
+    parts = to_dict(message)
+    assert parts["receipt"]["result"]["code"] == "RESULT_CODE_ACCEPTED"
+    assert len(parts["fields"][0]["salt"]) == 32
 
 
 def test_bytes_that_hold_a_message_are_taken_apart() -> None:

@@ -56,7 +56,10 @@ def test_versions_count_from_1_without_gaps() -> None:
 
 
 def test_every_resource_occurs_with_several_versions_of_what_changes() -> None:
-    assert {record.resource for record in RECORDS} == set(CATALOGUE)
+    # What has confidential fields is not made here: their values are no part of a record.
+    assert {record.resource for record in RECORDS} == {
+        name for name, found in CATALOGUE.items() if not found.confidential
+    }
     assert {r.resource for r in RECORDS if r.action == "revoke"} >= {"property.mortgage", "property.seizure"}
     assert any(record.resource == "property.ownership" and record.version > 2 for record in RECORDS)
 

@@ -209,6 +209,35 @@ def test_a_flipped_bit_in_a_file_is_noticed_where_it_is_read(tmp_path: Path, nam
     assert noticed == 39
 
 
+@pytest.mark.parametrize(("name", "place"), [("nodes", 7), ("nodes", 40), ("leaves", 7), ("leaves", 40)])
+def test_a_flipped_bit_is_noticed_by_whoever_changes_one_key_below_it_and_harms_nobody_else(
+    tmp_path: Path, name: str, place: int
+) -> None:
+    dice = random.Random(11)
+    model = {b"\xab\xcd" + dice.randbytes(30): dice.randbytes(32) for _ in range(20)}
+    tree = open_tree(tmp_path)
+    execute(tree, {**model})
+    store(tree)
+    tree.close()
+    size, file = RECORD_SIZES[name], tmp_path / name
+    sound = file.read_bytes()
+    for index in range(1, 20):
+        flipped = bytearray(sound)
+        flipped[index * size + place] ^= 1
+        file.write_bytes(flipped)
+        tree, noticed = open_tree(tmp_path, stored=1), 0
+        for path in model:
+            try:
+                root = tree.execute(Height(2), {path: digest(1)})
+            except HuzhengError as error:
+                assert error.code == Code.STORE_CORRUPT
+                noticed += 1
+            else:
+                assert root == naive.root(model | {path: digest(1)})
+        assert 1 <= noticed <= (1 if name == "leaves" else 20)
+        tree.close()
+
+
 def test_what_is_kept_of_older_blocks_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ledger.state.tree.MAX_KEPT", 500)
     tree, dice = open_tree(tmp_path, kept_blocks=1_000), random.Random(10)

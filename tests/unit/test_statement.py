@@ -61,9 +61,34 @@ def test_a_statement_answers_what_was_asked(stored: tuple[Consortium, ChainStore
 def test_about_a_subject_of_which_nothing_is_known_it_answers_for_the_whole_page(
     stored: tuple[Consortium, ChainStore],
 ) -> None:
-    verdict = verify_statement(ask(stored, (OBJECTION, "nobody ever heard of")), stored[0].genesis)
+    verdict = verify_statement(ask(stored, (OBJECTION, unit_code(999))), stored[0].genesis)
     assert {question.resource for question in verdict.answers} == set(PROPERTY)
     assert not any(answer.version for answer in verdict.answers.values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda code: code + " ",
+        lambda code: " " + code,
+        str.lower,
+        lambda code: code.replace("1", "１"),
+        lambda code: code.replace("G", "Ԍ"),
+        lambda code: code + "\u200b",
+        lambda code: code[:-1],
+        lambda _: "",
+    ],
+    ids=["blank after", "blank before", "small", "wide digits", "other script", "invisible", "cut off", "empty"],
+)
+def test_that_there_is_nothing_about_what_only_looks_like_a_subject_proves_nothing(
+    stored: tuple[Consortium, ChainStore], change: Callable[[str], str]
+) -> None:
+    """It is true and sealed. Whoever is shown it might not see that it is about something else."""
+    assert verify_statement(ask(stored, (OBJECTION, unit_code(2))), stored[0].genesis).answers
+    raw = ask(stored, (OBJECTION, change(unit_code(2))))
+    assert refusal(lambda: verify_statement(raw, stored[0].genesis)) is Code.BAD_SUBJECT
+    among = ask(stored, (OBJECTION, unit_code(2)), (OBJECTION, change(unit_code(2))))
+    assert refusal(lambda: verify_statement(among, stored[0].genesis)) is Code.BAD_SUBJECT
 
 
 def test_what_was_not_asked_for_is_not_shown(stored: tuple[Consortium, ChainStore]) -> None:
@@ -114,6 +139,7 @@ REASONS = {
     Code.EPOCH_UNKNOWN,
     Code.BAD_CERTIFICATE,
     Code.BAD_PROOF,
+    Code.BAD_SUBJECT,
 }
 
 
@@ -205,7 +231,7 @@ def test_leaves_are_in_order_and_not_too_many(stored: tuple[Consortium, ChainSto
     for leaves in ((second, first), (first, first), ()):
         assert refusal(partial(verify_statement, of(*leaves), genesis)) is Code.BAD_PROOF
     with pytest.raises(HuzhengError) as caught:
-        ask(stored, *((OBJECTION, f"{number}") for number in range(33)))
+        ask(stored, *((OBJECTION, unit_code(number)) for number in range(33)))
     assert caught.value.code is Code.TOO_LARGE
     with pytest.raises(HuzhengError) as caught:
         ask(stored, ("property.nothing", unit_code(1)))

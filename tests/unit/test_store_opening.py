@@ -82,7 +82,7 @@ def test_a_database_of_another_chain_is_refused(closed: Path) -> None:
 def test_a_database_of_another_version_is_refused(closed: Path) -> None:
     change(closed, {layout.FORMAT_KEY: layout.encode_height(1)})
     error = refusal(closed)
-    assert (error.code, error.detail) == (Code.STORE_VERSION, "version 1, this software reads 3")
+    assert (error.code, error.detail) == (Code.STORE_VERSION, "version 1, this software reads 4")
 
 
 def test_somebody_elses_directory_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
-from huzheng.v1 import block_pb2, catalogue_pb2, consensus_pb2, genesis_pb2, state_pb2, transaction_pb2
+from huzheng.v1 import (
+    block_pb2,
+    catalogue_pb2,
+    consensus_pb2,
+    disclosure_pb2,
+    genesis_pb2,
+    sharing_pb2,
+    state_pb2,
+    transaction_pb2,
+)
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +25,17 @@ from ledger.errors import Code, HuzhengError
 from tests.naive import strict as naive
 from tests.vectors import load
 
-SCHEMA = (block_pb2, catalogue_pb2, consensus_pb2, genesis_pb2, state_pb2, transaction_pb2)
-SOURCE = descriptor_pb2.SourceCodeInfo  # imported for its packed field: our own schema has none
+SCHEMA = (
+    block_pb2,
+    catalogue_pb2,
+    consensus_pb2,
+    disclosure_pb2,
+    genesis_pb2,
+    sharing_pb2,
+    state_pb2,
+    transaction_pb2,
+)
+SOURCE = descriptor_pb2.SourceCodeInfo  # imported for its packed field of signed numbers: our own schema has none
 CASES = load("strict_form.json")["cases"]
 
 

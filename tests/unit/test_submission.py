@@ -12,6 +12,7 @@ import pytest
 from ledger.crypto import ED25519_SHA256
 from ledger.errors import Code, HuzhengError
 from ledger.transaction import check_transaction
+from node.catalogue import Catalogue
 from node.cli.submission.journal import Entry, Journal, State
 from node.cli.submission.planning import FAULTS_NAMED, Head, Planner, digest_of, groups, survey
 from node.cli.submission.reading import MAX_LINE_BYTES, InputCheck, InputRecord, RecordSource
@@ -42,7 +43,7 @@ def records(count: int) -> list[InputRecord]:
 
 
 def planner() -> Planner:
-    return Planner(CONSORTIUM.genesis, "planning", CONSORTIUM.system_signers["planning"], 600_000)
+    return Planner(Catalogue(CONSORTIUM.genesis), "planning", CONSORTIUM.system_signers["planning"], 600_000)
 
 
 # Reading
@@ -120,7 +121,7 @@ def test_what_is_no_input_is_refused_with_its_place(text: str | bytes, words: st
     ],
 )
 def test_a_record_that_cannot_be_accepted_is_found_before_anything_is_sent(changes: dict[str, Any], code: Code) -> None:
-    check = InputCheck(CONSORTIUM.genesis, "planning")
+    check = InputCheck(Catalogue(CONSORTIUM.genesis), "planning")
     (_, bad) = read(json.dumps([line(), line(**changes)]))
     with pytest.raises(HuzhengError) as caught:
         check.check(bad)
@@ -131,7 +132,7 @@ def test_a_record_that_cannot_be_accepted_is_found_before_anything_is_sent(chang
 def test_an_error_never_repeats_a_value() -> None:
     (bad,) = read(json.dumps(line(fields={"11010519491231002X": "11010519491231002X"})))
     with pytest.raises(HuzhengError) as caught:
-        InputCheck(CONSORTIUM.genesis, "planning").check(bad)
+        InputCheck(Catalogue(CONSORTIUM.genesis), "planning").check(bad)
     assert "1101" not in str(caught.value)
 
 
@@ -175,7 +176,7 @@ def test_what_is_signed_is_well_formed_and_in_the_journal_whole() -> None:
 
 
 def test_a_lifetime_is_at_most_half_of_what_the_network_allows() -> None:
-    generous = Planner(CONSORTIUM.genesis, "planning", CONSORTIUM.system_signers["planning"], 10**12)
+    generous = Planner(Catalogue(CONSORTIUM.genesis), "planning", CONSORTIUM.system_signers["planning"], 10**12)
     assert generous.lifetime_ms == CONSORTIUM.genesis.parameters.max_lifetime_ms // 2
 
 
@@ -200,13 +201,13 @@ def entry_for(inputs: list[InputRecord], state: State = State.OPEN) -> Entry:
 
 def test_a_survey_counts_what_is_on_chain_already() -> None:
     inputs = records(5)
-    check = InputCheck(CONSORTIUM.genesis, "planning")
+    check = InputCheck(Catalogue(CONSORTIUM.genesis), "planning")
     found = survey(inputs, [entry_for(inputs[:2], State.ACCEPTED), entry_for(inputs[3:4])], check)
     assert (found.count, found.standing_accepted) == (5, 2)
 
 
 def test_an_input_with_several_faults_names_them_all_at_once() -> None:
-    check = InputCheck(CONSORTIUM.genesis, "planning")
+    check = InputCheck(Catalogue(CONSORTIUM.genesis), "planning")
     bad = line(2, resource="no.such")
     with pytest.raises(HuzhengError) as caught:
         survey(read(json.dumps([bad, line(), line(3, subject="110108")])), [], check)
@@ -223,7 +224,7 @@ def test_an_input_with_several_faults_names_them_all_at_once() -> None:
 
 def test_a_changed_or_shortened_input_is_not_taken_for_the_one_in_the_journal() -> None:
     inputs = records(5)
-    check = InputCheck(CONSORTIUM.genesis, "planning")
+    check = InputCheck(Catalogue(CONSORTIUM.genesis), "planning")
     for other in (records(4), [*inputs[:4], read(json.dumps([line(n) for n in (1, 2, 3, 4, 9)]))[4]]):
         with pytest.raises(HuzhengError) as caught:
             survey(other, [entry_for(inputs[3:5])], check)

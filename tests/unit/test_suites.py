@@ -65,6 +65,15 @@ def test_digest_is_the_hash_of_the_prefix_and_the_parts() -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
+def test_a_plain_hash_goes_on_from_what_all_begin_with(suite: Suite) -> None:
+    state = suite.plain_state(b"a")
+    for rest in (b"", b"bc", bytes(64)):
+        one = state.copy()
+        one.update(rest)
+        assert one.digest() == suite.plain_hash(b"a" + rest)
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 def test_hashes_keys_and_signatures_have_their_lengths(suite: Suite) -> None:
     signer = suite.signer(bytes(32))
     assert len(suite.digest(Domain.BLOCK)) == len(suite.plain_hash(b"")) == len(signer.public_key) == 32

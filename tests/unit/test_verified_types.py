@@ -22,6 +22,7 @@ MAKERS: dict[str, set[str]] = {
     "SealedBlock": {"ledger/sealed_block.py"},
     "HistoryVerdict": {"ledger/history.py"},
     "Verdict": {"ledger/receipt.py"},
+    "DisclosureVerdict": {"ledger/disclosure.py"},
     "StatementVerdict": {"ledger/statement.py"},
     "VerifiedBlock": {"ledger/store/verified.py"},
     "VerifiedTransaction": {"ledger/store/verified.py"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -11,12 +11,15 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.crypto import Domain
 from tests.naive import merkle
-from tests.naive.ledger import heads_place, initial_catalogue, settle, state_root, tagged_hash
-from tests.vectors import example
+from tests.naive.catalogue import Effects, catalogue_effects, heads_place
+from tests.naive.ledger import initial_catalogue, settle, state_root, tagged_hash
+from tests.vectors import example, example_sharing
 from tests.vectors.example import LEVY, NOW_MS, Built, add_key, revoke_key, revoking, signer, transaction, write
 
 Ended = tuple[str, bytes, str, int]
 """A transaction: its name, its bytes, the code it ends with and the index."""
+Planned = tuple[str, list[Ended], int, int]
+"""A block: its name, its transactions, proposer and proposed time; proposer 0 is the null batch."""
 
 FIRST = Built()
 SECOND = Built(subject="CD5678")
@@ -154,8 +157,7 @@ def _records() -> Iterator[Ended]:
     yield "key that was revoked", revoked_key, "REVOKED_KEY", 0
 
 
-def _plan() -> Iterator[tuple[str, list[Ended], int, int]]:
-    """Name, transactions, proposer and proposed time of each block; proposer 0 is the null batch."""
+def _plan() -> Iterator[Planned]:
     yield "accepted", _first_block(), 1, NOW_MS
     yield "versions and a repeat, at the same time", _versions(), 1, NOW_MS
     yield "signers", _signers(), 2, NOW_MS + 1_000
@@ -167,11 +169,18 @@ def _plan() -> Iterator[tuple[str, list[Ended], int, int]]:
     yield "no transactions; seen ids expire", [], 5, NOW_MS + 5_000
     yield "most seen ids expire, as many as a block may drop", [], 1, example.EXPIRES_MS
     yield "more of them expire, in the null batch", [], 0, 0
+    for name, ended, proposed_ms in example_sharing.plan():
+        yield name, ended, 1, proposed_ms
 
 
 @cache
 def chain() -> list[Block]:
     """Block 0 and those after it."""
+    return chain_of(_plan())
+
+
+def chain_of(plan: Iterable[Planned]) -> list[Block]:
+    """Block 0 and those of a plan."""
     genesis = example.genesis_message()
     state = _initial_state(genesis)
     empty = merkle.root([])
@@ -186,7 +195,7 @@ def chain() -> list[Block]:
         history_root=empty,
     )
     blocks = [Block("genesis", b"", [], write(first), [], dict(state))]
-    for name, ended, proposer, proposed_ms in _plan():
+    for name, ended, proposer, proposed_ms in plan:
         raws = [raw for _, raw, _, _ in ended]
         batch = example.batch(*raws, proposer=proposer, proposed_ms=proposed_ms) if proposer else b""
         blocks.append(_next(blocks, state, Block(name, batch, ended), proposer, proposed_ms))
@@ -196,7 +205,7 @@ def chain() -> list[Block]:
 def _next(blocks: list[Block], state: dict[bytes, bytes], block: Block, proposer: int, proposed_ms: int) -> Block:
     parent = block_pb2.BlockHeader.FromString(blocks[-1].header)
     time_ms = max(parent.time_ms, proposed_ms)
-    block.changes = _changes(state, block.ended, time_ms)
+    block.changes = _changes(state, block.ended, time_ms, len(blocks))
     for identifier, (_, _, code, index) in zip(block.ids, block.ended, strict=True):
         value = pb.ResultCode.Value(f"RESULT_CODE_{code}")
         block.results.append(write(pb.TransactionResult(transaction_id=identifier, code=value, index=index)))
@@ -229,14 +238,14 @@ def _initial_state(genesis: genesis_pb2.Genesis) -> dict[bytes, bytes]:
     return state
 
 
-def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int) -> dict[bytes, bytes | None]:
+def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int, height: int) -> dict[bytes, bytes | None]:
     """What a block changes; the state is changed accordingly."""
     expired = sorted(key for key in state if key[:1] == b"i" and int.from_bytes(key[1:9], "big") <= time_ms)
     changes: dict[bytes, bytes | None] = dict.fromkeys(expired[:8])
     for _, raw, code, _ in ended:
         body = pb.TransactionBody.FromString(pb.Transaction.FromString(raw).body)
         if code == "ACCEPTED":
-            changes |= _effects(state | {k: v for k, v in changes.items() if v is not None}, raw, body)
+            changes |= _effects(_after(state, changes), raw, body, time_ms, height)
         if code not in ("LIFETIME_TOO_LONG", "EXPIRED", "REPEATED"):
             changes[b"i" + body.expires_ms.to_bytes(8, "big") + example.transaction_id(raw)] = b""
     changes = settle(state.get(b"j", bytes(32)), changes)
@@ -248,29 +257,47 @@ def _changes(state: dict[bytes, bytes], ended: list[Ended], time_ms: int) -> dic
     return changes
 
 
-def _effects(state: Mapping[bytes, bytes], raw: bytes, body: pb.TransactionBody) -> dict[bytes, bytes]:
-    effects: dict[bytes, bytes] = {}
-    names = [resource.name for resource in example.resources()]
+def _after(state: Mapping[bytes, bytes], changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes]:
+    return {key: value for key, value in ({**state, **changes}).items() if value is not None}
+
+
+def _effects(state: Mapping[bytes, bytes], raw: bytes, body: pb.TransactionBody, time_ms: int, height: int) -> Effects:
+    effects: Effects = {}
+    identifier = example.transaction_id(raw)
+    for index, operation in enumerate(body.operations):
+        at = example_sharing.At(body.department, identifier + bytes([index]), height, time_ms)
+        effects |= _operation_effects(_after(state, effects), at, operation)
     for raw_record in pb.Transaction.FromString(raw).records:
-        record = pb.Record.FromString(raw_record)
-        head = state_pb2.Head(version=record.version, record_id=tagged_hash("record", raw_record), action=record.action)
-        place, slot, width = heads_place(record.resource, record.subject, names)
-        before = state_pb2.Heads.FromString(effects.get(place, state.get(place, b"")))
-        held = {item.slot: item.head for item in before.heads} | {slot: write(head)}
-        heads = [state_pb2.HeldHead(slot=slot, head=held[slot]) for slot in sorted(held)]
-        effects[place] = write(state_pb2.Heads(width=width, seed=before.seed, heads=heads))
-    tally_key = b"n" + body.department.encode()
-    admins = int.from_bytes(state[tally_key], "big")
-    for operation in body.operations:
-        new = operation.add_key.key
-        key = state_pb2.KeyState(department=body.department, role=new.role)
-        public_key = new.public_key
-        if operation.HasField("revoke_key"):
-            public_key = operation.revoke_key.public_key
-            key = state_pb2.KeyState.FromString(state[b"k" + public_key])
-            key.revoked = True
-        effects[b"k" + public_key] = write(key)
-        if key.role == genesis_pb2.KEY_ROLE_ADMIN:
-            admins += -1 if key.revoked else 1
-            effects[tally_key] = admins.to_bytes(4, "big")
+        effects |= _record_effects(_after(state, effects), raw_record)
+    return effects
+
+
+def _record_effects(state: Mapping[bytes, bytes], raw_record: bytes) -> Effects:
+    record = pb.Record.FromString(raw_record)
+    head = state_pb2.Head(version=record.version, record_id=tagged_hash("record", raw_record), action=record.action)
+    place, slot, width = heads_place(state, record.resource, record.subject)
+    before = state_pb2.Heads.FromString(state.get(place, b""))
+    held = {item.slot: item.head for item in before.heads} | {slot: write(head)}
+    heads = [state_pb2.HeldHead(slot=slot, head=held[slot]) for slot in sorted(held)]
+    return {place: write(state_pb2.Heads(width=width, seed=before.seed, heads=heads))}
+
+
+def _operation_effects(state: Mapping[bytes, bytes], at: example_sharing.At, operation: pb.Operation) -> Effects:
+    kind, department = operation.WhichOneof("operation"), at.department
+    if kind in example_sharing.EFFECTS:
+        return {**example_sharing.effects(state, at, operation)}
+    if kind not in ("add_key", "revoke_key"):
+        return catalogue_effects(state, department, operation)
+    new = operation.add_key.key
+    key = state_pb2.KeyState(department=department, role=new.role)
+    public_key = new.public_key
+    if kind == "revoke_key":
+        public_key = operation.revoke_key.public_key
+        key = state_pb2.KeyState.FromString(state[b"k" + public_key])
+        key.revoked = True
+    effects: Effects = {b"k" + public_key: write(key)}
+    if key.role == genesis_pb2.KEY_ROLE_ADMIN:
+        tally_key = b"n" + department.encode()
+        admins = int.from_bytes(state[tally_key], "big") + (-1 if key.revoked else 1)
+        effects[tally_key] = admins.to_bytes(4, "big")
     return effects

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.building import BuiltRecord, build_record, build_transaction, transaction_id
+from ledger.catalogue import CompiledResource
 from ledger.crypto import Domain, Signer
 from ledger.errors import Code, HuzhengError
-from ledger.genesis import Genesis
+from node.catalogue import Catalogue
 from node.cli.submission.journal import Entry, State
-from node.cli.submission.reading import ASSERT, InputCheck, InputRecord, subject_text
+from node.cli.submission.reading import ASSERT, InputCheck, InputRecord, definition_for, subject_text
 
 # What a record and its payload cost in a transaction besides their bytes, rounded up: two tags and two lengths.
 _FRAME_BYTES = 16
@@ -54,16 +55,28 @@ class Signed:
 class Planner:
     """Builds and signs transactions. Knows nothing of nodes: current versions are handed in."""
 
-    def __init__(self, genesis: Genesis, department: str, signer: Signer, lifetime_ms: int) -> None:
+    def __init__(self, catalogue: Catalogue, department: str, signer: Signer, lifetime_ms: int) -> None:
         """`lifetime_ms`: from signing to expiry; at most half of what the network allows, as clocks may differ."""
-        self._genesis = genesis
+        self._catalogue = catalogue
+        self._genesis = genesis = catalogue.genesis
         self._department = department
         self._signer = signer
         self.lifetime_ms = min(lifetime_ms, genesis.parameters.max_lifetime_ms // 2)
 
+    @property
+    def department(self) -> str:
+        """In whose name it signs."""
+        return self._department
+
     def canonical(self, record: InputRecord) -> About:
         """Resource and subject as they are on chain."""
-        return (record.resource, subject_text(self._genesis.catalogue[record.resource], record))
+        return (record.resource, subject_text(self._definition(record), record))
+
+    def _definition(self, record: InputRecord) -> CompiledResource:
+        found = definition_for(self._catalogue, record)
+        if found is None:
+            raise HuzhengError(Code.UNKNOWN_RESOURCE, f"record {record.position}")
+        return found
 
     def build(self, record: InputRecord, head: Head | None) -> PlannedRecord:
         """The record as the successor of `head`.
@@ -79,7 +92,15 @@ class Planner:
             raise HuzhengError(Code.NOTHING_TO_REVOKE, place)
         about = self.canonical(record)
         fields = record.fields if record.action == ASSERT else None
-        built = build_record(self._genesis, *about, version, replaces, fields)
+        built = build_record(
+            self._genesis,
+            self._definition(record),
+            about[1],
+            version,
+            replaces,
+            fields,
+            confidential=record.confidential,
+        )
         return PlannedRecord(record.position, about, Head(version, built.id), built)
 
     def fitting(self, records: Sequence[PlannedRecord]) -> int:

@@ -1,4 +1,4 @@
-"""Reads records from JSON or JSON Lines. Every line is checked against the genesis before anything is sent."""
+"""Reads records from JSON or JSON Lines. Every line is checked against the catalogue before anything is sent."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ledger.catalogue import SALT_BYTES, CompiledResource, encode_payload
+from ledger.catalogue import SALT_BYTES, CompiledResource, canonical_values, encode_payload
 from ledger.errors import Code, HuzhengError
 from ledger.fields.entry import InputValue, canonical
-from ledger.genesis import Genesis
+from node.catalogue import Catalogue
 from node.personal_data import find_personal_data
 
 # A line longer than this is no record: the largest payload allowed is far smaller.
@@ -22,7 +22,7 @@ MAX_LINE_BYTES = 4 << 20
 # A JSON document, unlike JSON Lines, is held in memory whole.
 MAX_DOCUMENT_BYTES = 256 << 20
 ASSERT, REVOKE = "assert", "revoke"
-_KEYS = {"resource", "subject", "action", "version", "replaces", "fields"}
+_KEYS = {"resource", "subject", "action", "version", "replaces", "fields", "confidential"}
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -39,8 +39,11 @@ class InputRecord:
     # What the input itself says about the version; filled in otherwise.
     version: int | None
     replaces: bytes | None
-    # SHA-256 of the record's content, so that the journal notices another input.
+    # SHA-256 of the record's content, so that the journal notices another input. Nothing of confidential values is in it: they could
+    # be found out by trying.
     digest: bytes
+    # Never on chain: kept in the department's vault.
+    confidential: Mapping[str, InputValue] = field(default_factory=dict, repr=False)
 
     @property
     def about(self) -> tuple[str, str]:
@@ -108,15 +111,17 @@ class RecordSource:
 
 
 class InputCheck:
-    """Checks records against the genesis as far as that needs no node; each error names its line."""
+    """Checks records against the catalogue as it is known here; each error names its line."""
 
-    def __init__(self, genesis: Genesis, department: str) -> None:
-        self._genesis = genesis
+    def __init__(self, catalogue: Catalogue, department: str) -> None:
+        self._catalogue = catalogue
         self._department = department
 
     def check(self, record: InputRecord) -> None:
         """Raises UNKNOWN_RESOURCE, NOT_OWNER, BAD_SUBJECT, PERSONAL_DATA, or what `encode_payload` raises."""
-        resource = self._genesis.catalogue.get(record.resource)
+        resource = definition_for(self._catalogue, record)
+        if resource is None and self._catalogue.newest(record.resource) is not None:
+            raise _at(record, Code.SCHEMA_MISMATCH, f"{record.resource} is withdrawn")
         if resource is None:
             raise _at(record, Code.UNKNOWN_RESOURCE)
         if resource.department != self._department:
@@ -129,6 +134,7 @@ class InputCheck:
         if record.action == ASSERT:
             try:
                 encode_payload(resource, record.fields, bytes(SALT_BYTES))
+                canonical_values(resource, resource.confidential, record.confidential)
             except HuzhengError as error:
                 raise _at(record, error.code, error.detail) from None
 
@@ -137,6 +143,12 @@ def _known(resource: CompiledResource, names: list[str]) -> list[str]:
     """The names, as far as they are the catalogue's: an invented one may itself be personal data."""
     known = {field.name for field in resource.fields}
     return [name if name in known else "an unknown field" for name in names]
+
+
+def definition_for(catalogue: Catalogue, record: InputRecord) -> CompiledResource | None:
+    """The schema version that the record cites; what revokes may cite one that is withdrawn."""
+    found = catalogue.to_write(record.resource)
+    return catalogue.newest(record.resource) if found is None and record.action == REVOKE else found
 
 
 def subject_text(resource: CompiledResource, record: InputRecord) -> str:
@@ -201,7 +213,8 @@ def _record(value: Any, position: int, where: str) -> InputRecord:
         raise HuzhengError(Code.BAD_FILE, f"{place}: only these keys are known: {', '.join(sorted(_KEYS))}")
     action, fields = value.get("action", ASSERT), value.get("fields", {})
     version, replaces = value.get("version"), value.get("replaces")
-    problem = _shape_problem(value, action, fields, version, replaces)
+    confidential = value.get("confidential", {})
+    problem = _shape_problem(value, action, fields, version, replaces) or _confidential_problem(action, confidential)
     if problem:
         raise HuzhengError(Code.BAD_FILE, f"{place}: {problem}")
     return InputRecord(
@@ -212,8 +225,26 @@ def _record(value: Any, position: int, where: str) -> InputRecord:
         fields,
         version,
         None if replaces is None else bytes.fromhex(replaces),
-        hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).digest(),
+        _digest(value),
+        confidential,
     )
+
+
+def _digest(value: Mapping[str, Any]) -> bytes:
+    public = {key: item for key, item in value.items() if key != "confidential"}
+    if value.get("confidential"):
+        public["confidential"] = sorted(name for name, item in value["confidential"].items() if item is not None)
+    return hashlib.sha256(json.dumps(public, sort_keys=True, default=str).encode()).digest()
+
+
+def _confidential_problem(action: Any, confidential: Any) -> str:
+    if not isinstance(confidential, dict) or not all(map(_is_value, confidential.values())):
+        return "confidential maps field names to text or numbers"
+    return "a revoking record has no confidential fields" if action == REVOKE and confidential else ""
+
+
+def _is_value(item: Any) -> bool:
+    return isinstance(item, str | int | Decimal | None)
 
 
 def _shape_problem(value: Mapping[str, Any], action: Any, fields: Any, version: Any, replaces: Any) -> str:
@@ -223,7 +254,7 @@ def _shape_problem(value: Mapping[str, Any], action: Any, fields: Any, version: 
         ),
         f"action is {ASSERT} or {REVOKE}": action not in (ASSERT, REVOKE),
         "fields maps field names to text or numbers": not (
-            isinstance(fields, dict) and all(isinstance(item, str | int | Decimal | None) for item in fields.values())
+            isinstance(fields, dict) and all(map(_is_value, fields.values()))
         ),
         "a revoking record has no fields": action == REVOKE and bool(fields),
         "version is a number from 1": version is not None and not (isinstance(version, int) and 1 <= version < 1 << 63),

@@ -17,7 +17,7 @@ from node.cli.submission.reading import InputRecord
 from node.client import Final, LedgerClient
 
 # The node may answer these differently next time.
-_TRY_AGAIN = (Code.NODE_UNREACHABLE, Code.NOT_READY, Code.OVERLOADED, Code.TIMED_OUT)
+TRY_AGAIN = (Code.NODE_UNREACHABLE, Code.NOT_READY, Code.OVERLOADED, Code.TIMED_OUT)
 # These are about the call, not the transaction: the rest of the input would fare no better.
 _NOT_ABOUT_THE_RECORDS = (
     Code.TLS_REFUSED,
@@ -164,11 +164,21 @@ class Sender:
                 return self._options.keep_going
             count = self._planner.fitting(built)
             signed = self._planner.sign(group[:count], built[:count], int(self._clock() * 1000))
+            # Once it is in the journal it is sent, by the next run if need be, which does not know the values' salts.
+            await self._deposit(signed)
             self._journal.signed(signed.entry)
             self._signed_at[signed.entry.transaction_id] = monotonic()
             await self._start(signed)
             group = group[count:]
         return True
+
+    async def _deposit(self, signed: Signed) -> None:
+        """Has the vault keep what the records only commit to; nothing is sent of what it does not have."""
+        built = [record.built for record in signed.records if record.built.secrets]
+        if built:
+            await self._patiently(
+                lambda: self._client.deposit(self._planner.department, built, signed.entry.expires_ms)
+            )
 
     def _build(self, group: Sequence[InputRecord], heads: dict[About, Head | None]) -> list[PlannedRecord]:
         built = []
@@ -249,7 +259,7 @@ class Sender:
         try:
             final = await self._patiently(lambda: self._client.submit(entry.transaction))
         except HuzhengError as error:
-            if error.code in _NOT_ABOUT_THE_RECORDS or error.code in _TRY_AGAIN:
+            if error.code in _NOT_ABOUT_THE_RECORDS or error.code in TRY_AGAIN:
                 raise
             found = await self._on_chain_after(entry, error)
             if found is None:
@@ -316,7 +326,7 @@ class Sender:
             try:
                 return await call()
             except HuzhengError as error:
-                if error.code not in _TRY_AGAIN or monotonic() - start > self._options.patience_s:
+                if error.code not in TRY_AGAIN or monotonic() - start > self._options.patience_s:
                     raise
                 if not self._has_waited and error.code is not Code.OVERLOADED:
                     self._has_waited = True

@@ -8,7 +8,9 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from huzheng.v1 import block_pb2 as _block_pb2
+from huzheng.v1 import catalogue_pb2 as _catalogue_pb2
 from huzheng.v1 import sharing_pb2 as _sharing_pb2
+from huzheng.v1 import state_pb2 as _state_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -577,7 +579,9 @@ class GetStatementRequest(_message.Message):
     seen_height: _builtins.int
     """The newest block that the caller has seen: the statement is of this block or a later one, and the history proof links them."""
     @_builtins.property
-    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementQuestion]: ...
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementQuestion]:
+        """Each about what its resource can have records of. None: only the newest block is of interest."""
+
     def __init__(
         self,
         *,
@@ -628,7 +632,7 @@ class GetStatementResponse(_message.Message):
     EPOCHS_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     statement: _builtins.bytes
-    """Statement, without its proofs of epochs"""
+    """Statement, without its proofs of epochs; where nothing was asked it has no leaves, and only its header and certificate prove something."""
     history: _builtins.bytes
     """HistoryProof, without certificates, that the block the caller has seen is in the history of the statement's; empty if it is the same one."""
     @_builtins.property
@@ -747,6 +751,121 @@ class GetMembershipResponse(_message.Message):
 Global___GetMembershipResponse: _TypeAlias = GetMembershipResponse  # noqa: Y015
 
 @_typing.final
+class GetCatalogueRequest(_message.Message):
+    """Which part of the catalogue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    """Only this resource, its versions and its tables; all if unset."""
+    after: _builtins.bytes
+    """What `next` of the page before says; unset for the first page."""
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        after: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCatalogueRequest: _TypeAlias = GetCatalogueRequest  # noqa: Y015
+
+@_typing.final
+class GetCatalogueResponse(_message.Message):
+    """A page of the catalogue as it is after the newest block."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    next: _builtins.bytes
+    """Where the next page starts; empty at the end."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CatalogueItem]: ...
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___CatalogueItem] | None = ...,
+        next: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "next", b"next"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCatalogueResponse: _TypeAlias = GetCatalogueResponse  # noqa: Y015
+
+@_typing.final
+class CatalogueItem(_message.Message):
+    """One entry of the catalogue (docs/protocol.md D2)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DUTY_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def duty(self) -> _state_pb2.DutyState: ...
+    @_builtins.property
+    def resource(self) -> Global___CatalogueResource: ...
+    @_builtins.property
+    def version(self) -> _catalogue_pb2.Resource:
+        """A schema version, be it open or not."""
+
+    @_builtins.property
+    def table(self) -> _catalogue_pb2.DataTable: ...
+    def __init__(
+        self,
+        *,
+        duty: _state_pb2.DutyState | None = ...,
+        resource: Global___CatalogueResource | None = ...,
+        version: _catalogue_pb2.Resource | None = ...,
+        table: _catalogue_pb2.DataTable | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duty", b"duty", "item", b"item", "resource", b"resource", "table", b"table", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duty", b"duty", "item", b"item", "resource", b"resource", "table", b"table", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["duty", "resource", "version", "table"]  # noqa: Y015
+    _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
+
+Global___CatalogueItem: _TypeAlias = CatalogueItem  # noqa: Y015
+
+@_typing.final
+class CatalogueResource(_message.Message):
+    """A resource, and where it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def state(self) -> _state_pb2.ResourceState: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: _state_pb2.ResourceState | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatalogueResource: _TypeAlias = CatalogueResource  # noqa: Y015
+
+@_typing.final
 class WatchBlocksRequest(_message.Message):
     """From where to watch."""
 
@@ -843,6 +962,182 @@ class WatchRecordsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchRecordsResponse: _TypeAlias = WatchRecordsResponse  # noqa: Y015
+
+@_typing.final
+class ListRelianceRequest(_message.Message):
+    """On which record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.bytes
+    page_size: _builtins.int
+    @_builtins.property
+    def after(self) -> Global___RecordPosition:
+        """Records after this one."""
+
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.bytes = ...,
+        after: Global___RecordPosition | None = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "page_size", b"page_size", "record_id", b"record_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRelianceRequest: _TypeAlias = ListRelianceRequest  # noqa: Y015
+
+@_typing.final
+class RecordPosition(_message.Message):
+    """Where a record is: its block, its transaction there, and its own position in that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    TRANSACTION_INDEX_FIELD_NUMBER: _builtins.int
+    RECORD_INDEX_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    transaction_index: _builtins.int
+    record_index: _builtins.int
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        transaction_index: _builtins.int = ...,
+        record_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "record_index", b"record_index", "transaction_index", b"transaction_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordPosition: _TypeAlias = RecordPosition  # noqa: Y015
+
+@_typing.final
+class ListRelianceResponse(_message.Message):
+    """A page of those that rely on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELIED_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    NEXT_AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def relied(self) -> Global___LocatedRecord:
+        """The record that was asked about."""
+
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocatedRecord]: ...
+    @_builtins.property
+    def next_after(self) -> Global___RecordPosition:
+        """Where the next page starts; unset at the end."""
+
+    def __init__(
+        self,
+        *,
+        relied: Global___LocatedRecord | None = ...,
+        records: _abc.Iterable[Global___LocatedRecord] | None = ...,
+        next_after: Global___RecordPosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_after", b"next_after", "relied", b"relied"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_after", b"next_after", "records", b"records", "relied", b"relied"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRelianceResponse: _TypeAlias = ListRelianceResponse  # noqa: Y015
+
+@_typing.final
+class WatchRelianceRequest(_message.Message):
+    """From where to watch, and for whom."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_HEIGHT_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    from_height: _builtins.int
+    """The first block wanted, at least 1; 0 is the next new one."""
+    department: _builtins.str
+    """Whose records rely; the caller's own department if empty."""
+    def __init__(
+        self,
+        *,
+        from_height: _builtins.int = ...,
+        department: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "from_height", b"from_height"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRelianceRequest: _TypeAlias = WatchRelianceRequest  # noqa: Y015
+
+@_typing.final
+class WatchRelianceResponse(_message.Message):
+    """What happened in one block. A block in which much happened comes in several messages of the same height."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelianceEvent]: ...
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        events: _abc.Iterable[Global___RelianceEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "height", b"height"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRelianceResponse: _TypeAlias = WatchRelianceResponse  # noqa: Y015
+
+@_typing.final
+class RelianceEvent(_message.Message):
+    """A record that another one relies on is not the newest any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELIED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    RELYING_FIELD_NUMBER: _builtins.int
+    relied: _builtins.bytes
+    """The record that was relied on."""
+    @_builtins.property
+    def changed(self) -> Global___LocatedRecord:
+        """What replaced or revoked it."""
+
+    @_builtins.property
+    def relying(self) -> Global___LocatedRecord:
+        """The department's record that relies on it."""
+
+    def __init__(
+        self,
+        *,
+        relied: _builtins.bytes = ...,
+        changed: Global___LocatedRecord | None = ...,
+        relying: Global___LocatedRecord | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "relying", b"relying"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "relied", b"relied", "relying", b"relying"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelianceEvent: _TypeAlias = RelianceEvent  # noqa: Y015
 
 @_typing.final
 class GetStatusRequest(_message.Message):

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from huzheng.v1 import audit_pb2 as huzheng_dot_v1_dot_audit__pb2
 from huzheng.v1 import ledger_service_pb2 as huzheng_dot_v1_dot_ledger__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -89,6 +90,41 @@ class LedgerServiceStub:
                 '/huzheng.v1.LedgerService/GetMembership',
                 request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.SerializeToString,
                 response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.FromString,
+                _registered_method=True)
+        self.GetCatalogue = channel.unary_unary(
+                '/huzheng.v1.LedgerService/GetCatalogue',
+                request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueResponse.FromString,
+                _registered_method=True)
+        self.ListReads = channel.unary_unary(
+                '/huzheng.v1.LedgerService/ListReads',
+                request_serializer=huzheng_dot_v1_dot_audit__pb2.ListReadsRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_audit__pb2.ListReadsResponse.FromString,
+                _registered_method=True)
+        self.ListGrants = channel.unary_unary(
+                '/huzheng.v1.LedgerService/ListGrants',
+                request_serializer=huzheng_dot_v1_dot_audit__pb2.ListGrantsRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_audit__pb2.ListGrantsResponse.FromString,
+                _registered_method=True)
+        self.ListErasures = channel.unary_unary(
+                '/huzheng.v1.LedgerService/ListErasures',
+                request_serializer=huzheng_dot_v1_dot_audit__pb2.ListErasuresRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_audit__pb2.ListErasuresResponse.FromString,
+                _registered_method=True)
+        self.GetAlerts = channel.unary_unary(
+                '/huzheng.v1.LedgerService/GetAlerts',
+                request_serializer=huzheng_dot_v1_dot_audit__pb2.GetAlertsRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_audit__pb2.GetAlertsResponse.FromString,
+                _registered_method=True)
+        self.ListReliance = channel.unary_unary(
+                '/huzheng.v1.LedgerService/ListReliance',
+                request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.ListRelianceRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.ListRelianceResponse.FromString,
+                _registered_method=True)
+        self.WatchReliance = channel.unary_stream(
+                '/huzheng.v1.LedgerService/WatchReliance',
+                request_serializer=huzheng_dot_v1_dot_ledger__service__pb2.WatchRelianceRequest.SerializeToString,
+                response_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.WatchRelianceResponse.FromString,
                 _registered_method=True)
         self.WatchBlocks = channel.unary_stream(
                 '/huzheng.v1.LedgerService/WatchBlocks',
@@ -188,6 +224,55 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCatalogue(self, request, context):
+        """Duties, resources with all their schema versions, and tables, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReads(self, request, context):
+        """Who asked to read what, accepted and refused, oldest first, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGrants(self, request, context):
+        """Grants as they stand, oldest application first, in pages; or one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListErasures(self, request, context):
+        """Orders to erase and who has carried them out, oldest first, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAlerts(self, request, context):
+        """What should be looked at: overdue updates, unusual reads, and what is not acknowledged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReliance(self, request, context):
+        """Records that rely on a record, oldest first, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchReliance(self, request, context):
+        """What happens from a height on, and from then, to records that a department's records rely on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchBlocks(self, request, context):
         """Blocks from a height on, then each new one.
         """
@@ -266,6 +351,41 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetMembership,
                     request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.FromString,
                     response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.SerializeToString,
+            ),
+            'GetCatalogue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCatalogue,
+                    request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueResponse.SerializeToString,
+            ),
+            'ListReads': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReads,
+                    request_deserializer=huzheng_dot_v1_dot_audit__pb2.ListReadsRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_audit__pb2.ListReadsResponse.SerializeToString,
+            ),
+            'ListGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGrants,
+                    request_deserializer=huzheng_dot_v1_dot_audit__pb2.ListGrantsRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_audit__pb2.ListGrantsResponse.SerializeToString,
+            ),
+            'ListErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErasures,
+                    request_deserializer=huzheng_dot_v1_dot_audit__pb2.ListErasuresRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_audit__pb2.ListErasuresResponse.SerializeToString,
+            ),
+            'GetAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlerts,
+                    request_deserializer=huzheng_dot_v1_dot_audit__pb2.GetAlertsRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_audit__pb2.GetAlertsResponse.SerializeToString,
+            ),
+            'ListReliance': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReliance,
+                    request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.ListRelianceRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.ListRelianceResponse.SerializeToString,
+            ),
+            'WatchReliance': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchReliance,
+                    request_deserializer=huzheng_dot_v1_dot_ledger__service__pb2.WatchRelianceRequest.FromString,
+                    response_serializer=huzheng_dot_v1_dot_ledger__service__pb2.WatchRelianceResponse.SerializeToString,
             ),
             'WatchBlocks': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchBlocks,
@@ -581,6 +701,195 @@ class LedgerService:
             '/huzheng.v1.LedgerService/GetMembership',
             huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipRequest.SerializeToString,
             huzheng_dot_v1_dot_ledger__service__pb2.GetMembershipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCatalogue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/GetCatalogue',
+            huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueRequest.SerializeToString,
+            huzheng_dot_v1_dot_ledger__service__pb2.GetCatalogueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/ListReads',
+            huzheng_dot_v1_dot_audit__pb2.ListReadsRequest.SerializeToString,
+            huzheng_dot_v1_dot_audit__pb2.ListReadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/ListGrants',
+            huzheng_dot_v1_dot_audit__pb2.ListGrantsRequest.SerializeToString,
+            huzheng_dot_v1_dot_audit__pb2.ListGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/ListErasures',
+            huzheng_dot_v1_dot_audit__pb2.ListErasuresRequest.SerializeToString,
+            huzheng_dot_v1_dot_audit__pb2.ListErasuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/GetAlerts',
+            huzheng_dot_v1_dot_audit__pb2.GetAlertsRequest.SerializeToString,
+            huzheng_dot_v1_dot_audit__pb2.GetAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReliance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/ListReliance',
+            huzheng_dot_v1_dot_ledger__service__pb2.ListRelianceRequest.SerializeToString,
+            huzheng_dot_v1_dot_ledger__service__pb2.ListRelianceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchReliance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/huzheng.v1.LedgerService/WatchReliance',
+            huzheng_dot_v1_dot_ledger__service__pb2.WatchRelianceRequest.SerializeToString,
+            huzheng_dot_v1_dot_ledger__service__pb2.WatchRelianceResponse.FromString,
             options,
             channel_credentials,
             insecure,

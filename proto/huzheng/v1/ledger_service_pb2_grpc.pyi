@@ -5,6 +5,7 @@ What departments' systems, clerks, operators and auditors call."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from huzheng.v1 import audit_pb2 as _audit_pb2
 from huzheng.v1 import ledger_service_pb2 as _ledger_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -55,6 +56,20 @@ class LedgerServiceStub:
     """That a block is in the history of a later one."""
     GetMembership: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetMembershipRequest, _ledger_service_pb2.GetMembershipResponse]
     """How the membership changed from the genesis on."""
+    GetCatalogue: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetCatalogueRequest, _ledger_service_pb2.GetCatalogueResponse]
+    """Duties, resources with all their schema versions, and tables, in pages."""
+    ListReads: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListReadsRequest, _audit_pb2.ListReadsResponse]
+    """Who asked to read what, accepted and refused, oldest first, in pages."""
+    ListGrants: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListGrantsRequest, _audit_pb2.ListGrantsResponse]
+    """Grants as they stand, oldest application first, in pages; or one."""
+    ListErasures: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListErasuresRequest, _audit_pb2.ListErasuresResponse]
+    """Orders to erase and who has carried them out, oldest first, in pages."""
+    GetAlerts: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetAlertsRequest, _audit_pb2.GetAlertsResponse]
+    """What should be looked at: overdue updates, unusual reads, and what is not acknowledged."""
+    ListReliance: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListRelianceRequest, _ledger_service_pb2.ListRelianceResponse]
+    """Records that rely on a record, oldest first, in pages."""
+    WatchReliance: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchRelianceRequest, _ledger_service_pb2.WatchRelianceResponse]
+    """What happens from a height on, and from then, to records that a department's records rely on."""
     WatchBlocks: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchBlocksRequest, _ledger_service_pb2.WatchBlocksResponse]
     """Blocks from a height on, then each new one."""
     WatchRecords: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchRecordsRequest, _ledger_service_pb2.WatchRecordsResponse]
@@ -89,6 +104,20 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """That a block is in the history of a later one."""
     GetMembership: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetMembershipRequest, _ledger_service_pb2.GetMembershipResponse]  # type: ignore[assignment]
     """How the membership changed from the genesis on."""
+    GetCatalogue: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetCatalogueRequest, _ledger_service_pb2.GetCatalogueResponse]  # type: ignore[assignment]
+    """Duties, resources with all their schema versions, and tables, in pages."""
+    ListReads: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListReadsRequest, _audit_pb2.ListReadsResponse]  # type: ignore[assignment]
+    """Who asked to read what, accepted and refused, oldest first, in pages."""
+    ListGrants: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListGrantsRequest, _audit_pb2.ListGrantsResponse]  # type: ignore[assignment]
+    """Grants as they stand, oldest application first, in pages; or one."""
+    ListErasures: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListErasuresRequest, _audit_pb2.ListErasuresResponse]  # type: ignore[assignment]
+    """Orders to erase and who has carried them out, oldest first, in pages."""
+    GetAlerts: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetAlertsRequest, _audit_pb2.GetAlertsResponse]  # type: ignore[assignment]
+    """What should be looked at: overdue updates, unusual reads, and what is not acknowledged."""
+    ListReliance: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListRelianceRequest, _ledger_service_pb2.ListRelianceResponse]  # type: ignore[assignment]
+    """Records that rely on a record, oldest first, in pages."""
+    WatchReliance: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchRelianceRequest, _ledger_service_pb2.WatchRelianceResponse]  # type: ignore[assignment]
+    """What happens from a height on, and from then, to records that a department's records rely on."""
     WatchBlocks: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchBlocksRequest, _ledger_service_pb2.WatchBlocksResponse]  # type: ignore[assignment]
     """Blocks from a height on, then each new one."""
     WatchRecords: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchRecordsRequest, _ledger_service_pb2.WatchRecordsResponse]  # type: ignore[assignment]
@@ -186,6 +215,62 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.GetMembershipResponse, _abc.Awaitable[_ledger_service_pb2.GetMembershipResponse]]:
         """How the membership changed from the genesis on."""
+
+    @_abc_1.abstractmethod
+    def GetCatalogue(
+        self,
+        request: _ledger_service_pb2.GetCatalogueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetCatalogueResponse, _abc.Awaitable[_ledger_service_pb2.GetCatalogueResponse]]:
+        """Duties, resources with all their schema versions, and tables, in pages."""
+
+    @_abc_1.abstractmethod
+    def ListReads(
+        self,
+        request: _audit_pb2.ListReadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListReadsResponse, _abc.Awaitable[_audit_pb2.ListReadsResponse]]:
+        """Who asked to read what, accepted and refused, oldest first, in pages."""
+
+    @_abc_1.abstractmethod
+    def ListGrants(
+        self,
+        request: _audit_pb2.ListGrantsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListGrantsResponse, _abc.Awaitable[_audit_pb2.ListGrantsResponse]]:
+        """Grants as they stand, oldest application first, in pages; or one."""
+
+    @_abc_1.abstractmethod
+    def ListErasures(
+        self,
+        request: _audit_pb2.ListErasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListErasuresResponse, _abc.Awaitable[_audit_pb2.ListErasuresResponse]]:
+        """Orders to erase and who has carried them out, oldest first, in pages."""
+
+    @_abc_1.abstractmethod
+    def GetAlerts(
+        self,
+        request: _audit_pb2.GetAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetAlertsResponse, _abc.Awaitable[_audit_pb2.GetAlertsResponse]]:
+        """What should be looked at: overdue updates, unusual reads, and what is not acknowledged."""
+
+    @_abc_1.abstractmethod
+    def ListReliance(
+        self,
+        request: _ledger_service_pb2.ListRelianceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListRelianceResponse, _abc.Awaitable[_ledger_service_pb2.ListRelianceResponse]]:
+        """Records that rely on a record, oldest first, in pages."""
+
+    @_abc_1.abstractmethod
+    def WatchReliance(
+        self,
+        request: _ledger_service_pb2.WatchRelianceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ledger_service_pb2.WatchRelianceResponse], _abc.AsyncIterator[_ledger_service_pb2.WatchRelianceResponse]]:
+        """What happens from a height on, and from then, to records that a department's records rely on."""
 
     @_abc_1.abstractmethod
     def WatchBlocks(

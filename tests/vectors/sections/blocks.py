@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.vectors import example
-from tests.vectors.example_chain import Block, chain
+from tests.vectors.example_catalogue import plan
+from tests.vectors.example_chain import Block, chain, chain_of
 
 
 def _block(block: Block) -> dict[str, object]:
@@ -27,4 +28,13 @@ def _blocks() -> dict[str, object]:
     }
 
 
-VECTORS = {"blocks.json": _blocks}
+def _publishing() -> dict[str, object]:
+    return {
+        "about": "The same for blocks in which departments publish, amend and withdraw, and use what was published.",
+        "rule": "X1, X5, D1 to D6",
+        "genesis": example.GENESIS.hex(),
+        "blocks": [_block(block) for block in chain_of(plan())[1:]],
+    }
+
+
+VECTORS = {"blocks.json": _blocks, "publishing.json": _publishing}

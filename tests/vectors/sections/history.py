@@ -11,7 +11,7 @@ from tests.naive.ledger import tagged_hash
 from tests.vectors import example
 from tests.vectors.example import OTHER, signer, write
 from tests.vectors.example_chain import Block, certificate, chain
-from tests.vectors.sections.membership import CHANGED, FIRST, changing, first_change, sealed
+from tests.vectors.sections.membership import CHANGED, FIRST, changing, first_change, receipt_of, sealed
 from tests.vectors.sections.statements import absent_leaf
 
 _Cases = dict[str, tuple[str, bytes]]
@@ -146,10 +146,23 @@ def _anchors() -> list[dict[str, object]]:
         "seals of another block": ("BAD_CERTIFICATE", _anchor(4, certificate=_seals(chain()[5]))),
         "the genesis block with a certificate": ("BAD_CERTIFICATE", _anchor(0, certificate=_seals(chain()[1]))),
         "an epoch without members": ("BAD_PROOF", write(epoch)),
+        "an epoch of 256 members, none of whom sealed": ("BAD_CERTIFICATE", _crowded(256)),
+        "an epoch of 257 members": ("BAD_PROOF", _crowded(257)),
         "an epoch 0 that is said": ("BAD_PROOF", _anchor(4) + b"\x1a\x00"),
         "a block of an epoch that is not said": ("EPOCH_UNKNOWN", _anchor(4, header=_forged(4, epoch=1).header)),
     }
     return [{"name": name, "anchor": raw.hex(), "code": code} for name, (code, raw) in cases.items()]
+
+
+def _crowded(count: int) -> bytes:
+    """An anchor in an epoch of so many members."""
+    keys = [signer(f"replica {number}").public_key for number in range(1, count + 1)]
+    replicas = [
+        genesis_pb2.Replica(id=number, department="alpha", public_key=key) for number, key in enumerate(keys, 1)
+    ]
+    epoch = state_pb2.EpochState(epoch=1, protocol_version=3, replicas=replicas, highest_replica=count)
+    header = _forged(4, epoch=1).header
+    return write(history_pb2.Anchor(header=header, certificate=_seals(chain()[4]), epoch=epoch))
 
 
 def _statement(block: Block) -> bytes:
@@ -267,6 +280,65 @@ def _over_epochs() -> list[dict[str, object]]:
     ]
 
 
+def _epochs_over() -> list[dict[str, object]]:
+    """What is verified with proofs of epochs that came apart (R9). `kind` says what `bytes` are, `epochs` are an EpochBundle."""
+    fillers = [tagged_hash("block", b"filler %d" % number) for number in range(FIRST)]
+    state: dict[str, Any] = {"state_root": block_pb2.BlockHeader.FromString(chain()[2].header).state_root}
+    members, joined = (1, 2, 3), (1, 2, 5, 6)
+    change, leaf, raw = first_change(), absent_leaf(2), changing()
+
+    def block(height: int, epoch: int, hashes: list[bytes]) -> block_pb2.EpochProof:
+        root = merkle.root(hashes[:height])
+        return sealed(height, epoch, raw, joined if epoch else members, history_root=root, **state)
+
+    last, stolen, first = block(FIRST - 1, 0, fillers), block(FIRST, 0, fillers), block(FIRST, 1, fillers)
+    after = [*fillers, tagged_hash("block", stolen.header)]
+    second = block(FIRST + 1, 1, after)
+
+    def statement(block: block_pb2.EpochProof) -> bytes:
+        header, certificate = block.header, block.certificate
+        return write(statement_pb2.Statement(header=header, certificate=certificate, leaves=[leaf]))
+
+    def link(hashes: list[bytes], new: block_pb2.EpochProof, old: block_pb2.EpochProof, height: int) -> bytes:
+        return write(
+            history_pb2.HistoryProof(
+                header=new.header,
+                certificate=new.certificate,
+                old_header=old.header,
+                old_certificate=old.certificate,
+                inclusion=merkle.inclusion_path(height, hashes),
+                consistency=merkle.consistency_path(height, hashes),
+            )
+        )
+
+    bundle = write(statement_pb2.EpochBundle(epochs=[change]))
+    before = [*fillers[:-1], tagged_hash("block", last.header)]
+    stolen_link = link(before, block(FIRST, 0, before), last, FIRST - 1)
+    cases: dict[str, tuple[str | None, str, bytes, bytes]] = {
+        "a receipt of an epoch's last block": (None, "receipt", bytes.fromhex(receipt_of(last, raw, [])), bundle),
+        "a receipt of a later block": ("BAD_PROOF", "receipt", bytes.fromhex(receipt_of(stolen, raw, [])), bundle),
+        "the same where nothing is known": (None, "receipt", bytes.fromhex(receipt_of(stolen, raw, [])), b""),
+        "a receipt of the next epoch": (None, "receipt", bytes.fromhex(receipt_of(first, raw, [change])), bundle),
+        "a statement of an epoch's last block": (None, "statement", statement(last), bundle),
+        "a statement of a later block": ("BAD_PROOF", "statement", statement(stolen), bundle),
+        "the same statement where nothing is known": (None, "statement", statement(stolen), b""),
+        "a statement of the next epoch's first block": (None, "statement", statement(first), bundle),
+        "a history up to a block of the next epoch": (
+            None,
+            "history",
+            link(before, block(FIRST, 1, before), last, FIRST - 1),
+            bundle,
+        ),
+        "a history up to a later block": ("BAD_PROOF", "history", stolen_link, bundle),
+        "the same history where nothing is known": (None, "history", stolen_link, b""),
+        "a history from a later block": ("BAD_PROOF", "history", link(after, second, stolen, FIRST), bundle),
+    }
+    return [
+        {"name": name, "kind": kind, "bytes": raw.hex(), "epochs": epochs.hex(), "code": code}
+        for name, (code, kind, raw, epochs) in cases.items()
+    ]
+
+
 def _joined_epoch() -> state_pb2.EpochState:
     """What the example change makes of the members: replica 6 of gamma joins."""
     replicas = [*example.genesis_message().replicas]
@@ -315,13 +387,14 @@ def _file() -> dict[str, object]:
     return {
         "about": "Proofs of history, anchors, statements held against anchors, and forks. 'Sealed' are blocks over which a "
         "quorum's seals are good, which no correct replicas would have made.",
-        "rule": "H1 to H5",
+        "rule": "H1 to H5, R9",
         "genesis": example.GENESIS.hex(),
         "hashes": [tagged_hash("block", block.header).hex() for block in chain()],
         "proofs": _proofs(),
         "anchors": _anchors(),
         "anchored": _anchored() + _over_epochs(),
         "forks": _forks(),
+        "over": _epochs_over(),
     }
 
 

@@ -107,7 +107,8 @@ def sealed(
     )
 
 
-def _receipt(block: block_pb2.EpochProof, raw: bytes, epochs: Sequence[block_pb2.EpochProof]) -> str:
+def receipt_of(block: block_pb2.EpochProof, raw: bytes, epochs: Sequence[block_pb2.EpochProof]) -> str:
+    """Of a block's only transaction, in hexadecimal."""
     return write(
         block_pb2.Receipt(
             header=block.header,
@@ -153,11 +154,11 @@ def _receipts() -> list[dict[str, object]]:
         "change sealed by who joins by it": ("BAD_CERTIFICATE", after, [sealed(CHANGED, 0, change_raw, (1, 2, 6))]),
     }
     cases: list[dict[str, object]] = [
-        {"name": "before the change", "code": None, "epoch": 0, "receipt": _receipt(change, change_raw, [])},
-        {"name": "after the change", "code": None, "epoch": 1, "receipt": _receipt(after, record, [change])},
+        {"name": "before the change", "code": None, "epoch": 0, "receipt": receipt_of(change, change_raw, [])},
+        {"name": "after the change", "code": None, "epoch": 1, "receipt": receipt_of(after, record, [change])},
     ]
     cases += [
-        {"name": name, "code": code, "epoch": None, "receipt": _receipt(block, record, epochs)}
+        {"name": name, "code": code, "epoch": None, "receipt": receipt_of(block, record, epochs)}
         for name, (code, block, epochs) in wrong.items()
     ]
     return cases

@@ -154,14 +154,47 @@ def _sound() -> list[dict[str, object]]:
             "verdict": _expected(lone, 0, FIRST, _DEED_VALUES, False),
         }
     )
+    # What the genesis does not know is shown by the numbers of its fields.
+    later: list[tuple[str, Built, dict[str, str]]] = [
+        (
+            "record of a resource that is not in the genesis",
+            Built(example.payload((1, "x"), (12, "y")), resource="demo.none"),
+            {"#1": "x", "#12": "y"},
+        ),
+        (
+            "record of a schema version that is not in the genesis",
+            Built(example.payload((9, "1")), schema_version=4),
+            {"#9": "1"},
+        ),
+        ("record without public fields", Built(b""), {}),
+    ]
+    for name, record, values in later:
+        block = _sealed(example.transaction(record))
+        cases.append(
+            {
+                "name": name,
+                "receipt": write(_receipt(block, 0, 0)).hex(),
+                "code": None,
+                "sealed_by": [1, 2, 3],
+                "verdict": _expected(block, 0, record, values, False),
+            }
+        )
     return cases + _without_payload()
 
 
 def _without_payload() -> list[dict[str, object]]:
     """R6: that the record was there is proved, what it says is not shown."""
+    unknown = Built(example.payload((1, "x")), resource="demo.none")
     plan = [
         ("accepted record whose payload is not there", chain()[1], 1, 1, Built(subject="EF0001")),
         ("refused record whose payload is not there", chain()[2], 2, 0, FIRST),
+        (
+            "payload not there, of a resource that is not in the genesis",
+            _sealed(example.transaction(unknown)),
+            0,
+            0,
+            unknown,
+        ),
     ]
     return [
         {
@@ -324,12 +357,8 @@ def _about_the_record() -> _Cases:
         ),
         "record without action and payload, sealed": write(_accepted(Built(b"", action=0, payload_digest=OTHER))),
         "no payload, and a digest that is none, sealed": write(_accepted(Built(b"", payload_digest=OTHER[:-1]))),
-        "no payload, in a resource that is none, sealed": write(
-            _accepted(Built(b"", resource="demo.none", payload_digest=OTHER))
-        ),
         "record proof empty": write(keys) + b"\x4a\x00",
         "record proof of a transaction without records": _changed(keys, record_record=FIRST.raw),
-        "accepted record of a resource that is none, sealed": write(_accepted(Built(resource="demo.none"))),
     }
     return {name: ("BAD_PROOF", raw) for name, raw in cases.items()} | {
         "record with an unknown field, sealed": ("NOT_STRICT", write(_accepted(odd))),

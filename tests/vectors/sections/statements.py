@@ -27,6 +27,9 @@ _Cases = dict[str, tuple[str, bytes]]
 _NAMES = [resource.name for resource in example.resources()]
 _HEIGHT = 2
 _REGISTERED, _REVOKED, _UNKNOWN = "AB1234", "CD5678", "ZZ9999"
+_LEVIED, _NEITHER = "地块 7", "AB1234\u200b"
+"""What `demo.levy` can be about and `demo.deed` can't; what neither can, and looks like what is registered."""
+_BY_CHARACTER = ("\uffee", "\U0001f600")
 
 
 @cache
@@ -115,12 +118,25 @@ def _answers(
 def _sound() -> list[dict[str, object]]:
     registered = [(DEED, _REGISTERED, 2, True), (LEVY, _REGISTERED, 0, False)]
     unknown = [(DEED, _UNKNOWN, 0, False), (LEVY, _UNKNOWN, 0, False)]
+    [levied] = _answers((LEVY, _LEVIED, 1, True))
     cases = [
         ("all of a page", _statement(_good()), _answers(*registered)),
         ("one slot, the others hidden", _statement(_leaf(_REGISTERED, [DEED])), _answers(registered[0])),
         ("nothing there, the others hidden", _statement(_leaf(_REGISTERED, [LEVY])), _answers(registered[1])),
         ("all hidden", _statement(_leaf(_REGISTERED, [])), []),
         ("a subject nobody ever heard of", _statement(_leaf(_UNKNOWN, [])), _answers(*unknown)),
+        ("a subject of the one resource that can have it", _statement(_leaf(_LEVIED, [LEVY])), [levied]),
+        ("all hidden of a subject of one resource", _statement(_leaf(_LEVIED, [])), []),
+        (
+            "a subject nobody ever heard of, which one resource can have",
+            _statement(_leaf("ab1234", [])),
+            _answers((LEVY, "ab1234", 0, False)),
+        ),
+        (
+            "subjects in the order of their characters, which is not that of UTF-16",
+            _statement(*(_leaf(subject, []) for subject in _BY_CHARACTER)),
+            _answers(*((LEVY, subject, 0, False) for subject in _BY_CHARACTER)),
+        ),
         (
             "three subjects",
             _statement(_good(), _leaf(_REVOKED, [DEED]), _leaf(_UNKNOWN, [])),
@@ -222,6 +238,10 @@ def _about_form() -> _Cases:
         "no leaves": ("BAD_PROOF", cut),
         "a leaf twice": ("BAD_PROOF", _statement(_good(), _good())),
         "leaves out of order": ("BAD_PROOF", _statement(_leaf(_UNKNOWN, []), _good())),
+        "leaves in the order of UTF-16": (
+            "BAD_PROOF",
+            _statement(*(_leaf(subject, []) for subject in reversed(_BY_CHARACTER))),
+        ),
         "33 leaves": ("BAD_PROOF", _statement(*(_leaf(f"ZZ{number:04}", []) for number in range(33)))),
     }
 
@@ -330,6 +350,30 @@ def _about_the_leaf() -> _Cases:
     return {name: ("BAD_PROOF", _changed(change)) for name, change in changes.items()}
 
 
+def _about_the_subject() -> _Cases:
+    """All of them true, and sealed by correct replicas, but for the last one."""
+    subjects = {
+        "with a character that can't be seen": _NEITHER,
+        "with a line break": "AB1234\n",
+        "with NUL": "AB\x001234",
+        "of 17 bytes": "AB1234 AB1234 AB1",
+        "of 18 bytes in 6 characters": "地块地块地块",
+        "of no characters": "",
+    }
+    cases = {f"a subject {name}": ("BAD_SUBJECT", _statement(_leaf(text, []))) for name, text in subjects.items()}
+    odd = _leaf(_NEITHER, [])
+    odd.path.CopyFrom(_good().path)
+    return cases | {
+        "a subject among others that is none": ("BAD_SUBJECT", _statement(_good(), _leaf(_NEITHER, []))),
+        "nothing, in a resource that can't have the subject": ("BAD_SUBJECT", _statement(_leaf(_LEVIED, [DEED]))),
+        "a page, with a resource that can't have the subject": (
+            "BAD_SUBJECT",
+            _statement(_leaf(_LEVIED, [DEED, LEVY])),
+        ),
+        "a subject that is none, of which nothing is proved": ("BAD_PROOF", _statement(odd)),
+    }
+
+
 def _about_the_records() -> _Cases:
     good, other = _stated(CORRECTED), _stated(AGAIN)
     both = sorted((CORRECTED, AGAIN), key=lambda built: built.id)
@@ -392,6 +436,7 @@ def _statements() -> dict[str, object]:
         _about_the_header(),
         _about_the_certificate(),
         _about_the_leaf(),
+        _about_the_subject(),
         _about_the_records(),
     ):
         corrupt |= group

@@ -35,6 +35,8 @@ _RECORD, _HEAD, _KEY = "huzheng.v1.Record", "huzheng.v1.Head", "huzheng.v1.KeySt
 _OPERATION, _LOG, _SEALS = "huzheng.v1.Operation", "huzheng.v1.VoteLogEntry", "huzheng.v1.Certificate"
 _FIELD, _PACKED = "huzheng.v1.FieldSpec", "google.protobuf.SourceCodeInfo.Location"
 
+_TERMS, _STATE, _READ = "huzheng.v1.GrantTerms", "huzheng.v1.ResourceState", "huzheng.v1.ReadFields"
+
 _RESOURCE = text(1, b"property.ownership")
 _ADD = text(1, text(1, text(1, _HASH) + number(2, 1)))
 _REVOKE = text(2, text(1, _HASH))
@@ -59,6 +61,13 @@ _STRICT: list[tuple[str, str, bytes]] = [
     ("largest code point", _RECORD, text(2, b"\xf4\x8f\xbf\xbf")),
     ("zero byte in text", _RECORD, text(2, b"\x00")),
     ("packed", _PACKED, text(1, b"\x01\x02")),
+    ("list of numbers", _TERMS, _RESOURCE + text(2, b"\x02\x04\x05") + text(4, b"case") + number(5, 1)),
+    ("list of one number", _READ, text(4, b"\x07")),
+    ("list of numbers with zeros", _TERMS, text(2, b"\x00\x01\x00")),
+    ("list of zero alone", _TERMS, text(2, b"\x00")),
+    ("list of numbers in any order, one twice", _STATE, text(4, b"\x03\x01\x03")),
+    ("list of numbers of several bytes", _TERMS, text(2, varint(300) + varint(2**32 - 1) + b"\x01")),
+    ("list of numbers, in a message in a message", _OPERATION, text(8, text(1, text(2, b"\x01\x02")))),
 ]
 
 _NOT_STRICT: list[tuple[str, str, bytes]] = [
@@ -124,6 +133,22 @@ _NOT_STRICT: list[tuple[str, str, bytes]] = [
     ("packed field empty", _PACKED, text(1, b"")),
     ("packed field with a varint not minimal", _PACKED, text(1, b"\x81\x00")),
     ("packed field cut off", _PACKED, text(1, b"\x80")),
+    ("list of numbers empty", _TERMS, _RESOURCE + text(2, b"")),
+    ("list of numbers split in two", _TERMS, text(2, b"\x02") + text(2, b"\x04\x05")),
+    ("list of numbers split in two, one part empty", _TERMS, text(2, b"\x02\x04") + text(2, b"")),
+    ("list of numbers split by another field", _TERMS, text(2, b"\x02") + text(4, b"case") + text(2, b"\x04")),
+    ("list of numbers not packed", _TERMS, number(2, 2) + number(2, 4)),
+    ("list of one number not packed", _READ, number(4, 7)),
+    ("list of numbers in part not packed", _TERMS, text(2, b"\x02") + number(2, 4)),
+    ("list of numbers with a varint not minimal", _TERMS, text(2, b"\x02\x84\x00")),
+    ("list of numbers with a zero not minimal", _TERMS, text(2, b"\x80\x00")),
+    ("list of numbers with a length not minimal", _TERMS, text(2, b"\x02", padding=1)),
+    ("list of numbers cut off", _TERMS, text(2, b"\x02\x84")),
+    ("list of numbers with a number above 32 bits", _TERMS, text(2, varint(2**32))),
+    ("list of numbers with a number above 64 bits", _TERMS, text(2, b"\xff" * 9 + b"\x02")),
+    ("list of numbers longer than its message", _TERMS, tag(2, BYTES) + b"\x03\x02\x04"),
+    ("list of numbers after a later field", _TERMS, text(4, b"case") + text(2, b"\x02")),
+    ("list of numbers split, in a message in a message", _OPERATION, text(8, text(1, text(2, b"\x01") * 2))),
     ("unpacked field packed", _FIELD, text(7, b"\x01")),
 ]
 

@@ -1,0 +1,98 @@
+"""Chinese texts of `huzheng grant`, `read` and of erasures."""
+
+from __future__ import annotations
+
+CHINESE_SHARING: dict[str, str] = {
+    # grant
+    "Grants: apply for confidential fields, decide on applications, end what was granted.": "授权：申请保密字段、审批申请、终止授权。",
+    "A confidential field, by name or number; may be repeated.": "保密字段的名称或编号；可多次给出。",
+    "A grant's id.": "授权编号。",
+    "Applicant": "申请部门",
+    "Owner": "归口部门",
+    "Applied for at": "申请时间",
+    "Decided at": "审批时间",
+    "Ended at": "终止时间",
+    "Applied for.": "已申请。",
+    "Granted.": "已授权。",
+    "Refused.": "已拒绝。",
+    "Ended.": "已终止。",
+    "Apply for confidential fields of another department's resource, signed with the profile's admin key.": (
+        "申请其他部门资源的保密字段，用配置中的管理密钥签名。"
+    ),
+    "Where the resource is shared unconditionally, the grant is there at once.": "无条件共享的资源，申请后立即获得授权。",
+    "By which law they may be asked for.": "申请的法律依据。",
+    "What the fields are needed for.": "字段的用途。",
+    "Such as property.owner.": "例如 property.owner。",
+    "How many reads at most.": "最多读取次数。",
+    "How many reads at most; 0: as applied for.": "最多读取次数；0 表示按申请。",
+    "Only about this subject; may be repeated. Without: about any.": "仅限该登记对象；可多次给出。省略则不限。",
+    "Only for this case number. Without: for any.": "仅限该案件编号。省略则不限。",
+    "When it is to expire: a date, or days such as 90d.": "到期时间：日期，或天数如 90d。",
+    "When it is to expire instead.": "改为此到期时间。",
+    "Grant what was applied for, or less of it, signed with the profile's admin key.": (
+        "按申请授权，或缩小范围授权，用配置中的管理密钥签名。"
+    ),
+    "Refuse what was applied for, signed with the profile's admin key.": "拒绝申请，用配置中的管理密钥签名。",
+    "End a grant or withdraw an application, as applicant or owner, signed with the profile's admin key.": (
+        "由申请部门或归口部门终止授权或撤回申请，用配置中的管理密钥签名。"
+    ),
+    "Reads that were ordered before are still answered.": "此前已上链的读取仍会得到答复。",
+    "Why, for all to read. No personal data.": "理由，所有部门可见。不得含个人信息。",
+    "List grants, oldest application first: what is asked for, what is granted, what is left of it.": (
+        "列出授权（按申请先后）：申请内容、授权内容、剩余次数。"
+    ),
+    "Whose; otherwise those of the profile's department.": "哪个部门的；省略则为配置中的部门。",
+    "Those for the department's own data, instead of those it applied for.": "列出对本部门数据的授权，而非本部门申请的授权。",
+    "Show a grant: who, what, on which grounds, and where it stands.": "显示一项授权：部门、内容、依据和状态。",
+    "Grant": "授权",
+    "Purpose": "用途",
+    "Reason": "理由",
+    "Reads": "读取次数",
+    "Subjects": "登记对象",
+    "any": "不限",
+    "applied for": "已申请",
+    "granted": "已授权",
+    "refused": "已拒绝",
+    "ended": "已终止",
+    # read
+    "Read confidential fields of another department under a grant; each read is on the chain first.": (
+        "凭授权读取其他部门的保密字段；每次读取先上链。"
+    ),
+    "Read fields about a subject: ordered on chain, then given out by the owner, checked, acknowledged.": (
+        "读取某登记对象的字段：先上链，再由归口部门提供，核对后确认。"
+    ),
+    "Signed with the profile's key for records. If it is cut off at any point, `huzheng read resume` goes on with it.": (
+        "用配置中的记录密钥签名。中途中断时，可用 `huzheng read resume` 继续。"
+    ),
+    "Go on with a read that was begun: it is ordered if it was not, and its answer fetched again.": (
+        "继续已开始的读取：未上链则上链，并重新取得答复。"
+    ),
+    "List the reads that were begun and not finished.": "列出已开始而未完成的读取。",
+    "A read's id, as `huzheng read pending` lists it.": "读取编号，见 `huzheng read pending`。",
+    "The case that the values are needed for.": "所办案件的编号。",
+    "Keep the values in your own department's vault, where an erasure finds them.": "将取得的值存入本部门保密库，以便删除令能够执行。",
+    "Write the disclosure there: proof of the values, as `huzheng verify` reads it.": (
+        "将披露文件写到此处：可用 `huzheng verify` 核验的证明。"
+    ),
+    "Stopped. `huzheng read resume` goes on with what was begun.": "已停止。可用 `huzheng read resume` 继续。",
+    "Read, checked and acknowledged.": "已读取、核对并确认。",
+    "Read": "读取",
+    # vault erase
+    "Order that the confidential values of a record, or of all versions about a subject, be destroyed for good.": (
+        "下令永久销毁一条记录或某登记对象全部版本的保密字段。"
+    ),
+    (
+        "Your department's node and those of all departments that read them destroy the values and every key to them, "
+        "and say so on chain. The chain goes on to verify. Signed with the profile's admin key."
+    ): "本部门及所有读取过的部门的节点将销毁这些值及其全部密钥，并在链上确认。链仍可验证。用配置中的管理密钥签名。",
+    "By which law, for all to read. No personal data.": "法律依据，所有部门可见。不得含个人信息。",
+    "Do not ask.": "不再询问。",
+    "Destroy the confidential values of {n} records, for good?": "永久销毁 {n} 条记录的保密字段？",
+    "Ordered. `huzheng vault erasures` shows who has carried it out.": "已下令。执行情况见 `huzheng vault erasures`。",
+    "Only what this department has ordered.": "仅列出该部门下达的删除令。",
+    "List what was ordered to be erased, and which departments have said that they have done so.": (
+        "列出删除令，以及已确认执行的部门。"
+    ),
+    "Erased by": "已删除的部门",
+    "Still owed by": "尚未确认的部门",
+}

@@ -1,0 +1,73 @@
+"""Opens a vault that was restored: first all that the chain has ordered to be erased is erased in it again.
+
+That needs the chain as it is now, so a node does it once it has caught up; until then it gives no values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ledger.errors import Code, HuzhengError
+from ledger.sharing.erasing import ERASURE_PREFIX
+from ledger.store import ChainReader
+from node.config import NodeConfig
+from node.vault.opening import Reapplied
+from node.vault.status import inspect
+from node.vault.vault import Vault
+from node.vault_config import master_key, open_vault, vault_places
+
+
+def erased_on_chain(chain: ChainReader) -> Iterator[bytes]:
+    """The ids of all records whose erasure their own department has ordered; other orders have no effect (E1).
+
+    Raises:
+        HuzhengError: STORE_CORRUPT.
+    """
+    for key, _ in chain.state.scan(ERASURE_PREFIX, bytes([ERASURE_PREFIX[0] + 1])):
+        department, _, record_id = key[len(ERASURE_PREFIX) :].partition(b"\0")
+        place = chain.record_place(record_id)
+        if place is not None and chain.record(place).department == department.decode():
+            yield record_id
+
+
+def reapply_erasures(
+    config: NodeConfig, chain: ChainReader, *, accepts_old_keyring: bool = False, gives_up_damaged: bool = False
+) -> Reapplied:
+    """Makes a restored vault, which is not open, fit to be opened by a chain that has caught up.
+
+    `accepts_old_keyring`: though it is older than the database. What was erased since without an order on chain, such as persons, comes back.
+
+    Raises:
+        HuzhengError: VAULT_ROLLED_BACK unless that is accepted, or where the second copy of the keyring is newer; as `Vault.reapply`.
+    """
+    places = vault_places(config)
+    status = inspect(places)
+    if status.is_rolled_back and not accepts_old_keyring:
+        generations = f"it is of generation {status.keyring_generation}, the database of {status.generation}"
+        raise HuzhengError(Code.VAULT_ROLLED_BACK, f"{places.keyring_file}: {generations}")
+    erased = list(erased_on_chain(chain))
+    return Vault.reapply(places, master_key(config), erased, give_up_damaged=gives_up_damaged)
+
+
+def reopen_restored(config: NodeConfig, chain: ChainReader) -> tuple[Vault, Reapplied]:
+    """Applies all erasures on chain to a restored vault and opens it. Blocks on the disk; to be called once the node has caught up.
+
+    Raises:
+        HuzhengError: as `reapply_erasures` and `Vault.open`; CONFIG_INVALID if the node has no vault.
+    """
+    reapplied = reapply_erasures(config, chain)
+    vault = open_vault(config)
+    if vault is None:
+        raise HuzhengError(Code.CONFIG_INVALID, f"{config.file}\n[vault]: missing section")
+    return vault, reapplied
+
+
+def has_caught_up(block_time_ms: int, now_ms: int, heartbeat_ms: int) -> bool:
+    """Whether the last stored block is as young as one is while the chain works: no block with an erasure can then be far ahead.
+
+    What peers say of their heights proves nothing, a certified block's time does. `now_ms`: by the network's clock.
+    """
+    return now_ms - block_time_ms < _HEARTBEATS * heartbeat_ms
+
+
+_HEARTBEATS = 3

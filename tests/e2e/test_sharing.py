@@ -1,0 +1,288 @@
+"""Four real daemons that share confidential fields: grants, reads, refusals, races, erasure, and values that are nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from huzheng.v1 import audit_pb2
+from huzheng.v1 import sharing_pb2 as sharing
+from huzheng.v1 import transaction_pb2 as pb
+
+from ledger.catalogue import CompiledResource
+from ledger.errors import Code, HuzhengError
+from node.sharing.asking import PendingRead
+from scripts.local.network import LocalNetwork, run_huzheng, wait_until
+from scripts.local.sharing import DOCUMENT, NAME, Sharer, owner_resource
+
+pytestmark = pytest.mark.timeout(300)
+DEFINITION = CompiledResource(owner_resource())
+PERSON = {"QLRMC": "王测试的保密姓名·Wang", "QLRZJH": "TEST-11010518991231002X"}
+OTHER = {"QLRMC": "李测试的保密姓名·Li", "QLRZJH": "TEST-110105189001019990"}
+RACES = 200
+
+
+def unit(number: int) -> str:
+    return f"110108001003GB00012F{number:08}"
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
+    made = LocalNetwork.create(tmp_path_factory.mktemp("sharing") / "n")
+    with made.running():
+        run(made, lambda planning, _: planning.publish(owner_resource()))
+        yield made
+
+
+def run(network: LocalNetwork, work: Callable[[Sharer, Sharer], Coroutine[Any, Any, Any]]) -> Any:
+    """With planning, which owns, and tax, which reads."""
+
+    async def inside() -> Any:
+        async with Sharer(network, "planning") as planning, Sharer(network, "tax") as tax:
+            return await work(planning, tax)
+
+    return asyncio.run(inside())
+
+
+async def code_of(call: Awaitable[Any]) -> Code | None:
+    try:
+        await call
+    except HuzhengError as error:
+        return error.code
+    return None
+
+
+async def registered(planning: Sharer, subject: str, person: dict[str, str] = PERSON) -> bytes:
+    record = await planning.register(DEFINITION, subject, {"QLRBS": "a" * 26}, person)
+    return record.id
+
+
+@asynccontextmanager
+async def granted(planning: Sharer, tax: Sharer, **terms: Any) -> AsyncIterator[bytes]:
+    grant = await tax.apply(**terms)
+    await planning.approve(grant)
+    yield grant
+
+
+def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: LocalNetwork) -> None:
+    async def work(planning: Sharer, tax: Sharer) -> None:
+        record_id = await registered(planning, unit(1))
+        async with granted(planning, tax, fields=(NAME, DOCUMENT)) as grant:
+            pending = tax.begin(grant, unit(1), fields=(NAME, DOCUMENT))
+            answered = await tax.read(pending, DEFINITION)
+        assert answered.verdict.record.id == record_id
+        assert {shown.name: shown.value for shown in answered.verdict.fields} == PERSON
+        # A lost reply can be fetched again, with the same key, until the read is acknowledged.
+        again = await tax.read(pending, DEFINITION)
+        assert again.verdict.values == answered.verdict.values
+        await tax.client.keep("tax", pending.id, answered.disclosure)
+        await tax.acknowledge(pending.id)
+        assert await code_of(tax.read(pending, DEFINITION)) is Code.ALREADY_DONE
+        async with Sharer(network, "police") as police:
+            [read] = (await police.client.reads(audit_pb2.ListReadsRequest(grant=grant))).reads
+        assert (read.reader, read.state.owner, read.state.subject) == ("tax", "planning", unit(1))
+        assert read.state.acknowledged_ms >= read.state.time_ms > 0
+
+    run(network, work)
+
+
+def test_what_a_grant_does_not_allow_is_refused_and_on_record(network: LocalNetwork) -> None:
+    async def work(planning: Sharer, tax: Sharer) -> None:
+        await registered(planning, unit(2))
+        grant = await tax.apply(subjects=[unit(2)], case_number="2026-2", max_reads=1)
+        assert await code_of(tax.read(tax.begin(grant, unit(2), case="2026-2"), DEFINITION)) is Code.WRONG_GRANT_STATE
+        await planning.approve(grant)
+        asked: list[tuple[PendingRead, Code | None]] = [
+            (tax.begin(grant, unit(1), case="2026-2"), Code.OUTSIDE_GRANT),
+            (tax.begin(grant, unit(2), case="2026-3"), Code.OUTSIDE_GRANT),
+            (tax.begin(grant, unit(2), fields=(DOCUMENT,), case="2026-2"), Code.OUTSIDE_GRANT),
+            (tax.begin(grant, unit(2), case="2026-2"), None),
+            (tax.begin(grant, unit(2), case="2026-2"), Code.GRANT_USED_UP),
+        ]
+        for pending, code in asked:
+            assert await code_of(tax.read(pending, DEFINITION)) is code
+        wide = await tax.apply(max_reads=5)
+        await planning.approve(wide)
+        assert await code_of(tax.read(tax.begin(wide, unit(3)), DEFINITION)) is Code.NOTHING_TO_READ
+        await planning.end(wide)
+        assert await code_of(tax.read(tax.begin(wide, unit(2)), DEFINITION)) is Code.WRONG_GRANT_STATE
+        async with Sharer(network, "police") as police:
+            assert await code_of(police.read(police.begin(grant, unit(2), case="2026-2"), DEFINITION)) is Code.NOT_PARTY
+            listed = (await police.client.reads(audit_pb2.ListReadsRequest(grant=grant))).reads
+        assert [pb.ResultCode.Name(read.code).removeprefix("RESULT_CODE_") for read in listed] == [
+            "WRONG_GRANT_STATE",
+            "OUTSIDE_GRANT",
+            "OUTSIDE_GRANT",
+            "OUTSIDE_GRANT",
+            "ACCEPTED",
+            "GRANT_USED_UP",
+            "NOT_PARTY",
+        ]
+
+    run(network, work)
+
+
+def test_only_the_readers_system_gets_the_answer_and_only_of_an_ordered_read(network: LocalNetwork) -> None:
+    async def work(planning: Sharer, tax: Sharer) -> None:
+        await registered(planning, unit(4))
+        async with granted(planning, tax) as grant:
+            pending = tax.begin(grant, unit(4))
+            owner = tax.client.of(tax.client.nodes_of("planning"))
+            async with owner:
+                assert await code_of(owner.release(pending.id)) is Code.UNKNOWN_READ
+                await tax.read(pending, DEFINITION)
+            async with Sharer(network, "police") as police:
+                stranger = police.client.of(police.client.nodes_of("planning"))
+                async with stranger:
+                    assert await code_of(stranger.release(pending.id)) is Code.NOT_PARTY
+                elsewhere = tax.client.of(tax.client.nodes_of("housing"))
+                async with elsewhere:
+                    assert await code_of(elsewhere.release(pending.id)) is Code.NOT_PARTY
+
+    run(network, work)
+
+
+def test_the_owners_node_is_away_while_the_read_is_ordered(network: LocalNetwork) -> None:
+    async def before(planning: Sharer, tax: Sharer) -> bytes:
+        await registered(planning, unit(5))
+        async with granted(planning, tax) as grant:
+            return grant
+
+    grant = run(network, before)
+    owner = network.nodes["planning"]
+    owner.kill()
+
+    async def asked(_: Sharer, tax: Sharer) -> bytes:
+        pending = tax.begin(grant, unit(5))
+        assert await code_of(tax.read(pending, DEFINITION, patience_s=0.5)) is Code.NODE_UNREACHABLE
+        return pending.id
+
+    read = run(network, asked)
+    owner.start()
+    owner.wait_ready()
+
+    async def resumed(_: Sharer, tax: Sharer) -> None:
+        assert read in tax.reads.pending()
+        answered = await tax.read(tax.reads.load(read), DEFINITION)
+        assert answered.verdict.values == {NAME: PERSON["QLRMC"]}
+        await tax.acknowledge(read)
+
+    run(network, resumed)
+
+
+def test_a_revocation_that_races_a_read_has_one_order_on_all_nodes(network: LocalNetwork) -> None:
+    """Whichever is first: a read that is accepted is answered, one that is refused is not."""
+    dice = random.Random(20261127)
+
+    async def race(planning: Sharer, tax: Sharer, grant: bytes) -> bool:
+        pending = tax.begin(grant, unit(6))
+
+        async def read() -> Code | None:
+            await asyncio.sleep(dice.random() / 50)
+            return await code_of(tax.read(pending, DEFINITION))
+
+        async def revoke() -> None:
+            await asyncio.sleep(dice.random() / 50)
+            await planning.end(grant)
+
+        outcome, _ = await asyncio.gather(read(), revoke())
+        assert outcome in (None, Code.WRONG_GRANT_STATE)
+        return outcome is None
+
+    async def work(planning: Sharer, tax: Sharer) -> list[bytes]:
+        await registered(planning, unit(6))
+        grants = await asyncio.gather(*(tax.apply() for _ in range(RACES)))
+        for start in range(0, RACES, 16):
+            operations = [
+                pb.Operation(approve_grant=sharing.ApproveGrant(grant=grant)) for grant in grants[start : start + 16]
+            ]
+            await planning.as_admin(*operations)
+        answered = []
+        for start in range(0, RACES, 10):
+            answered += await asyncio.gather(*(race(planning, tax, grant) for grant in grants[start : start + 10]))
+        assert 0 < sum(answered) < RACES
+        return list(grants)
+
+    grants = run(network, work)
+    wait_until(lambda: len({node.height() for node in network.nodes.values()}) == 1, 30, "equal heights")
+
+    async def seen_by(department: str) -> list[tuple[int, int, int, int, int]]:
+        async with Sharer(network, department) as sharer:
+            alone = sharer.client.of(sharer.client.nodes_of(department))
+            async with alone:
+                pages = [(await alone.reads(audit_pb2.ListReadsRequest(grant=grant))).reads for grant in grants]
+        return [
+            (read.position.height, read.position.transaction_index, read.code, read.state.height, read.state.time_ms)
+            for reads in pages
+            for read in reads
+        ]
+
+    async def all_of_them() -> list[list[tuple[int, int, int, int, int]]]:
+        return [await seen_by(department) for department in network.nodes]
+
+    first, *others = asyncio.run(all_of_them())
+    assert len(first) == RACES
+    assert all(other == first for other in others)
+
+
+def test_erased_values_are_gone_at_the_owners_and_the_readers_and_the_chain_still_verifies(
+    network: LocalNetwork,
+) -> None:
+    async def work(planning: Sharer, tax: Sharer) -> None:
+        record_id = await registered(planning, unit(7), OTHER)
+        async with granted(planning, tax, max_reads=10) as grant:
+            pending = tax.begin(grant, unit(7))
+            answered = await tax.read(pending, DEFINITION)
+            await tax.client.keep("tax", pending.id, answered.disclosure)
+            await planning.erase(record_id)
+            assert await code_of(tax.read(tax.begin(grant, unit(7)), DEFINITION)) is Code.ERASED
+            assert await code_of(tax.read(pending, DEFINITION)) is Code.ERASED
+
+        async def done() -> set[str]:
+            [order] = [order async for order in tax.client.erasures()]
+            return {item.department for record in order.records for item in record.done}
+
+        async with asyncio.timeout(30):
+            while await done() != {"planning", "tax"}:
+                await asyncio.sleep(0.1)
+
+    run(network, work)
+
+
+def test_confidential_values_are_on_no_disk_but_encrypted_in_vaults(network: LocalNetwork) -> None:
+    """After all that went before in this module: databases, logs, journals, vaults."""
+    values = [*PERSON.values(), *OTHER.values()]
+    needles = [form for value in values for form in _forms(value)]
+    scanned = 0
+    for path in network.directory.rglob("*"):
+        # The reader's own key and request of a read that is not acknowledged hold no value either.
+        if path.is_file():
+            content = path.read_bytes()
+            scanned += len(content)
+            assert not [needle for needle in needles if needle in content], path
+    assert scanned > 1_000_000
+    for node in network.nodes.values():
+        assert "Traceback" not in node.log.read_text()
+
+
+def _forms(value: str) -> list[bytes]:
+    raw = value.encode()
+    return [
+        raw,
+        value.encode("utf-16-le"),
+        raw.hex().encode(),
+        base64.b64encode(raw).rstrip(b"=")[:-1],
+        value.encode("unicode_escape"),
+    ]
+
+
+def test_all_databases_verify_from_the_genesis(network: LocalNetwork) -> None:
+    network.stop()
+    for node in network.nodes.values():
+        checked = run_huzheng("chain", "verify", "--home", node.directory)
+        assert checked.returncode == 0

@@ -1,0 +1,288 @@
+"""What a department's own systems and clerks may do with its vault, and what is refused (docs/protocol.md section 15)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huzheng.v1 import sharing_pb2
+from huzheng.v1 import transaction_pb2 as ledger_pb
+from huzheng.v1 import vault_service_pb2 as pb
+
+from ledger.block import ExecutedBlock
+from ledger.building import BuiltRecord, build_record
+from ledger.commitments import SecretField, confidential_root
+from ledger.crypto import strict
+from ledger.disclosure import verify_disclosure
+from ledger.errors import Code, HuzhengError
+from ledger.store import ChainStore
+from node.identity import Caller, Role
+from node.vault_access import MAX_SECRETS_BYTES, VaultAccess
+from tests.builders import Chain, objection_fields, unit_code
+from tests.confidential import (
+    DWELLING,
+    NOTE,
+    OWNER,
+    PLOT,
+    PRICE,
+    SHARE,
+    VALUES,
+    MemorySecrets,
+    consortium,
+    dwelling_record,
+)
+
+CONSORTIUM = consortium()
+SYSTEM = Caller("planning", Role.SYSTEM, "registry")
+CLERK = Caller("planning", Role.CLERK, "li")
+EXPIRES_MS = CONSORTIUM.now_ms + 60_000
+
+
+class Node:
+    """A stored chain with a vault beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.chain: Chain = CONSORTIUM.chain()
+        self.store = ChainStore.open(path, CONSORTIUM.genesis)
+        self.secrets = MemorySecrets()
+        self.vault = VaultAccess(CONSORTIUM.genesis, self.store, "planning", self.secrets, lambda: CONSORTIUM.now_ms)
+
+    def seal(self, *raws: bytes) -> ExecutedBlock:
+        block = self.chain.add(*raws)
+        self.store.append(block, CONSORTIUM.certificate(block))
+        return block
+
+    def registered(self, record: BuiltRecord) -> BuiltRecord:
+        """Deposits a record and puts it on chain."""
+        self.vault.deposit(request(record), SYSTEM)
+        self.seal(CONSORTIUM.transaction([record]))
+        return record
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    made = Node(tmp_path / "data")
+    yield made
+    made.store.close()
+
+
+def request(*records: BuiltRecord, expires_ms: int = EXPIRES_MS) -> pb.DepositRequest:
+    return pb.DepositRequest(
+        records=[
+            pb.DepositedRecord(
+                record=record.raw,
+                fields=[pb.DepositedField(number=s.number, value=s.value, salt=s.salt) for s in record.secrets],
+            )
+            for record in records
+        ],
+        expires_ms=expires_ms,
+    )
+
+
+def code_of(call: Callable[[], object]) -> Code:
+    with pytest.raises(HuzhengError) as caught:
+        call()
+    assert not any(value in str(caught.value) for value in VALUES.values())
+    return caught.value.code
+
+
+# --- depositing ---
+
+
+def test_what_is_deposited_is_kept_until_its_transaction_expires(node: Node) -> None:
+    first, second = dwelling_record(CONSORTIUM), dwelling_record(CONSORTIUM, subject="AB1235")
+    node.vault.deposit(request(first, second), SYSTEM)
+    assert node.secrets.kept == {
+        first.id: (first.secrets, EXPIRES_MS),
+        second.id: (second.secrets, EXPIRES_MS),
+    }
+
+
+def test_what_is_deposited_of_a_record_on_chain_does_not_expire(node: Node) -> None:
+    """As when a submission goes on that was cut off, of which the vault was lost and restored."""
+    record = node.registered(dwelling_record(CONSORTIUM))
+    node.secrets.kept.clear()
+    node.vault.deposit(request(record), SYSTEM)
+    assert node.secrets.kept == {record.id: (record.secrets, 0)}
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        CLERK,
+        Caller("planning", Role.OPERATOR, "wang"),
+        Caller("planning", Role.REPLICA, "1"),
+        Caller("tax", Role.SYSTEM, "registry"),
+    ],
+    ids=lambda caller: caller.uri,
+)
+def test_only_a_system_of_the_own_department_deposits(node: Node, caller: Caller) -> None:
+    record = dwelling_record(CONSORTIUM)
+    assert code_of(lambda: node.vault.deposit(request(record), caller)) is Code.CALLER_NOT_ALLOWED
+    assert not node.secrets.kept
+
+
+def altered(which: int, /, **changes: Any) -> pb.DepositRequest:
+    """A deposit in which a field is not as the record commits to it."""
+    made = request(dwelling_record(CONSORTIUM))
+    [field] = [field for field in made.records[0].fields if field.number == which]
+    for name, value in changes.items():
+        setattr(field, name, value)
+    return made
+
+
+def committed(values: Mapping[int, str], salt_bytes: int = 16) -> pb.DepositRequest:
+    """A record that does commit to these values, whatever they are."""
+    good = dwelling_record(CONSORTIUM)
+    secrets = tuple(SecretField(s.number, values.get(s.number, s.value), s.salt[:salt_bytes]) for s in good.secrets)
+    root = confidential_root(CONSORTIUM.suite, secrets)
+    odd = CONSORTIUM.odd_record(good.payload, resource=DWELLING, subject=PLOT, schema_version=1, confidential_root=root)
+    return request(BuiltRecord(odd.id, odd.raw, odd.payload, secrets))
+
+
+def without_last_field() -> pb.DepositRequest:
+    made = request(dwelling_record(CONSORTIUM))
+    del made.records[0].fields[-1]
+    return made
+
+
+def not_strict() -> pb.DepositRequest:
+    made = request(dwelling_record(CONSORTIUM))
+    made.records[0].record += b"\x00"
+    return made
+
+
+def public_alone(**changes: Any) -> pb.DepositRequest:
+    record = build_record(CONSORTIUM.genesis, "property.objection", unit_code(1), 1, b"", objection_fields())
+    message = strict.read(ledger_pb.Record, record.raw)
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return request(BuiltRecord(record.id, strict.write(message), record.payload))
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: altered(OWNER, value="李四"), Code.BAD_COMMITMENT),
+        (lambda: altered(NOTE, value=""), Code.BAD_COMMITMENT),
+        (lambda: altered(PRICE, salt=bytes(16)), Code.BAD_COMMITMENT),
+        (lambda: altered(PRICE, salt=bytes(15)), Code.BAD_COMMITMENT),
+        (lambda: altered(SHARE, number=10), Code.BAD_COMMITMENT),
+        (without_last_field, Code.BAD_COMMITMENT),
+        (lambda: committed({PRICE: "free"}), Code.BAD_FIELD),
+        (lambda: committed({OWNER: ""}), Code.MISSING_FIELD),
+        (lambda: committed({NOTE: "x" * (MAX_SECRETS_BYTES + 1)}), Code.TOO_LARGE),
+        (lambda: committed({}, salt_bytes=15), Code.BAD_COMMITMENT),
+        (not_strict, Code.NOT_STRICT),
+        (public_alone, Code.BAD_COMMITMENT),
+        (lambda: public_alone(resource="tax.deed_tax"), Code.NOT_OWNER),
+        (lambda: public_alone(resource="demo.none"), Code.UNKNOWN_RESOURCE),
+        (lambda: public_alone(schema_version=7), Code.SCHEMA_MISMATCH),
+        (lambda: request(dwelling_record(CONSORTIUM), expires_ms=CONSORTIUM.now_ms), Code.EXPIRED),
+        (
+            lambda: request(
+                dwelling_record(CONSORTIUM),
+                expires_ms=CONSORTIUM.now_ms + CONSORTIUM.genesis.parameters.max_lifetime_ms + 1,
+            ),
+            Code.LIFETIME_TOO_LONG,
+        ),
+        (request, Code.INVALID_REQUEST),
+    ],
+)
+def test_what_no_record_commits_to_is_not_kept(node: Node, make: Callable[[], pb.DepositRequest], code: Code) -> None:
+    assert code_of(lambda: node.vault.deposit(make(), SYSTEM)) is code
+    assert not node.secrets.kept
+
+
+def test_one_record_that_is_wrong_keeps_all_of_them_out_and_is_named(node: Node) -> None:
+    good, bad = request(dwelling_record(CONSORTIUM)), altered(OWNER, value="李四")
+    good.records.extend(bad.records)
+    with pytest.raises(HuzhengError) as caught:
+        node.vault.deposit(good, SYSTEM)
+    assert "record 2" in caught.value.detail
+    assert not node.secrets.kept
+
+
+# --- disclosing ---
+
+
+@pytest.mark.parametrize("caller", [SYSTEM, CLERK], ids=lambda caller: caller.uri)
+def test_systems_and_clerks_of_the_department_get_a_disclosure(node: Node, caller: Caller) -> None:
+    record = node.registered(dwelling_record(CONSORTIUM))
+    raw = node.vault.disclose(pb.DiscloseRequest(record_id=record.id, fields=[OWNER, SHARE]), caller)
+    verdict = verify_disclosure(raw, CONSORTIUM.genesis)
+    assert verdict.record.id == record.id
+    assert verdict.values == {OWNER: VALUES["OWNER"], SHARE: ""}
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        Caller("planning", Role.OPERATOR, "wang"),
+        Caller("planning", Role.AUDITOR, "sun"),
+        Caller("tax", Role.SYSTEM, "registry"),
+        Caller("tax", Role.CLERK, "li"),
+    ],
+    ids=lambda caller: caller.uri,
+)
+def test_nobody_else_gets_one(node: Node, caller: Caller) -> None:
+    record = node.registered(dwelling_record(CONSORTIUM))
+    asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
+    assert code_of(lambda: node.vault.disclose(asked, caller)) is Code.CALLER_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ([], Code.INVALID_REQUEST),
+        ([PRICE, OWNER], Code.INVALID_REQUEST),
+        ([OWNER, OWNER], Code.INVALID_REQUEST),
+        (list(range(1, 66)), Code.INVALID_REQUEST),
+        ([1], Code.UNKNOWN_FIELD),
+        ([OWNER, 10], Code.UNKNOWN_FIELD),
+    ],
+)
+def test_what_can_not_be_disclosed_is_refused(node: Node, fields: list[int], code: Code) -> None:
+    record = node.registered(dwelling_record(CONSORTIUM))
+    assert code_of(lambda: node.vault.disclose(pb.DiscloseRequest(record_id=record.id, fields=fields), CLERK)) is code
+
+
+def test_values_of_a_record_that_is_not_on_chain_are_not_shown(node: Node) -> None:
+    record = dwelling_record(CONSORTIUM)
+    node.vault.deposit(request(record), SYSTEM)
+    asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
+    assert code_of(lambda: node.vault.disclose(asked, CLERK)) is Code.NOT_FOUND
+    short = pb.DiscloseRequest(record_id=record.id[:-1], fields=[OWNER])
+    assert code_of(lambda: node.vault.disclose(short, CLERK)) is Code.INVALID_REQUEST
+
+
+def test_values_that_are_not_in_the_vault_are_said_to_be_missing(node: Node) -> None:
+    record = node.registered(dwelling_record(CONSORTIUM))
+    node.secrets.kept.clear()
+    asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
+    assert code_of(lambda: node.vault.disclose(asked, CLERK)) is Code.VALUES_MISSING
+
+
+def test_values_whose_erasure_was_ordered_are_not_shown_though_they_are_still_there(node: Node) -> None:
+    record = node.registered(dwelling_record(CONSORTIUM))
+    order = sharing_pb2.OrderErasure(records=[record.id], legal_basis="个人信息保护法第四十七条")
+    node.seal(CONSORTIUM.transaction(operations=[ledger_pb.Operation(order_erasure=order)], nonce=1))
+    asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
+    assert code_of(lambda: node.vault.disclose(asked, CLERK)) is Code.ERASED
+
+
+def test_another_department_s_record_is_not_asked_for_here(node: Node) -> None:
+    vault = VaultAccess(CONSORTIUM.genesis, node.store, "tax", node.secrets, lambda: CONSORTIUM.now_ms)
+    record = node.registered(dwelling_record(CONSORTIUM))
+    asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
+    assert code_of(lambda: vault.disclose(asked, Caller("tax", Role.CLERK, "li"))) is Code.NOT_OWNER
+
+
+def test_a_node_without_vault_says_so(node: Node) -> None:
+    bare = VaultAccess(CONSORTIUM.genesis, node.store, "planning", None, lambda: CONSORTIUM.now_ms)
+    record = dwelling_record(CONSORTIUM)
+    assert code_of(lambda: bare.deposit(request(record), SYSTEM)) is Code.VAULT_NOT_CONFIGURED
+    asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
+    assert code_of(lambda: bare.disclose(asked, CLERK)) is Code.VAULT_NOT_CONFIGURED
