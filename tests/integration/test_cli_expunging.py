@@ -159,9 +159,9 @@ def test_the_transaction_can_be_named_and_has_to_hold_the_record(
 @pytest.mark.parametrize(
     ("change", "code", "status"),
     [
-        ({"yes": False}, "INVALID_REQUEST", 3),
+        ({"yes": False}, "INVALID_REQUEST", 2),
         ({"record_id": "00" * 32}, "NOT_FOUND", 6),
-        ({"record_id": "short"}, "INVALID_REQUEST", 3),
+        ({"record_id": "short"}, "INVALID_REQUEST", 2),
         ({"transaction": "00" * 32}, "NOT_FOUND", 6),
         ({"basis": ""}, "BAD_OPERATION", 5),
         ({"basis": "本人申请，电话 13800000000"}, "PERSONAL_DATA", 3),
