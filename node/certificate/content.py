@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -94,7 +93,7 @@ def property_content(verdict: StatementVerdict, genesis: Genesis) -> Content:
         record_title=_resource_title(genesis, OWNERSHIP),
         record_version=answer.version,
         record_id=answer.record_id,
-        fields=tuple(_fields(genesis, record.values)),
+        fields=tuple(_fields(genesis, record)),
         encumbrances=tuple(
             Encumbrance(_resource_title(genesis, name), _is_in_force(verdict, name, unit_code))
             for name in ENCUMBRANCES
@@ -141,15 +140,22 @@ def _resource_title(genesis: Genesis, resource: str) -> str:
     return (found.message.title_zh if found is not None else "") or resource
 
 
-def _fields(genesis: Genesis, values: Mapping[str, str]) -> list[Field]:
+def _fields(genesis: Genesis, record: ProvenRecord) -> list[Field]:
     specs: dict[str, catalogue_pb2.FieldSpec] = {
         spec.name: spec for spec in genesis.catalogue[OWNERSHIP].message.fields
     }
+    # In another schema version a field keeps its name, but its codes may be others.
+    same_codes = genesis.version(OWNERSHIP, record.schema_version) is not None
     shown = []
     for name, value in values.items():
         spec = specs[name]
         word = code_title(OWNERSHIP, spec, value)
         shown.append(Field(spec.title_zh or name, value if word is None else f"{word.zh}（{value}）"))
+    for name, value in record.values.items():
+        spec = specs.get(name)
+        word = code_in_chinese(OWNERSHIP, spec, value) if spec is not None and same_codes else None
+        title = (spec.title_zh if spec is not None else "") or name
+        shown.append(Field(title, value if word is None else f"{word}（{value}）"))
     return shown
 
 

@@ -37,17 +37,17 @@ export function describeRecord(genesis, id, record, payload, isAccepted) {
   };
 }
 
-/** By name, or by number where the genesis does not have the schema version. */
+/** By name, or by number where the genesis does not know it: a number keeps its name in all versions. */
 function fieldsOf(genesis, { resource: name, schema_version: version }, payload) {
   const resource = genesis.catalogue.get(name);
   const isKnown = resource !== undefined && resource.schema_version === version;
   const { fields } = read("Payload", payload);
-  if (!isKnown) return Object.fromEntries(fields.map(({ number, value }) => [`#${number}`, value]));
-  const names = new Map(resource.fields.map((field) => [field.number, field.name]));
+  const named = isKnown ? resource.fields : (resource?.fields ?? []).filter((field) => !field.confidential);
+  const names = new Map(named.map((field) => [field.number, field.name]));
   const values = new Map();
   for (const { number, value } of fields) {
-    if (!names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${name} has no field ${number}`);
-    values.set(names.get(number), value);
+    if (isKnown && !names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${name} has no field ${number}`);
+    values.set(names.get(number) ?? `#${number}`, value);
   }
   return Object.fromEntries(values);
 }

@@ -23,8 +23,16 @@ from tests.memberships import add, change_transaction, changeable, grow_to, stor
 from tests.memberships import stored as stored_in
 from tests.vectors import load
 
-PROPERTY = ("property.advance_notice", "property.mortgage", OBJECTION, "property.ownership", "property.seizure")
-"""A register with five resources, whose page has thus eight slots."""
+PROPERTY = (
+    "property.advance_notice",
+    "property.mortgage",
+    OBJECTION,
+    "property.owner",
+    "property.ownership",
+    "property.secured_debt",
+    "property.seizure",
+)
+"""A register with seven resources, whose page has thus eight slots."""
 
 
 @pytest.fixture(scope="module")
