@@ -19,6 +19,7 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer, self_test
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
+from node.alert_watch import AlertWatch
 from node.clock import NetworkClock, monotonic_ms
 from node.clock_watch import ClockWatch
 from node.config import NodeConfig, check_against_chain
@@ -163,6 +164,8 @@ class Daemon:
         self.status.connect(self.runtime, self.peers, mempool, clock, self.feed)
         self.metrics.read_from(self.status.readings())
         self._health = health_aio.HealthServicer()
+        self._queries = Queries(genesis, store)
+        self._alert_watch = AlertWatch(self._queries.audit.alerts, self._readers, self.metrics.alerts)
         self._server = self._build_server()
         pages = Pages(self.metrics.exposition, self.status.problems, self.status.not_ready)
         self._http = HttpServer(pages, config.http.listen.host, config.http.listen.port)
@@ -181,6 +184,7 @@ class Daemon:
         notifier = sdnotify.SystemdNotifier()
         notifier.notify("READY=1")
         watch = asyncio.ensure_future(self._watch())
+        alerts = asyncio.ensure_future(self._alert_watch.run())
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait([core, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -188,7 +192,7 @@ class Daemon:
                 core.result()
         finally:
             notifier.notify("STOPPING=1")
-            for task in (watch, stopped):
+            for task in (watch, alerts, stopped):
                 task.cancel()
             await self._stop(core)
 
@@ -229,8 +233,7 @@ class Daemon:
         genesis, limits = self._opened.genesis, self._opened.config.limits
         gate = Gate(self._callers, self.metrics, limits.concurrent_calls)
         replica_service = ReplicaService(self._opened.store, self.peers, current_caller)
-        queries = Queries(genesis, self._opened.store)
-        ledger_service = LedgerService(self.intake, queries, self.feed, self.status, self._readers)
+        ledger_service = LedgerService(self.intake, self._queries, self.feed, self.status, self._readers)
         services = Services(ledger_service, replica_service, self._health)
         return build_server(limits, genesis.parameters, gate, services)
 
