@@ -22,6 +22,7 @@ from ledger.genesis import Genesis
 from ledger.store import ChainStore
 from node.backup import OnProgress, Source, make_backup
 from node.backup_manifest import encode_manifest
+from node.alert_watch import AlertWatch
 from node.clock import NetworkClock, monotonic_ms
 from node.clock_watch import ClockWatch
 from node.config import NodeConfig, check_against_chain
@@ -194,6 +195,8 @@ class Daemon:
         self._operator = OperatorService(config.node.department, self._back_up)
         self._keeper = self._vault_keeper()
         self._vault_loop = self._follow_with_vault(self._keeper, clock)
+        self._queries = Queries(genesis, store)
+        self._alert_watch = AlertWatch(self._queries.audit.alerts, self._readers, self.metrics.alerts)
         self._server = self._build_server()
         pages = Pages(self.metrics.exposition, self.status.problems, self.status.not_ready)
         self._http = HttpServer(pages, config.http.listen.host, config.http.listen.port)
@@ -214,6 +217,7 @@ class Daemon:
         watch = asyncio.ensure_future(self._watch())
         reopening = asyncio.ensure_future(self._opened.vault.reopen(self._opened.store, self._has_caught_up))
         following = asyncio.ensure_future(self._run_vault())
+        alerts = asyncio.ensure_future(self._alert_watch.run())
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait([core, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -222,6 +226,7 @@ class Daemon:
         finally:
             notifier.notify("STOPPING=1")
             for task in (watch, reopening, following, stopped):
+            for task in (watch, alerts, stopped):
                 task.cancel()
             await self._stop(core)
 
@@ -289,6 +294,8 @@ class Daemon:
         services = Services(
             ledger_service, replica_service, self._operator, self._health, sharing_service, self._vault_service()
         )
+        ledger_service = LedgerService(self.intake, self._queries, self.feed, self.status, self._readers)
+        services = Services(ledger_service, replica_service, self._health)
         return build_server(limits, genesis.parameters, gate, services)
 
     def _vault_service(self) -> VaultService:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import cast
@@ -17,10 +18,12 @@ from huzheng.v1 import transaction_pb2
 from ledger.crypto import SIMULATION, Height
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
+from node.alert_watch import AlertWatch
 from node.alerts import ALWAYS_USUAL
 from node.audit import Account, fetch_reads, require_complete
 from node.client import Endpoint, LedgerClient
 from node.identity import Caller, Role
+from node.metrics import Metrics
 from node.queries import Queries
 from node.tls import TlsMaterial
 from tests.chains import store_blocks
@@ -420,6 +423,20 @@ def test_refused_and_unacknowledged_reads_and_erasures_are_noticed_in_their_time
         now = await client.alerts()
         assert not now.unacknowledged_reads
         assert not now.unacknowledged_erasures
+
+    audited(tmp_path, world, scenario)
+
+
+def test_alerts_are_counted_for_prometheus(tmp_path: Path, world: Sharing) -> None:
+    world.one("tax", read(world.grant(), fields=[4]))
+
+    async def scenario(node: Audited) -> None:
+        metrics, queries = Metrics(), Queries(GENESIS, node.chain)
+        with ThreadPoolExecutor(1) as readers:
+            await AlertWatch(queries.audit.alerts, readers, metrics.alerts).look()
+        text = metrics.exposition().decode()
+        assert 'huzheng_alerts{kind="refused_reads"} 1.0' in text
+        assert 'huzheng_alerts{kind="unusual_reads"} 0.0' in text
 
     audited(tmp_path, world, scenario)
 
