@@ -23,13 +23,11 @@ class ProvenRecord:
     version: int
     replaces: bytes
     revokes: bool
-    schema_version: int
     values: dict[str, str]
-    """Public fields by name, or by number where the genesis does not have the schema version; empty where the record revokes or was refused."""
+    """Public fields by name, or by number where the genesis does not know it (R6); empty where the record revokes or was refused."""
     schema_version: int
     confidential_root: bytes
     """What it commits to its confidential fields with; empty if it has none."""
-    """Public fields by name, or by number where the genesis does not know it (R6); empty where the record revokes or was refused."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: hashes in hex."""
@@ -74,6 +72,4 @@ def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool)
         values,
         record.schema_version,
         record.confidential_root,
-        record.schema_version,
-        values,
     )

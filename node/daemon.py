@@ -20,9 +20,9 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer, self_test
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
+from node.alert_watch import AlertWatch
 from node.backup import OnProgress, Source, make_backup
 from node.backup_manifest import encode_manifest
-from node.alert_watch import AlertWatch
 from node.clock import NetworkClock, monotonic_ms
 from node.clock_watch import ClockWatch
 from node.config import NodeConfig, check_against_chain
@@ -225,8 +225,7 @@ class Daemon:
                 core.result()
         finally:
             notifier.notify("STOPPING=1")
-            for task in (watch, reopening, following, stopped):
-            for task in (watch, alerts, stopped):
+            for task in (watch, reopening, following, alerts, stopped):
                 task.cancel()
             await self._stop(core)
 
@@ -286,16 +285,13 @@ class Daemon:
         genesis, limits = self._opened.genesis, self._opened.config.limits
         gate = Gate(self._callers, self.metrics, limits.concurrent_calls)
         replica_service = ReplicaService(self._opened.store, self.peers, current_caller)
-        queries = Queries(genesis, self._opened.store)
-        ledger_service = LedgerService(self.intake, queries, self.feed, self.status, self._readers)
+        ledger_service = LedgerService(self.intake, self._queries, self.feed, self.status, self._readers)
         department = self._opened.config.node.department
         releaser = Releaser(genesis, self._opened.store, department, self._keeper, seal)
         sharing_service = SharingService(releaser, self._readers)
         services = Services(
             ledger_service, replica_service, self._operator, self._health, sharing_service, self._vault_service()
         )
-        ledger_service = LedgerService(self.intake, self._queries, self.feed, self.status, self._readers)
-        services = Services(ledger_service, replica_service, self._health)
         return build_server(limits, genesis.parameters, gate, services)
 
     def _vault_service(self) -> VaultService:

@@ -147,15 +147,11 @@ def _fields(genesis: Genesis, record: ProvenRecord) -> list[Field]:
     # In another schema version a field keeps its name, but its codes may be others.
     same_codes = genesis.version(OWNERSHIP, record.schema_version) is not None
     shown = []
-    for name, value in values.items():
-        spec = specs[name]
-        word = code_title(OWNERSHIP, spec, value)
-        shown.append(Field(spec.title_zh or name, value if word is None else f"{word.zh}（{value}）"))
     for name, value in record.values.items():
         spec = specs.get(name)
-        word = code_in_chinese(OWNERSHIP, spec, value) if spec is not None and same_codes else None
+        word = code_title(OWNERSHIP, spec, value) if spec is not None and same_codes else None
         title = (spec.title_zh if spec is not None else "") or name
-        shown.append(Field(title, value if word is None else f"{word}（{value}）"))
+        shown.append(Field(title, value if word is None else f"{word.zh}（{value}）"))
     return shown
 
 
