@@ -195,7 +195,7 @@ def _verdict_of(path: Path, trust: Trust) -> AnyVerdict:
     if _is_disclosure(raw):
         if trust.max_age_ms is not None:
             raise HuzhengError(Code.INVALID_REQUEST, "--max-age is for statements: a disclosure is of a receipt's time")
-        return verify_disclosure(raw, trust.genesis, trust.anchor, trust.history)
+        return verify_disclosure(raw, trust.genesis, trust.anchor, trust.history, trust.epochs)
     if not _is_statement(raw):
         if trust.max_age_ms is not None:
             raise HuzhengError(
