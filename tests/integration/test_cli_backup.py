@@ -150,5 +150,6 @@ def test_a_restored_vault_is_reopened_by_the_node_that_has_caught_up(huzheng: Co
                 break
             assert "VAULT_RESTORED" in ran.err
     assert ran.status == 0
+    assert ran.json["vault"] == {"records": 1, "persons": 0}
     with open_vault(load_config(home)) or pytest.fail("no vault") as vault:
         assert vault.get(record_id(1)) == entry_of(1)
