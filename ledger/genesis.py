@@ -99,6 +99,11 @@ class Genesis:
     rules: Mapping[int, Rules] = field(default_factory=lambda: RULES)
     """The versions of the protocol that can be executed."""
 
+    def version(self, name: str, schema_version: int) -> CompiledResource | None:
+        """A schema version, if it is that of this genesis."""
+        found = self.catalogue.get(name)
+        return found if found is not None and found.schema_version == schema_version else None
+
     @classmethod
     def read(cls, raw: bytes, *, allow_simulation: bool = False) -> Genesis:
         """Reads a genesis file and checks I1.

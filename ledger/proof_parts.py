@@ -37,8 +37,13 @@ _KINDS: tuple[type[Message], ...] = (
     history_pb2.Anchor,
     statement_pb2.EpochBundle,
 )
-_TELLING = {"Statement": "leaves", "Receipt": "result", "HistoryProof": "old_header", "Fork": "other_certificate"}
-"""A field that a message of this kind always has."""
+_TELLING = {
+    "Statement": ("leaves", "entries"),
+    "Receipt": ("result",),
+    "HistoryProof": ("old_header",),
+    "Fork": ("other_certificate",),
+}
+"""Fields of which a message of this kind always has one."""
 
 
 def read_proof(raw: bytes) -> Message:
@@ -49,7 +54,7 @@ def read_proof(raw: bytes) -> Message:
         except HuzhengError:
             continue
         telling = _TELLING.get(kind.DESCRIPTOR.name)
-        if raw and (telling is None or getattr(message, telling)):
+        if raw and (telling is None or any(getattr(message, name) for name in telling)):
             return message
     raise HuzhengError(Code.NOT_STRICT, "neither a receipt nor a statement nor a proof of history")
 

@@ -23,8 +23,11 @@ export async function readRecord(raw, payload) {
   return record;
 }
 
-/** For people and programs: `id` is its hash; the fields are shown where they were accepted. Throws NOT_STRICT, UNKNOWN_FIELD, BAD_PROOF. */
-export function describeRecord(genesis, id, record, payload, isAccepted) {
+/**
+ * For people and programs: `id` is its hash; the fields are shown where they were accepted: by name where `versionOf`, given a resource's name
+ * and a schema version, has its definition, or by number. Throws NOT_STRICT, UNKNOWN_FIELD.
+ */
+export function describeRecord(versionOf, id, record, payload, isAccepted) {
   const revokes = record.action === REVOKE;
   return {
     id: hex(id),
@@ -33,16 +36,17 @@ export function describeRecord(genesis, id, record, payload, isAccepted) {
     version: plainNumber(record.version),
     replaces: hex(record.replaces),
     action: revokes ? "revoke" : "assert",
-    fields: isAccepted && !revokes ? fieldsOf(genesis, record.resource, payload) : {},
+    fields: isAccepted && !revokes ? fieldsOf(versionOf, record, payload) : {},
   };
 }
 
-function fieldsOf(genesis, name, payload) {
-  const resource = genesis.catalogue.get(name);
-  if (resource === undefined) throw badProof("a resource that the genesis does not have");
+function fieldsOf(versionOf, { resource: name, schema_version: version }, payload) {
+  const resource = versionOf(name, version);
+  const { fields } = read("Payload", payload);
+  if (resource === null) return Object.fromEntries(fields.map(({ number, value }) => [`#${number}`, value]));
   const names = new Map(resource.fields.map((field) => [field.number, field.name]));
   const values = new Map();
-  for (const { number, value } of read("Payload", payload).fields) {
+  for (const { number, value } of fields) {
     if (!names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${name} has no field ${number}`);
     values.set(names.get(number), value);
   }

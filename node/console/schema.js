@@ -245,7 +245,9 @@ const MESSAGES = {
     3: "repeated:33 LeafProof leaves",
     4: "repeated:513 StatedRecord records",
     5: `repeated:${EPOCHS} EpochProof epochs`,
+    6: "repeated:65 EntryProof entries",
   },
+  EntryProof: { 1: "bytes key", 2: "bytes value", 3: "StateProof path" },
   StatedRecord: { 1: "bytes record", 2: "bytes payload" },
   EpochBundle: { 1: `repeated:${EPOCHS} EpochProof epochs` },
   LeafProof: {

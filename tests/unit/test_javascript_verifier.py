@@ -24,14 +24,14 @@ from tests.vectors import example, load
 GENESIS = Genesis.read(example.GENESIS)
 EXAMPLE = example.GENESIS.hex()
 RECEIPTS = [*load("receipts.json")["cases"], *load("membership.json")["receipts"]]
-STATEMENTS = load("statements.json")["cases"]
+STATEMENTS = [*load("statements.json")["cases"], *load("statement_entries.json")["cases"]]
 HISTORY = load("history.json")
 
 # --- the vectors ---
 
 
 def test_all_vectors_are_of_the_one_genesis() -> None:
-    named = ("receipts.json", "membership.json", "statements.json", "history.json")
+    named = ("receipts.json", "membership.json", "statements.json", "statement_entries.json", "history.json")
     assert {load(name)["genesis"] for name in named} == {EXAMPLE}
 
 

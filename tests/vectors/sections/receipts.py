@@ -154,6 +154,30 @@ def _sound() -> list[dict[str, object]]:
             "verdict": _expected(lone, 0, FIRST, _DEED_VALUES, False),
         }
     )
+    # What the genesis does not know is shown by the numbers of its fields.
+    later = [
+        (
+            "record of a resource that is not in the genesis",
+            Built(example.payload((1, "x"), (12, "y")), resource="demo.none"),
+            {"#1": "x", "#12": "y"},
+        ),
+        (
+            "record of a schema version that is not in the genesis",
+            Built(example.payload((9, "1")), schema_version=4),
+            {"#9": "1"},
+        ),
+    ]
+    for name, record, values in later:
+        block = _sealed(example.transaction(record))
+        cases.append(
+            {
+                "name": name,
+                "receipt": write(_receipt(block, 0, 0)).hex(),
+                "code": None,
+                "sealed_by": [1, 2, 3],
+                "verdict": _expected(block, 0, record, values, False),
+            }
+        )
     return cases
 
 
@@ -304,7 +328,6 @@ def _about_the_record() -> _Cases:
         "payload of a revoking record": _changed(_receipt(chain()[2], 1, 0), record_payload=other_payload),
         "record proof empty": write(keys) + b"\x4a\x00",
         "record proof of a transaction without records": _changed(keys, record_record=FIRST.raw),
-        "accepted record of a resource that is none, sealed": write(_accepted(Built(resource="demo.none"))),
     }
     return {name: ("BAD_PROOF", raw) for name, raw in cases.items()} | {
         "record with an unknown field, sealed": ("NOT_STRICT", write(_accepted(odd))),
