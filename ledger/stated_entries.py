@@ -17,13 +17,13 @@ from ledger.fields.values import CompiledField, compile_spec
 from ledger.genesis import Genesis
 from ledger.published import RESOURCE_PREFIX, version_key
 from ledger.registers import GROUP_SLOTS, MAX_REGISTER_RESOURCES, PAGE_SLOTS, register_of
+from ledger.sharing.reading import ACCOUNT_PREFIX
 from ledger.state import SEEN_PREFIX, leaf_digest, leaf_path
 from ledger.state.heads import HEADS_PREFIX
 from ledger.state.proof import root_from_proof
 
 MAX_ENTRIES = 64
 """Of one statement."""
-ACCOUNT_PREFIX = b"a"
 
 Entries = Mapping[bytes, bytes | None]
 """Values by key of the state; None: it is not there."""

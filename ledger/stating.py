@@ -12,10 +12,11 @@ from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.published import Published, resource_key, version_key
 from ledger.registers import GROUP_SLOTS, Slot
+from ledger.sharing.reading import ACCOUNT_PREFIX
 from ledger.state import StateReader, leaf_digest, leaf_path
 from ledger.state.heads import blinds, group_hashes, heads_digest, heads_key, slot_hashes
 from ledger.state.proof import Walk, root_from_proof
-from ledger.stated_entries import ACCOUNT_PREFIX, MAX_ENTRIES, is_provable
+from ledger.stated_entries import MAX_ENTRIES, is_provable
 from ledger.statement import MAX_LEAVES, Question, max_statement_bytes
 
 
