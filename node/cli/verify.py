@@ -19,6 +19,7 @@ from node.cli.output import print_error
 from node.cli.proved import age_words
 from node.cli.session import Ended, Session, command
 from node.cli.show import verdict_for_people
+from node.cli.show_entries import statement_to_dict
 from node.cli.show_statement import statement_for_people
 from node.cli.still import Still, ask_for_epochs, ask_whether_still, say_whether_still
 from node.errors import ExitStatus, exit_status
@@ -147,12 +148,18 @@ def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> Ex
         return ExitStatus.LOCAL if exit_status(error) is ExitStatus.LOCAL else ExitStatus.NOT_PROVEN
     still = None if offline else ask_whether_still(session, trust.genesis, verdict)
     if session.out.is_json:
-        view = {"file": str(path), "network": trust.genesis.name, **verdict.to_dict()}
+        view = {"file": str(path), "network": trust.genesis.name, **_to_dict(verdict)}
         session.out.json(view | {"still": None if still is None else still.to_dict()})
     else:
         _show(session, trust.genesis, verdict, asked=still is not None and still.as_of is not None)
         say_whether_still(session, still)
     return _status(verdict, still)
+
+
+def _to_dict(verdict: Verdict | StatementVerdict) -> dict[str, Any]:
+    from ledger.receipt import Verdict
+
+    return verdict.to_dict() if isinstance(verdict, Verdict) else statement_to_dict(verdict)
 
 
 def _status(verdict: Verdict | StatementVerdict, still: Still | None) -> ExitStatus:
@@ -221,7 +228,8 @@ def _is_statement(raw: bytes) -> bool:
     from ledger.crypto import strict
 
     try:
-        return bool(strict.read(statement_pb2.Statement, raw).leaves)
+        statement = strict.read(statement_pb2.Statement, raw)
+        return bool(statement.leaves or statement.entries)
     except HuzhengError:
         return False
 
