@@ -384,6 +384,6 @@ CHINESE: dict[str, str] = CHINESE_HELP | {
     "Public fields": "公开字段",
     "withdrawn": "已撤销",
     "NO LONGER SO at {time}, block {height}: {n} entries of the state have changed since.": (
-        "在 {time}（区块 {height}）已不再如此：此后有 {n} 项状态条目发生变化。"
+        "已有变更（{time}，区块 {height}）：此后有 {n} 项状态条目已变。"
     ),
 }
