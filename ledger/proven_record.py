@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from huzheng.v1 import catalogue_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.catalogue import read_fields
+from ledger.catalogue import CompiledResource, read_fields
 from ledger.crypto import Domain, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+
+Versions = Callable[[str, int], CompiledResource | catalogue_pb2.Resource | None]
+"""Definitions that are known, by name and schema version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class ProvenRecord:
     replaces: bytes
     revokes: bool
     values: dict[str, str]
-    """Public fields by name, or by number where the genesis does not know it (R6); empty where the record revokes or was refused."""
+    """Public fields by name, or by number where it is not known (R6); empty where the record revokes or was refused."""
     schema_version: int
     confidential_root: bytes
     """What it commits to its confidential fields with; empty if it has none."""
@@ -47,8 +52,10 @@ def record_id(genesis: Genesis, raw: bytes) -> bytes:
     return genesis.suite.digest(Domain.RECORD, raw)
 
 
-def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool) -> ProvenRecord:
-    """What a record says. That something commits to its id is for the caller to know.
+def read_proven(
+    genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool, versions: Versions | None = None
+) -> ProvenRecord:
+    """What a record says. That something commits to its id is for the caller to know. `versions`: those of the genesis unless given.
 
     Raises:
         HuzhengError: NOT_STRICT, BAD_PROOF, UNKNOWN_FIELD.
@@ -60,8 +67,9 @@ def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool)
     values: dict[str, str] = {}
     # What a refused record holds was perhaps never checked.
     if accepted and not revokes:
-        known = genesis.version(record.resource, record.schema_version)
-        values = read_fields(known, payload, genesis.catalogue.get(record.resource))
+        known = genesis.version if versions is None else versions
+        cited = known(record.resource, record.schema_version)
+        values = read_fields(cited, payload, genesis.catalogue.get(record.resource))
     return ProvenRecord(
         record_id(genesis, raw),
         record.resource,

@@ -23,8 +23,11 @@ export async function readRecord(raw, payload) {
   return record;
 }
 
-/** For people and programs: `id` is its hash; the fields are shown where they were accepted. Throws NOT_STRICT, UNKNOWN_FIELD, BAD_PROOF. */
-export function describeRecord(genesis, id, record, payload, isAccepted) {
+/**
+ * For people and programs: `id` is its hash; the fields are shown where they were accepted: by name where `versionOf`, given a resource's name
+ * and a schema version, has its definition, or as in the genesis' version, or by number. Throws NOT_STRICT, UNKNOWN_FIELD.
+ */
+export function describeRecord(genesis, versionOf, id, record, payload, isAccepted) {
   const revokes = record.action === REVOKE;
   return {
     id: hex(id),
@@ -33,14 +36,15 @@ export function describeRecord(genesis, id, record, payload, isAccepted) {
     version: plainNumber(record.version),
     replaces: hex(record.replaces),
     action: revokes ? "revoke" : "assert",
-    fields: isAccepted && !revokes ? fieldsOf(genesis, record, payload) : {},
+    fields: isAccepted && !revokes ? fieldsOf(genesis, versionOf, record, payload) : {},
   };
 }
 
 /** By name, or by number where the genesis does not know it: a number keeps its name in all versions. */
-function fieldsOf(genesis, { resource: name, schema_version: version }, payload) {
-  const resource = genesis.catalogue.get(name);
-  const isKnown = resource !== undefined && resource.schema_version === version;
+function fieldsOf(genesis, versionOf, { resource: name, schema_version: version }, payload) {
+  const cited = versionOf(name, version);
+  const isKnown = cited !== null;
+  const resource = cited ?? genesis.catalogue.get(name);
   const { fields } = read("Payload", payload);
   const named = isKnown ? resource.fields : (resource?.fields ?? []).filter((field) => !field.confidential);
   const names = new Map(named.map((field) => [field.number, field.name]));
