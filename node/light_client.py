@@ -48,6 +48,11 @@ class LightClient:
         self._anchors = anchors
 
     @property
+    def client(self) -> LedgerClient:
+        """What it calls."""
+        return self._client
+
+    @property
     def genesis(self) -> Genesis:
         """What is trusted."""
         return self._client.genesis

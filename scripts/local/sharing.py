@@ -16,9 +16,11 @@ from ledger.crypto import Signer
 from ledger.errors import HuzhengError
 from ledger.genesis import Genesis
 from ledger.sharing.granting import grant_id
+from node.anchor_file import AnchorStore
 from node.client import Final, LedgerClient
 from node.clock import wall_clock_ms
 from node.keyfile import KeyKind, load_signer
+from node.light_client import LightClient
 from node.profile import load_profile
 from node.sharing.asking import Answered, PendingRead, Reads, Request, acknowledge, carry_out
 from scripts.local.network import LocalNetwork
@@ -43,6 +45,7 @@ class Sharer:
         self.admin = load_signer(_there(profile.keys.admin), KeyKind.ADMIN, self.genesis.suite)
         self.system = load_signer(_there(profile.keys.signing), KeyKind.SYSTEM, self.genesis.suite)
         self.client = LedgerClient.from_profile(profile, self.genesis)
+        self.light = LightClient(self.client, AnchorStore(profile.file.parent, self.genesis))
         self.reads = Reads(profile.file.parent / "reads")
         self._stack = AsyncExitStack()
 
@@ -129,7 +132,7 @@ class Sharer:
 
     async def read(self, pending: PendingRead, patience_s: float = PATIENCE_S) -> Answered:
         """Has a read carried out, and checks what comes."""
-        return await carry_out(self.client, self.reads, pending, patience_s)
+        return await carry_out(self.light, self.reads, pending, patience_s)
 
     async def acknowledge(self, read: bytes) -> None:
         """Says that the answer is here."""
