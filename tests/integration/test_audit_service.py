@@ -338,13 +338,15 @@ def test_a_resource_without_anything_new_for_longer_than_its_cycle_is_overdue(tm
 
     async def scenario(node: Audited) -> None:
         client = await node.client()
-        assert list((await client.alerts()).overdue_updates) == []
+        assert await overdue(client) == []
         world.one("planning", time_ms=T0_MS + DAY_MS + 1, records=[world.record()])
         node.store()
-        assert [(item.resource, item.has_records) for item in (await client.alerts()).overdue_updates] == [
-            ("planning.daily", True),
-            ("planning.silent", False),
-        ]
+        assert await overdue(client) == [("planning.daily", True), ("planning.silent", False)]
+
+    async def overdue(client: LedgerClient) -> list[tuple[str, bool]]:
+        found = [(item.resource, item.has_records) for item in (await client.alerts()).overdue_updates]
+        # The genesis' resources have cycles too, and no records here.
+        return [item for item in found if item[0].startswith("planning.")]
 
     audited(tmp_path, world, scenario)
 
