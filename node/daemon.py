@@ -155,6 +155,7 @@ class Daemon:
         self._opened = opened
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self._started_ms = monotonic_ms()
         clock = self._clock = NetworkClock(genesis.membership.f)
         self._clock_watch = ClockWatch(clock, genesis.parameters.clock_bound_ms)
         consortium = opened.consortium
@@ -308,8 +309,10 @@ class Daemon:
         return encode_manifest(make_backup(source, target, on_progress))
 
     def _has_caught_up(self) -> bool:
-        store, heartbeat_ms = self._opened.store, self._opened.genesis.parameters.heartbeat_ms
-        return has_caught_up(store.tip.time_ms, self._clock.now_ms(), heartbeat_ms)
+        now_ms = self._clock.now_ms()
+        # By the network's clock, which is known only when peers are.
+        started_ms = now_ms - (monotonic_ms() - self._started_ms)
+        return has_caught_up(self._opened.store.tip.time_ms, now_ms, started_ms, self._opened.genesis.parameters)
 
     def _known_authorities(self) -> dict[str, bytes]:
         """The CAs of all departments, this node's own too while the chain does not name it."""

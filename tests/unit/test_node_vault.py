@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Code, HuzhengError
+from ledger.genesis import Parameters
 from node import node_vault
 from node.node_vault import NodeVault
 from node.restore import Options, restore
@@ -86,6 +87,13 @@ def test_a_node_whose_vault_is_locked_does_not_start(tmp_path: Path) -> None:
     assert caught.value.code is Code.VAULT_LOCKED
 
 
-def test_a_node_has_caught_up_when_its_last_block_is_young() -> None:
-    assert has_caught_up(1_000_000, 1_029_999, heartbeat_ms=10_000)
-    assert not has_caught_up(1_000_000, 1_030_000, heartbeat_ms=10_000)
+def test_a_node_has_caught_up_when_its_last_block_is_of_after_its_start_and_young() -> None:
+    parameters = Parameters(clock_bound_ms=5_000, heartbeat_ms=10_000)
+    start_ms = 1_000_000
+    # A young block of before the start: others may have ordered erasures since.
+    assert not has_caught_up(start_ms - 1, start_ms + 1, start_ms, parameters)
+    # The proposer's clock may have been ahead by so much.
+    assert not has_caught_up(start_ms + 5_000, start_ms + 5_000, start_ms, parameters)
+    assert has_caught_up(start_ms + 5_001, start_ms + 35_000, start_ms, parameters)
+    # While it fetched, the others went on.
+    assert not has_caught_up(start_ms + 5_001, start_ms + 35_001, start_ms, parameters)
