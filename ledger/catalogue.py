@@ -143,17 +143,23 @@ def _unknown(resource: CompiledResource, name: str) -> str:
     return f"{shown}: is not a field of {resource.name}"
 
 
-def read_fields(resource: CompiledResource | None, raw: bytes) -> dict[str, str]:
-    """The fields of a payload that was accepted: by name, or where the definition is not known by number, as `#12`.
+def read_fields(
+    resource: CompiledResource | catalogue_pb2.Resource | None, raw: bytes, other: CompiledResource | None = None
+) -> dict[str, str]:
+    """The fields of a payload that was accepted, by name.
+
+    Where the definition is not known, a field has the name that another version of the resource has for its number, as numbers
+    keep their names (D4), or it is called by its number, as `#12`.
 
     Raises NOT_STRICT, or UNKNOWN_FIELD where the payload follows another schema version.
     """
     if resource is not None:
         return decode_payload(resource, raw)
-    return {f"#{field.number}": field.value for field in strict.read(Payload, raw).fields}
+    names = {} if other is None else {field.number: field.name for field in other.public}
+    return {names.get(field.number, f"#{field.number}"): field.value for field in strict.read(Payload, raw).fields}
 
 
-def decode_payload(resource: CompiledResource, raw: bytes) -> dict[str, str]:
+def decode_payload(resource: CompiledResource | catalogue_pb2.Resource, raw: bytes) -> dict[str, str]:
     """The fields of a payload that was accepted, by name and in order of number.
 
     Raises NOT_STRICT, or UNKNOWN_FIELD where the payload follows another schema version.

@@ -6,7 +6,7 @@ whether it has one; how many there are, the schema version says anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from ledger.catalogue_rules import MAX_CONFIDENTIAL, MAX_TEXT_BYTES
 from ledger.commitments import SecretField, check_value, commitment, confidential_root, paths, place_of
 from ledger.crypto import strict
 from ledger.epoch_proof import MAX_EPOCHS_BYTES
+from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.fields.values import CompiledField
 from ledger.genesis import Genesis
@@ -98,19 +99,20 @@ def verify_disclosure(
     genesis: Genesis,
     anchor: SealedBlock | None = None,
     history: bytes = b"",
+    known_epochs: Iterable[EpochTerms] = (),
     definitions: Definitions | None = None,
 ) -> DisclosureVerdict:
     """What the disclosure proves, trusting the genesis alone (P1 to P3), and, if one is given, that it is of the anchor's chain.
 
-    `history`: the `HistoryProof` that links the receipt's block with the anchor. `definitions`: asked for a schema version that
-    the genesis does not have.
+    `history`: the `HistoryProof` that links the receipt's block with the anchor. `known_epochs`: as of `verify_receipt`.
+    `definitions`: asked for a schema version that the genesis does not have.
 
     Raises:
         HuzhengError: with the reason why it proves nothing: as `verify_receipt`; SCHEMA_UNKNOWN. BAD_FIELD and MISSING_FIELD
             where the record does commit to what is shown, so that its department is proved to have broken P2.
     """
     disclosure = _read(raw, genesis)
-    receipt = verify_receipt(disclosure.receipt, genesis, anchor, history)
+    receipt = verify_receipt(disclosure.receipt, genesis, anchor, history, known_epochs)
     record = _asserted(receipt)
     definition = _definition(genesis, record, definitions)
     _check_order(disclosure.fields)

@@ -14,6 +14,7 @@ from huzheng.v1 import block_pb2, disclosure_pb2, history_pb2, state_pb2, statem
 
 from ledger.crypto import strict
 from ledger.errors import Code, HuzhengError
+from ledger.state_entry import StateEntry, read_entry
 
 _WITHIN: Mapping[str, type[Message]] = {
     "header": block_pb2.BlockHeader,
@@ -42,13 +43,13 @@ _KINDS: tuple[type[Message], ...] = (
     statement_pb2.EpochBundle,
 )
 _TELLING = {
-    "Disclosure": "fields",
-    "Statement": "leaves",
-    "Receipt": "result",
-    "HistoryProof": "old_header",
-    "Fork": "other_certificate",
+    "Disclosure": ("fields",),
+    "Statement": ("leaves", "entries"),
+    "Receipt": ("result",),
+    "HistoryProof": ("old_header",),
+    "Fork": ("other_certificate",),
 }
-"""A field that a message of this kind always has."""
+"""Fields of which a message of this kind always has one."""
 
 
 def read_proof(raw: bytes) -> Message:
@@ -59,7 +60,7 @@ def read_proof(raw: bytes) -> Message:
         except HuzhengError:
             continue
         telling = _TELLING.get(kind.DESCRIPTOR.name)
-        if raw and (telling is None or getattr(message, telling)):
+        if raw and (telling is None or any(getattr(message, name) for name in telling)):
             return message
     raise HuzhengError(Code.NOT_STRICT, "neither a receipt nor a disclosure nor a statement nor a proof of history")
 
@@ -79,7 +80,15 @@ def part_sizes(message: Message) -> dict[str, int]:
 
 def to_dict(message: Message) -> dict[str, Any]:
     """All fields that are set: bytes in hex, or taken apart where they hold a message in strict form; enums by name."""
-    return {field.name: _value(field, value) for field, value in message.ListFields()}
+    fields = {field.name: _value(field, value) for field, value in message.ListFields()}
+    if isinstance(message, statement_pb2.EntryProof):
+        fields["says"] = entry_to_dict(read_entry(message.key, message.value or None))
+    return fields
+
+
+def entry_to_dict(entry: StateEntry) -> dict[str, Any]:
+    """An entry of the state, with its kind and what its key names; `state` is null where it is not there, or can't be read."""
+    return {"kind": entry.kind, **entry.about, "state": None if entry.value is None else to_dict(entry.value)}
 
 
 def _value(field: FieldDescriptor, value: Any) -> Any:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from huzheng.v1 import catalogue_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.catalogue import read_fields
+from ledger.catalogue import CompiledResource, read_fields
 from ledger.crypto import Domain, strict
 from ledger.errors import Code, HuzhengError
 from ledger.expunged import is_removed
 from ledger.genesis import Genesis
+
+Versions = Callable[[str, int], CompiledResource | catalogue_pb2.Resource | None]
+"""Definitions that are known, by name and schema version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,8 @@ class ProvenRecord:
     replaces: bytes
     revokes: bool
     values: dict[str, str] | None
-    """Public fields by name, or by number where the genesis does not have the schema version; empty where the record revokes or was refused.
-    None if the payload was removed or is not shown."""
+    """Public fields by name, or by number where it is not known (R6); empty where the record revokes or was refused. None if the payload was
+    removed or is not shown."""
     schema_version: int
     confidential_root: bytes
     """What it commits to its confidential fields with; empty if it has none."""
@@ -54,8 +59,10 @@ def record_id(genesis: Genesis, raw: bytes) -> bytes:
     return genesis.suite.digest(Domain.RECORD, raw)
 
 
-def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool) -> ProvenRecord:
-    """What a record says. That something commits to its id is for the caller to know.
+def read_proven(
+    genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool, versions: Versions | None = None
+) -> ProvenRecord:
+    """What a record says. That something commits to its id is for the caller to know. `versions`: those of the genesis unless given.
 
     Raises:
         HuzhengError: NOT_STRICT, BAD_PROOF, UNKNOWN_FIELD.
@@ -68,7 +75,9 @@ def read_proven(genesis: Genesis, raw: bytes, payload: bytes, *, accepted: bool)
     values: dict[str, str] | None = {} if is_shown else None
     # What a refused record holds was perhaps never checked.
     if accepted and not revokes and is_shown:
-        values = read_fields(genesis.version(record.resource, record.schema_version), payload)
+        known = genesis.version if versions is None else versions
+        cited = known(record.resource, record.schema_version)
+        values = read_fields(cited, payload, genesis.catalogue.get(record.resource))
     return ProvenRecord(
         record_id(genesis, raw),
         record.resource,

@@ -1,11 +1,11 @@
-"""Statements: what is the newest about a subject, and what there is not, as of one block (docs/protocol.md section 12).
+"""Statements: what is the newest about a subject, what else is in the state, and what there is not, as of one block (docs/protocol.md section 12).
 
 Verified with the genesis, and how the membership changed since if it did. Needs no node, no network, no database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any
@@ -20,11 +20,12 @@ from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.proven_record import ProvenRecord, read_proven, record_id
-from ledger.registers import GROUP_SLOTS
+from ledger.registers import GROUP_SLOTS, PAGE_SLOTS
 from ledger.sealed_block import BlockVerdict, SealedBlock, verify_sealed
 from ledger.state import leaf_path
 from ledger.state.heads import BLIND_BYTES, group_hashes, page_key, slot_hash
 from ledger.state.proof import root_from_proof
+from ledger.stated_entries import Entries, Page, StatedCatalogue, check_accounts, verify_entries
 
 STATEMENT_OVERHEAD_BYTES = 64 * 1024
 """More than all of a statement besides the records in it."""
@@ -73,6 +74,8 @@ class StatementVerdict(BlockVerdict):
     """What a valid statement proves was so after its block, at its time. Only `verify_statement` makes one."""
 
     answers: Mapping[Question, Answer]
+    entries: Entries
+    """What keys of the state have; None: they are not there."""
 
     def check_age(self, now_ms: int, max_age_ms: int) -> None:
         """Raises HuzhengError(STALE) unless the block is at most so old; one ahead of the reader's clock is not old."""
@@ -83,7 +86,8 @@ class StatementVerdict(BlockVerdict):
     def to_dict(self) -> dict[str, Any]:
         """For JSON: hashes in hex, the time in ISO 8601."""
         answers = [answer.to_dict() for _, answer in sorted(self.answers.items())]
-        return {"valid": True, **super(StatementVerdict, self).to_dict(), "answers": answers}
+        entries = [{"key": key.hex(), "value": value and value.hex()} for key, value in self.entries.items()]
+        return {"valid": True, **super(StatementVerdict, self).to_dict(), "answers": answers, "entries": entries}
 
 
 def max_statement_bytes(genesis: Genesis) -> int:
@@ -109,7 +113,7 @@ def verify_statement(
     anchor: SealedBlock | None = None,
     history: bytes = b"",
 ) -> StatementVerdict:
-    """What the statement proves, trusting the genesis alone (Q1 to Q7), and, if one is given, that it is of the anchor's chain.
+    """What the statement proves, trusting the genesis alone (Q1 to Q8), and, if one is given, that it is of the anchor's chain.
 
     `epochs`: those that are known besides the first, from `verify_bundle` or `verify_epochs`; not needed where the
     statement has its own, or is of the anchor's epoch. `history`: the `HistoryProof` that links its block with the anchor.
@@ -125,14 +129,18 @@ def verify_statement(
     require_last(own, terms)
     require_not_over(apart, statement.header)
     block = verify_sealed(genesis, terms, statement.header, statement.certificate)
+    _check_order(statement)
+    entries = verify_entries(genesis.suite, block.header.state_root, statement.entries)
+    catalogue = StatedCatalogue(genesis, entries)
+    check_accounts(catalogue, entries)
     answers: dict[Question, Answer] = {}
-    _check_order(statement.leaves)
     for leaf in statement.leaves:
-        answers.update((answer.question, answer) for answer in _verify_leaf(genesis, block.header.state_root, leaf))
-    _add_records(genesis, answers, statement.records)
+        found = _verify_leaf(genesis.suite, catalogue, block.header.state_root, leaf)
+        answers.update((answer.question, answer) for answer in found)
+    _add_records(genesis, catalogue, answers, statement.records)
     if anchor is not None:
         check_against(genesis, anchor, block, history, proved_by)
-    return StatementVerdict(block, anchor, answers)
+    return StatementVerdict(block, anchor, answers, entries)
 
 
 def _epoch_of(header: bytes, *known: tuple[EpochTerms, ...]) -> tuple[tuple[EpochTerms, ...], EpochTerms]:
@@ -152,7 +160,10 @@ def _read(raw: bytes, genesis: Genesis) -> statement_pb2.Statement:
 
 
 def _add_records(
-    genesis: Genesis, answers: dict[Question, Answer], stated: Sequence[statement_pb2.StatedRecord]
+    genesis: Genesis,
+    catalogue: StatedCatalogue,
+    answers: dict[Question, Answer],
+    stated: Sequence[statement_pb2.StatedRecord],
 ) -> None:
     """Q6."""
     named = {answer.record_id: answer for answer in answers.values() if answer.version}
@@ -165,7 +176,7 @@ def _add_records(
         answer = named.get(identifier)
         if answer is None:
             raise HuzhengError(Code.BAD_PROOF, "a record that no head names")
-        record = read_proven(genesis, item.record, item.payload, accepted=True)
+        record = read_proven(genesis, item.record, item.payload, accepted=True, versions=catalogue.version)
         if _about(record) != (answer.question, answer.version, not answer.is_in_force):
             raise HuzhengError(Code.BAD_PROOF, "a record that is not what its head says")
         answers[answer.question] = replace(answer, record=record)
@@ -175,54 +186,62 @@ def _about(record: ProvenRecord) -> tuple[Question, int, bool]:
     return Question(record.resource, record.subject), record.version, record.revokes
 
 
-def _check_order(leaves: Sequence[statement_pb2.LeafProof]) -> None:
-    places = [(leaf.register, leaf.subject, leaf.page) for leaf in leaves]
-    if not 1 <= len(places) <= MAX_LEAVES:
-        raise HuzhengError(Code.BAD_PROOF, f"not 1 to {MAX_LEAVES} leaves")
+def _check_order(statement: statement_pb2.Statement) -> None:
+    places = [(leaf.register, leaf.subject, leaf.page) for leaf in statement.leaves]
+    if len(places) > MAX_LEAVES:
+        raise HuzhengError(Code.BAD_PROOF, f"more than {MAX_LEAVES} leaves")
+    if not places and not statement.entries:
+        raise HuzhengError(Code.BAD_PROOF, "neither leaves nor entries")
     if any(before >= after for before, after in pairwise(places)):
         raise HuzhengError(Code.BAD_PROOF, "leaves that are not in order")
 
 
-def _verify_leaf(genesis: Genesis, root: bytes, leaf: statement_pb2.LeafProof) -> Iterator[Answer]:
+def _verify_leaf(
+    suite: Suite, catalogue: StatedCatalogue, root: bytes, leaf: statement_pb2.LeafProof
+) -> Iterator[Answer]:
     """Q2 to Q4."""
-    suite = genesis.suite
-    resources = _resources(genesis, leaf)
+    page = _page(catalogue, leaf)
     groups = [_verify_group(suite, group) for group in leaf.groups]
     digest = suite.digest(Domain.STATE_HEADS, *(group.hash for group in groups)) if groups else None
     path = leaf_path(suite, page_key(leaf.register, leaf.subject, leaf.page))
     if root_from_proof(suite, path, digest, leaf.path) != root:
         raise HuzhengError(Code.BAD_PROOF, "a path that does not lead to the block's state root")
-    about = [name for name in resources.values() if genesis.catalogue[name].subject_fits(leaf.subject)]
+    about = {number: name for number, name in page.resources.items() if _fits(catalogue, name, leaf.subject)}
     # That there is nothing about what only looks like a subject must not be taken for that there is nothing about the subject.
     if not about:
         raise HuzhengError(Code.BAD_SUBJECT, "what no record can be about")
-    if not groups:
-        for resource in about:
+    for number, resource in about.items():
+        # A leaf that was written when its page had fewer resources holds nothing of those that came later.
+        if number >= GROUP_SLOTS * len(groups):
             yield Answer(Question(resource, leaf.subject), 0, b"", is_in_force=False)
     for index, group in enumerate(groups):
         for offset, head in group.open.items():
-            resource = _resource_of(resources, about, index * GROUP_SLOTS + offset)
+            resource = _resource_of(page, about, index * GROUP_SLOTS + offset)
             yield _answer(Question(resource, leaf.subject), head)
 
 
-def _resource_of(resources: Mapping[int, str], about: Container[str], number: int) -> str:
+def _resource_of(page: Page, about: Mapping[int, str], number: int) -> str:
     """That of a slot which is shown (Q3)."""
-    if number not in resources:
-        raise HuzhengError(Code.BAD_PROOF, "a slot that no resource has")
-    if resources[number] not in about:
+    if number not in page.resources:
+        raise HuzhengError(Code.BAD_PROOF, "a slot of a resource that neither the genesis nor the entries name")
+    if number not in about:
         raise HuzhengError(Code.BAD_SUBJECT, "a slot of a resource that the subject does not fit")
-    return resources[number]
+    return about[number]
 
 
-def _resources(genesis: Genesis, leaf: statement_pb2.LeafProof) -> dict[int, str]:
-    """By slot, those of the leaf's page. Its width must be theirs."""
-    of_page = {
-        name: slot for name, slot in genesis.slots.items() if (slot.register, slot.page) == (leaf.register, leaf.page)
-    }
-    widths = {slot.width for slot in of_page.values()}
-    if not of_page or (leaf.groups and widths != {GROUP_SLOTS * len(leaf.groups)}):
-        raise HuzhengError(Code.BAD_PROOF, "a register that the genesis does not have")
-    return {slot.number: name for name, slot in of_page.items()}
+def _fits(catalogue: StatedCatalogue, resource: str, subject: str) -> bool:
+    specification = catalogue.subject(resource)
+    return specification is not None and specification.fits(subject)
+
+
+def _page(catalogue: StatedCatalogue, leaf: statement_pb2.LeafProof) -> Page:
+    """The leaf's. It has as many groups as the page had when the leaf was written: perhaps fewer than now."""
+    page = catalogue.page(leaf.register, leaf.page)
+    if page is None:
+        raise HuzhengError(Code.BAD_PROOF, "a page of which neither the genesis nor the entries name a resource")
+    if leaf.groups and not page.least_groups <= len(leaf.groups) <= PAGE_SLOTS // GROUP_SLOTS:
+        raise HuzhengError(Code.BAD_PROOF, "a leaf with another width than its page can have")
+    return page
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer, self_test
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
+from node.alert_watch import AlertWatch
 from node.backup import OnProgress, Source, make_backup
 from node.backup_manifest import encode_manifest
 from node.clock import NetworkClock, monotonic_ms
@@ -154,6 +155,7 @@ class Daemon:
         self._opened = opened
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="verify")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self._started_ms = monotonic_ms()
         clock = self._clock = NetworkClock(genesis.membership.f)
         self._clock_watch = ClockWatch(clock, genesis.parameters.clock_bound_ms)
         consortium = opened.consortium
@@ -194,6 +196,8 @@ class Daemon:
         self._operator = OperatorService(config.node.department, self._back_up)
         self._keeper = self._vault_keeper()
         self._vault_loop = self._follow_with_vault(self._keeper, clock)
+        self._queries = Queries(genesis, store)
+        self._alert_watch = AlertWatch(self._queries.audit.alerts, self._readers, self.metrics.alerts)
         self._server = self._build_server()
         pages = Pages(self.metrics.exposition, self.status.problems, self.status.not_ready)
         self._http = HttpServer(pages, config.http.listen.host, config.http.listen.port)
@@ -214,6 +218,7 @@ class Daemon:
         watch = asyncio.ensure_future(self._watch())
         reopening = asyncio.ensure_future(self._opened.vault.reopen(self._opened.store, self._has_caught_up))
         following = asyncio.ensure_future(self._run_vault())
+        alerts = asyncio.ensure_future(self._alert_watch.run())
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait([core, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -221,7 +226,7 @@ class Daemon:
                 core.result()
         finally:
             notifier.notify("STOPPING=1")
-            for task in (watch, reopening, following, stopped):
+            for task in (watch, reopening, following, alerts, stopped):
                 task.cancel()
             await self._stop(core)
 
@@ -281,8 +286,7 @@ class Daemon:
         genesis, limits = self._opened.genesis, self._opened.config.limits
         gate = Gate(self._callers, self.metrics, limits.concurrent_calls)
         replica_service = ReplicaService(self._opened.store, self.peers, current_caller)
-        queries = Queries(genesis, self._opened.store)
-        ledger_service = LedgerService(self.intake, queries, self.feed, self.status, self._readers)
+        ledger_service = LedgerService(self.intake, self._queries, self.feed, self.status, self._readers)
         department = self._opened.config.node.department
         releaser = Releaser(genesis, self._opened.store, department, self._keeper, seal)
         sharing_service = SharingService(releaser, self._readers)
@@ -305,8 +309,10 @@ class Daemon:
         return encode_manifest(make_backup(source, target, on_progress))
 
     def _has_caught_up(self) -> bool:
-        store, heartbeat_ms = self._opened.store, self._opened.genesis.parameters.heartbeat_ms
-        return has_caught_up(store.tip.time_ms, self._clock.now_ms(), heartbeat_ms)
+        now_ms = self._clock.now_ms()
+        # By the network's clock, which is known only when peers are.
+        started_ms = now_ms - (monotonic_ms() - self._started_ms)
+        return has_caught_up(self._opened.store.tip.time_ms, now_ms, started_ms, self._opened.genesis.parameters)
 
     def _known_authorities(self) -> dict[str, bytes]:
         """The CAs of all departments, this node's own too while the chain does not name it."""

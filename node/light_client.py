@@ -7,7 +7,7 @@ history and the changes of the membership since, never block by block.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,6 +48,11 @@ class LightClient:
         self._anchors = anchors
 
     @property
+    def client(self) -> LedgerClient:
+        """What it calls."""
+        return self._client
+
+    @property
     def genesis(self) -> Genesis:
         """What is trusted."""
         return self._client.genesis
@@ -57,10 +62,26 @@ class LightClient:
         """The newest block that was verified."""
         return self._anchors.anchor
 
+    async def entries(self, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
+        """What keys of the state have, None where they are not there, as of a block no older than any seen before.
+
+        At most `ledger.stated_entries.MAX_ENTRIES`, and none of heads or seen ids.
+
+        Raises:
+            HuzhengError: as `statement`.
+        """
+        found = (await self.statement(keys=keys)).verdict.entries
+        return {key: found[key] for key in keys}
+
     async def statement(
-        self, questions: Sequence[Question], *, with_records: bool = False, whole: bool = False
+        self,
+        questions: Sequence[Question] = (),
+        *,
+        keys: Sequence[bytes] = (),
+        with_records: bool = False,
+        whole: bool = False,
     ) -> Stated:
-        """What is the newest about subjects, and what there is not, as of a block no older than any seen before.
+        """What is the newest about subjects, what keys of the state have, and what there is not, as of a block no older than any seen before.
 
         `whole`: with the proofs of all epochs, so that others can verify it too.
 
@@ -74,20 +95,22 @@ class LightClient:
             with_records=with_records,
             known_epoch=known,
             seen_height=anchor.height,
+            entries=keys,
         )
         answer = await self._when_not_behind(request)
         raw = answer.statement
         if whole:
-            raw += strict.write(statement_pb2.Statement(epochs=answer.epochs))
+            raw = _with_epochs(raw, answer.epochs)
         try:
             # What is kept is verified as others will, with no epoch but those in it.
             epochs = () if whole else verify_epochs(self.genesis, answer.epochs, anchor.terms)
             verdict = verify_statement(raw, self.genesis, epochs, anchor, answer.history)
         except HuzhengError as error:
             raise await self._not_believed(anchor, error) from None
-        missing = [question for question in questions if question not in verdict.answers]
+        missing = sum(question not in verdict.answers for question in questions)
+        missing += sum(key not in verdict.entries for key in keys)
         if missing:
-            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"{len(missing)} questions are not answered")
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"{missing} questions are not answered")
         self._keep(verdict.block, anchor)
         return Stated(raw, verdict)
 
@@ -169,6 +192,16 @@ class LightClient:
             epochs = ()
         kept = self._anchors.keep_fork(fork_evidence(anchor, other, epochs), anchor.height)
         return HuzhengError(Code.FORKED, f"height {anchor.height}; {kept}")
+
+
+def _with_epochs(raw: bytes, epochs: Iterable[block_pb2.EpochProof]) -> bytes:
+    """A statement as it is, or if it is none for who verifies it to say, with these proofs of epochs."""
+    try:
+        statement = strict.read(statement_pb2.Statement, raw)
+    except HuzhengError:
+        return raw
+    statement.epochs.extend(epochs)
+    return strict.write(statement)
 
 
 async def _block_like(client: LedgerClient, block: SealedBlock) -> SealedBlock:

@@ -92,6 +92,9 @@ class Metrics:
             buckets=_LATENCY_S,
             registry=registry,
         )
+        self.alerts = Gauge(
+            "huzheng_alerts", "What the chain says should be looked at, by kind.", ["kind"], registry=registry
+        )
         self.calls_in_hand = Gauge("huzheng_calls_in_hand", "Calls being served, streams included.", registry=registry)
 
     def read_from(self, readings: Readings) -> None:

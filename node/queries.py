@@ -11,6 +11,8 @@ from ledger.block import read_header
 from ledger.crypto import Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.sharing.reading import ACCOUNT_PREFIX
+from ledger.stated_entries import MAX_ENTRIES, is_provable
 from ledger.statement import Question
 from ledger.store import ChainStore, Place, RecordPlace, StoredRecord
 from node.audit_queries import AuditQueries
@@ -21,6 +23,8 @@ from node.receipts import record_receipt, transaction_receipt
 MAX_SUBJECT_BYTES = 1024
 MAX_QUESTIONS = 512
 """Of one statement: all slots of as many leaves as it may have."""
+MAX_KEY_BYTES = 512
+"""Of an entry of the state that is asked for: more than any has."""
 
 
 class Queries:
@@ -150,16 +154,18 @@ class Queries:
     # --- what a light client asks ---
 
     def statement(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
-        """What is the newest about subjects, as of the last block, and how that block goes on from what the caller knows.
+        """What is the newest about subjects, and what keys of the state have, as of the last block, and how that block goes on from
+        what the caller knows.
 
-        Without questions it is no statement (Q1), but shows the last block all the same. Raises BAD_SUBJECT too.
+        Asked for nothing it is no statement (Q1), but shows the last block all the same. Raises BAD_SUBJECT too.
         """
         if len(request.questions) > MAX_QUESTIONS:
             raise HuzhengError(Code.INVALID_REQUEST, f"questions: at most {MAX_QUESTIONS}")
         for question in request.questions:
             self._require_fitting(question.resource, question.subject)
+        self._require_entries(request.entries)
         questions = [Question(question.resource, question.subject) for question in request.questions]
-        raw = self._chain.statement(questions, with_records=request.with_records)
+        raw = self._chain.statement(questions, request.entries, with_records=request.with_records)
         header = read_header(strict.read(statement_pb2.Statement, raw).header)
         seen, height = Height(request.seen_height), Height(header.height)
         if height < seen:
@@ -227,11 +233,29 @@ class Queries:
         if len(subject.encode()) > MAX_SUBJECT_BYTES or "\0" in subject:
             raise HuzhengError(Code.INVALID_REQUEST, name)
 
-    def _require_fitting(self, resource: str, subject: str) -> None:
-        """Else the answer would be a statement that proves nothing (Q2)."""
-        definition = required(self._chain.published().newest(resource), "resource")
+    def _require_fitting(self, resource: str, subject: str, name: str = "questions") -> None:
+        """Else the answer would be a statement that proves nothing (Q2, Q8)."""
+        definition = self._genesis.catalogue.get(resource) or self._chain.published().newest(resource)
+        if definition is None:
+            raise HuzhengError(Code.NOT_FOUND, "resource")
         if not definition.subject_fits(subject):
-            raise HuzhengError(Code.BAD_SUBJECT, f"questions, {resource}: must be {definition.subject.expected}")
+            raise HuzhengError(Code.BAD_SUBJECT, f"{name}, {resource}: must be {definition.subject.expected}")
+
+    def _require_entries(self, keys: Sequence[bytes]) -> None:
+        if len(keys) > MAX_ENTRIES:
+            raise HuzhengError(Code.INVALID_REQUEST, f"entries: at most {MAX_ENTRIES}")
+        for key in keys:
+            if not is_provable(key) or len(key) > MAX_KEY_BYTES:
+                raise HuzhengError(Code.INVALID_REQUEST, "entries: no key, or one of heads or of a seen id")
+            if key.startswith(ACCOUNT_PREFIX):
+                self._require_account(key[len(ACCOUNT_PREFIX) :])
+
+    def _require_account(self, about: bytes) -> None:
+        try:
+            resource, _, subject = about.decode().partition("\0")
+        except UnicodeDecodeError:
+            raise HuzhengError(Code.INVALID_REQUEST, "entries: an account of what is no text") from None
+        self._require_fitting(resource, subject, "entries")
 
     def _transaction_place(self, transaction_id: bytes) -> Place:
         require_hash(transaction_id, "transaction_id")

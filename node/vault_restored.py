@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ledger.errors import Code, HuzhengError
+from ledger.genesis import Parameters
 from ledger.sharing.erasing import ERASURE_PREFIX
 from ledger.store import ChainReader
 from node.config import NodeConfig
@@ -62,12 +63,14 @@ def reopen_restored(config: NodeConfig, chain: ChainReader) -> tuple[Vault, Reap
     return vault, reapplied
 
 
-def has_caught_up(block_time_ms: int, now_ms: int, heartbeat_ms: int) -> bool:
-    """Whether the last stored block is as young as one is while the chain works: no block with an erasure can then be far ahead.
+def has_caught_up(block_time_ms: int, now_ms: int, started_ms: int, parameters: Parameters) -> bool:
+    """Whether the stored chain has all that was ordered before the node started, and its last block is as young as one is while it works.
 
-    What peers say of their heights proves nothing, a certified block's time does. `now_ms`: by the network's clock.
+    What peers say of their heights proves nothing, a certified block's time does, as far as clocks may differ. What was ordered later is
+    carried out as for any vault. Times are of the network's clock, in ms.
     """
-    return now_ms - block_time_ms < _HEARTBEATS * heartbeat_ms
+    made_since = block_time_ms > started_ms + parameters.clock_bound_ms
+    return made_since and now_ms - block_time_ms < _HEARTBEATS * parameters.heartbeat_ms
 
 
 _HEARTBEATS = 3

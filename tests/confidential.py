@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from threading import Lock
 from typing import Any
 
 from huzheng.v1 import catalogue_pb2, sharing_pb2
@@ -11,7 +10,6 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.building import BuiltRecord, build_record
 from ledger.catalogue import CompiledResource
-from ledger.commitments import SecretField
 from ledger.crypto import ED25519_SHA256, Suite, strict
 from ledger.receipt import block_proofs, build_receipt
 from tests.builders import Consortium
@@ -92,26 +90,3 @@ def receipt_of(
 def compiled(schema_version: int = 1) -> CompiledResource:
     """A version of the dwelling."""
     return CompiledResource(dwelling(schema_version))
-
-
-class MemorySecrets:
-    """A `node.vault_access.SecretStore` in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[bytes, tuple[tuple[SecretField, ...], int]] = {}
-        self._lock = Lock()
-
-    def deposit(self, records: Mapping[bytes, tuple[SecretField, ...]], expires_ms: int) -> None:
-        """As `SecretStore.deposit`."""
-        with self._lock:
-            self.kept.update({record_id: (fields, expires_ms) for record_id, fields in records.items()})
-
-    def keep_copy(self, record_id: bytes, fields: tuple[SecretField, ...]) -> None:
-        """As `SecretStore.keep_copy`."""
-        self.deposit({record_id: fields}, 0)
-
-    def secrets(self, record_id: bytes) -> tuple[SecretField, ...] | None:
-        """As `SecretStore.secrets`."""
-        with self._lock:
-            found = self.kept.get(record_id)
-        return None if found is None else found[0]

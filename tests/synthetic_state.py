@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from huzheng.v1 import block_pb2, state_pb2
+from huzheng.v1 import block_pb2, sharing_pb2, state_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
@@ -19,6 +19,8 @@ from ledger.block import ExecutedBlock, Tip
 from ledger.crypto import HASH_BYTES, Domain, Height, ReplicaId, strict
 from ledger.execution import execute
 from ledger.genesis import PROTOCOL_VERSION
+from ledger.sharing.granting import grant_key
+from ledger.sharing.reading import READER_KEY_BYTES, account_key, count_in, read_key
 from ledger.state import POOL_KEY, Changes, head_in, heads_key, put_head, read_heads, settle
 from ledger.store import ChainStore
 from ledger.transaction import check_batch, encode_batch
@@ -76,6 +78,48 @@ class SyntheticState:
         block = execute(genesis, store.state, store.tip, batch)
         store.append(block, consortium.certificate(block))
         return [pb.Record.FromString(record.raw).subject for record in records]
+
+    def add_read(self, subject: str) -> tuple[bytes, bytes, bytes]:
+        """One more block, which leaves a grant, a read under it and the subject's account of reads; their keys."""
+        suite, resource = self.consortium.suite, OBJECTION
+        grant, read = self._dice.randbytes(HASH_BYTES), self._dice.randbytes(HASH_BYTES)
+        terms = sharing_pb2.GrantTerms(
+            resource=resource, fields=[4, 5], max_reads=1_000, expires_ms=self.store.tip.time_ms + 1
+        )
+        reads = sharing_pb2.Reads()
+        count_in(suite, reads, read)
+        granted = sharing_pb2.GrantState(
+            applicant="tax",
+            owner="planning",
+            status=sharing_pb2.GRANT_STATUS_ACTIVE,
+            purpose="核定契税计税依据",
+            legal_basis="中华人民共和国契税法第十三条",
+            applied=terms,
+            granted=terms,
+            applied_ms=self.store.tip.time_ms,
+            decided_ms=self.store.tip.time_ms,
+            reads=reads,
+        )
+        accepted = sharing_pb2.ReadState(
+            grant=grant,
+            reader="tax",
+            owner="planning",
+            resource=resource,
+            subject=subject,
+            record_id=self._dice.randbytes(HASH_BYTES),
+            case_number="税核〔2020〕17号",
+            fields=[4, 5],
+            reader_key=self._dice.randbytes(READER_KEY_BYTES),
+            height=self.store.tip.height,
+            time_ms=self.store.tip.time_ms,
+        )
+        changes: dict[bytes, bytes | None] = {
+            grant_key(grant): strict.write(granted),
+            read_key(read): strict.write(accepted),
+            account_key(resource, subject): strict.write(reads),
+        }
+        self._append(changes)
+        return grant_key(grant), read_key(read), account_key(resource, subject)
 
     def _changes(self, subjects: Iterable[int]) -> dict[bytes, bytes | None]:
         changes: dict[bytes, bytes | None] = {}

@@ -15,6 +15,7 @@ from ledger.state.entries import StateReader
 
 READER_KEY_BYTES = 32
 READ_PREFIX = b"r"
+ACCOUNT_PREFIX = b"a"
 NO_READS = bytes(HASH_BYTES)
 """The digest of no reads."""
 
@@ -26,7 +27,7 @@ def read_key(read: bytes) -> bytes:
 
 def account_key(resource: str, subject: str) -> bytes:
     """Where the account of a subject's reads is kept, as `Reads`."""
-    return b"a%s\0%s" % (resource.encode(), subject.encode())
+    return b"%s%s\0%s" % (ACCOUNT_PREFIX, resource.encode(), subject.encode())
 
 
 def find_read(state: StateReader, read: bytes) -> sharing.ReadState | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from huzheng.v1 import state_pb2, store_pb2
+from huzheng.v1 import store_pb2
 
 from ledger.block import ExecutedBlock, Tip, read_header
 from ledger.crypto import Height, strict
@@ -203,21 +203,25 @@ class ChainStore(ChainReader):
     def _next_mark(self) -> Entry | None:
         return next(self._engine.scan(layout.SCRUB, layout.after_prefix(layout.SCRUB)), None)
 
-    def statement(self, questions: Iterable[Question], *, with_records: bool = False) -> bytes:
-        """What is the newest about subjects, and what there is not, as of the last block. From any thread.
+    def statement(
+        self, questions: Iterable[Question], keys: Iterable[bytes] = (), *, with_records: bool = False
+    ) -> bytes:
+        """What is the newest about subjects, what keys of the state have, and what there is not, as of the last block. From any thread.
 
         Raises:
             HuzhengError: NOT_READY before block 1, and while blocks go on faster than a statement is made; UNKNOWN_RESOURCE,
-                TOO_LARGE, STORE_CORRUPT.
+                INVALID_REQUEST if a key is that of heads or a seen id, TOO_LARGE, STORE_CORRUPT.
         """
-        asked = list(questions)
+        asked, wanted = list(questions), list(keys)
         for _ in range(_STATEMENT_TRIES):
-            height, statement = self._statement(asked, with_records)
+            height, statement = self._statement(asked, wanted, with_records)
             if statement is not None:
                 return statement
         raise HuzhengError(Code.NOT_READY, f"block {height} is not kept any more")
 
-    def _statement(self, questions: Sequence[Question], with_records: bool) -> tuple[Height, bytes | None]:
+    def _statement(
+        self, questions: Sequence[Question], keys: Sequence[bytes], with_records: bool
+    ) -> tuple[Height, bytes | None]:
         """None if the block whose state it is about ceased to be kept meanwhile."""
         generation = self._cache.generation
         with self._engine.snapshot() as snapshot:
@@ -226,21 +230,16 @@ class ChainStore(ChainReader):
             if not height:
                 raise HuzhengError(Code.NOT_READY, "no block is sealed yet")
             chain = ChainReader(self._genesis, snapshot, self._tip, self._counts, self._cache, generation)
-
-            def heads(key: bytes) -> state_pb2.Heads | None:
-                raw = chain.state.get(key)
-                return None if raw is None else strict.read(state_pb2.Heads, raw)
-
             # A block is executed before it is stored, so the tree has what the snapshot has.
             source = Source(
                 chain.header(height),
                 chain.certificate(height),
-                heads,
+                chain.state,
                 lambda path: self._tree.walk(path, height),
                 chain.contents if with_records else None,
             )
             try:
-                return height, build_statement(self._genesis, source, questions)
+                return height, build_statement(self._genesis, source, questions, keys)
             except HuzhengError:
                 # What was read of the tree then is not of this block, and looks damaged.
                 if self._tree.keeps(height):

@@ -23,9 +23,11 @@ def to_codes(statement: bytes) -> list[str]:
     Its epochs are left out: a verifier that needs them has them from elsewhere.
 
     Raises:
-        HuzhengError: NOT_STRICT; TOO_LARGE if a part does not fit into one code.
+        HuzhengError: NOT_STRICT; TOO_LARGE if a part does not fit into one code; BAD_FILE if it has entries, which are not printed.
     """
     whole = strict.read(statement_pb2.Statement, statement)
+    if whole.entries:
+        raise HuzhengError(Code.BAD_FILE, "a statement with entries of the state is not printed")
     proof = statement_pb2.Statement(header=whole.header, certificate=whole.certificate, leaves=whole.leaves)
     records = statement_pb2.Statement(records=whole.records)
     return [_to_text(strict.write(part)) for part in (proof, records) if part.ByteSize()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -10,6 +9,7 @@ from huzheng.v1 import catalogue_pb2
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.proven_record import ProvenRecord
 from ledger.statement import Answer, Question, StatementVerdict
 from node.certificate.words import code_title
 
@@ -84,7 +84,7 @@ def property_content(verdict: StatementVerdict, genesis: Genesis) -> Content:
         HuzhengError: BAD_FILE if it is about other than one property unit or does not show the record of its ownership, or
             is from after the year 9999; NOT_FOUND if it proves that no ownership is in force.
     """
-    answer, values = _ownership(verdict)
+    answer, record, values = _ownership(verdict)
     unit_code = answer.question.subject
     return Content(
         network=genesis.name,
@@ -93,7 +93,7 @@ def property_content(verdict: StatementVerdict, genesis: Genesis) -> Content:
         record_title=_resource_title(genesis, OWNERSHIP),
         record_version=answer.version,
         record_id=answer.record_id,
-        fields=tuple(_fields(genesis, values)),
+        fields=tuple(_fields(genesis, record.schema_version, values)),
         encumbrances=tuple(
             Encumbrance(_resource_title(genesis, name), _is_in_force(verdict, name, unit_code))
             for name in ENCUMBRANCES
@@ -109,8 +109,8 @@ def property_content(verdict: StatementVerdict, genesis: Genesis) -> Content:
     )
 
 
-def _ownership(verdict: StatementVerdict) -> tuple[Answer, dict[str, str]]:
-    """The answer about it, and what its record says."""
+def _ownership(verdict: StatementVerdict) -> tuple[Answer, ProvenRecord, dict[str, str]]:
+    """The answer about it, its record, and what that says."""
     if len({question.subject for question in verdict.answers}) != 1:
         raise HuzhengError(Code.BAD_FILE, "the statement is about more than one subject; a certificate is about one")
     answer = next((a for q, a in verdict.answers.items() if q.resource == OWNERSHIP), None)
@@ -125,7 +125,7 @@ def _ownership(verdict: StatementVerdict) -> tuple[Answer, dict[str, str]]:
         raise HuzhengError(
             Code.BAD_FILE, f"what the record of {OWNERSHIP} says was removed, or the statement does not show it"
         )
-    return answer, answer.record.values
+    return answer, answer.record, answer.record.values
 
 
 def _beijing_time(time_ms: int) -> datetime:
@@ -145,15 +145,18 @@ def _resource_title(genesis: Genesis, resource: str) -> str:
     return (found.message.title_zh if found is not None else "") or resource
 
 
-def _fields(genesis: Genesis, values: Mapping[str, str]) -> list[Field]:
+def _fields(genesis: Genesis, schema_version: int, values: dict[str, str]) -> list[Field]:
     specs: dict[str, catalogue_pb2.FieldSpec] = {
         spec.name: spec for spec in genesis.catalogue[OWNERSHIP].message.fields
     }
+    # In another schema version a field keeps its name, but its codes may be others.
+    same_codes = genesis.version(OWNERSHIP, schema_version) is not None
     shown = []
     for name, value in values.items():
-        spec = specs[name]
-        word = code_title(OWNERSHIP, spec, value)
-        shown.append(Field(spec.title_zh or name, value if word is None else f"{word.zh}（{value}）"))
+        spec = specs.get(name)
+        word = code_title(OWNERSHIP, spec, value) if spec is not None and same_codes else None
+        title = (spec.title_zh if spec is not None else "") or name
+        shown.append(Field(title, value if word is None else f"{word.zh}（{value}）"))
     return shown
 
 

@@ -12,6 +12,7 @@ from node.cli.catalogued import field_numbers
 from node.cli.connection import with_client
 from node.cli.files import parse_hash, write_bytes
 from node.cli.grant import FieldOption, find_grant
+from node.cli.light import anchors_of
 from node.cli.output import printable
 from node.cli.session import Session, command, group
 from node.cli.signing import load_system
@@ -110,11 +111,13 @@ def _expiry(client: LedgerClient) -> int:
 
 
 async def _go_on(session: Session, client: LedgerClient, reads: Reads, pending: PendingRead, *, keep: bool) -> Answered:
+    from node.light_client import LightClient
     from node.sharing.asking import acknowledge, carry_out
 
     profile: ClientProfile = session.profile()
     await client.resource(pending.request.resource)
-    answered = await carry_out(client, reads, pending, session.timeout_s, client.catalogue.version)
+    light = LightClient(client, anchors_of(session, client))
+    answered = await carry_out(light, reads, pending, session.timeout_s, client.catalogue.version)
     if keep:
         await client.keep(profile.client.department, pending.id, answered.disclosure)
     signer = load_system(profile, client.genesis)

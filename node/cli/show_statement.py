@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from node.cli.output import Output, local_time, printable, short
 from node.cli.show import block_pairs, field_title, field_value, resource_title
+from node.cli.show_entries import entries_for_people
 
 if TYPE_CHECKING:
     from ledger.genesis import Genesis
@@ -20,6 +21,14 @@ def statement_for_people(out: Output, genesis: Genesis, verdict: StatementVerdic
         t("VALID: this was so at {time}, {age} ago; block {height}.", time=when, age=age, height=verdict.height),
         "bold green",
     )
+    if verdict.answers or not verdict.entries:
+        _answers_for_people(out, genesis, verdict)
+    entries_for_people(out, genesis, verdict)
+    out.pairs("", list(block_pairs(out, genesis, verdict)))
+
+
+def _answers_for_people(out: Output, genesis: Genesis, verdict: StatementVerdict) -> None:
+    t = out.texts
     subjects = {answer.question.subject for answer in verdict.answers.values()}
     if len(subjects) == 1:
         out.line(f"{t('Subject')}: {printable(subjects.pop())}", "bold")
@@ -50,7 +59,6 @@ def statement_for_people(out: Output, genesis: Genesis, verdict: StatementVerdic
                     for name, value in answer.record.values.items()
                 ],
             )
-    out.pairs("", list(block_pairs(out, genesis, verdict)))
 
 
 def _say_what_is_missing(out: Output, verdict: StatementVerdict) -> None:

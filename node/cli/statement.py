@@ -15,6 +15,7 @@ from node.cli.files import write_bytes
 from node.cli.light import with_light_client
 from node.cli.proved import age_words
 from node.cli.session import Session, command, group
+from node.cli.show_entries import statement_to_dict
 from node.cli.show_statement import statement_for_people
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def get(
             return
     if session.out.is_json:
         where = {"file": str(out)} if out is not None else {"statement": base64.b64encode(stated.raw).decode()}
-        session.out.json(where | stated.verdict.to_dict())
+        session.out.json(where | statement_to_dict(stated.verdict))
         return
     age = age_words(session, int(time.time() * 1000) - stated.verdict.time_ms)
     statement_for_people(session.out, genesis, stated.verdict, age)

@@ -37,35 +37,45 @@ class Still:
     """Why none could be asked."""
     changed: tuple[Question, ...] = ()
     """In what something else is so now."""
+    changed_entries: tuple[bytes, ...] = ()
+    """Keys of the state that have something else now."""
 
     def to_dict(self) -> dict[str, Any]:
         """For programs."""
         changed = [{"resource": question.resource, "subject": question.subject} for question in self.changed]
-        return {"holds": self.holds, "as_of": as_of_to_dict(self.as_of), "changed": changed, "reason": self.reason}
+        entries = [key.hex() for key in self.changed_entries]
+        return {
+            "holds": self.holds,
+            "as_of": as_of_to_dict(self.as_of),
+            "changed": changed,
+            "changed_entries": entries,
+            "reason": self.reason,
+        }
 
 
 def ask_whether_still(session: Session, genesis: Genesis, verdict: Verdict | StatementVerdict) -> Still | None:
     """Asks a node of the profile. None where there is no profile, or nothing that could change."""
-    was = _what_was(verdict)
+    was, had = _what_was(verdict), _what_keys_had(verdict)
     try:
         profile = session.profile()
     except HuzhengError as error:
         if error.code is Code.CONFIG_MISSING:
             return None
         # The file is proved by itself.
-        return Still(None, None, f"{error.code}: {error.detail}") if was else None
-    if not was or not profile.nodes:
+        return Still(None, None, f"{error.code}: {error.detail}") if was or had else None
+    if not (was or had) or not profile.nodes:
         return None
 
     async def ask(light: LightClient, _client: LedgerClient) -> Still:
         if light.genesis.chain_id != genesis.chain_id:
             return Still(None, None, "the profile is of another chain")
-        found = (await light.statement(sorted(was))).verdict
+        found = (await light.statement(sorted(was), keys=sorted(had))).verdict
         now = {question: found.answers[question] for question in was}
         changed = tuple(
             question for question, what in was.items() if (now[question].record_id, now[question].is_in_force) != what
         )
-        return Still(not changed, AsOf(found.height, found.time_ms), "", changed)
+        entries = tuple(key for key, value in had.items() if found.entries[key] != value)
+        return Still(not changed and not entries, AsOf(found.height, found.time_ms), "", changed, entries)
 
     patience_s, session.timeout_s = session.timeout_s, min(session.timeout_s, _PATIENCE_S)
     try:
@@ -108,6 +118,12 @@ def _what_was(verdict: Verdict | StatementVerdict) -> dict[Question, tuple[bytes
     return {Question(record.resource, record.subject): (record.id, not record.revokes)}
 
 
+def _what_keys_had(verdict: Verdict | StatementVerdict) -> dict[bytes, bytes | None]:
+    from ledger.receipt import Verdict
+
+    return {} if isinstance(verdict, Verdict) else dict(verdict.entries)
+
+
 def say_whether_still(session: Session, still: Still | None) -> None:
     """For people."""
     t, out = session.t, session.out
@@ -128,5 +144,13 @@ def say_whether_still(session: Session, still: Still | None) -> None:
             time=when,
             height=height,
             resource=question.resource,
+        )
+        out.line(text, "bold yellow")
+    if still.changed_entries:
+        text = t(
+            "NO LONGER SO at {time}, block {height}: {n} entries of the state have changed since.",
+            time=when,
+            height=height,
+            n=len(still.changed_entries),
         )
         out.line(text, "bold yellow")

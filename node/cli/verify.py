@@ -20,6 +20,7 @@ from node.cli.proved import age_words
 from node.cli.session import Ended, Session, command
 from node.cli.show import verdict_for_people
 from node.cli.show_disclosure import disclosure_for_people
+from node.cli.show_entries import statement_to_dict
 from node.cli.show_statement import statement_for_people
 from node.cli.still import Still, ask_for_epochs, ask_whether_still, say_whether_still
 from node.errors import ExitStatus, exit_status
@@ -152,7 +153,7 @@ def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> Ex
         return ExitStatus.LOCAL if exit_status(error) is ExitStatus.LOCAL else ExitStatus.NOT_PROVEN
     still = None if offline else ask_whether_still(session, trust.genesis, _what_can_change(verdict))
     if session.out.is_json:
-        view = {"file": str(path), "network": trust.genesis.name, **verdict.to_dict()}
+        view = {"file": str(path), "network": trust.genesis.name, **_to_dict(verdict)}
         session.out.json(view | {"still": None if still is None else still.to_dict()})
     else:
         _show(session, trust.genesis, verdict, asked=still is not None and still.as_of is not None)
@@ -164,6 +165,12 @@ def _what_can_change(verdict: AnyVerdict) -> Verdict | StatementVerdict:
     from ledger.disclosure import DisclosureVerdict
 
     return verdict.receipt if isinstance(verdict, DisclosureVerdict) else verdict
+
+
+def _to_dict(verdict: AnyVerdict) -> dict[str, Any]:
+    from ledger.statement import StatementVerdict
+
+    return statement_to_dict(verdict) if isinstance(verdict, StatementVerdict) else verdict.to_dict()
 
 
 def _status(verdict: AnyVerdict, still: Still | None) -> ExitStatus:
@@ -195,7 +202,7 @@ def _verdict_of(path: Path, trust: Trust) -> AnyVerdict:
     if _is_disclosure(raw):
         if trust.max_age_ms is not None:
             raise HuzhengError(Code.INVALID_REQUEST, "--max-age is for statements: a disclosure is of a receipt's time")
-        return verify_disclosure(raw, trust.genesis, trust.anchor, trust.history)
+        return verify_disclosure(raw, trust.genesis, trust.anchor, trust.history, trust.epochs)
     if not _is_statement(raw):
         if trust.max_age_ms is not None:
             raise HuzhengError(
@@ -240,7 +247,8 @@ def _is_statement(raw: bytes) -> bool:
     from ledger.crypto import strict
 
     try:
-        return bool(strict.read(statement_pb2.Statement, raw).leaves)
+        statement = strict.read(statement_pb2.Statement, raw)
+        return bool(statement.leaves or statement.entries)
     except HuzhengError:
         return False
 

@@ -54,6 +54,12 @@ export function readGenesis(bytes, { chainId = null } = {}) {
   });
 }
 
+/** A schema version of a resource, if it is that of the genesis; else null. */
+export function versionInGenesis(genesis, name, schemaVersion) {
+  const resource = genesis.catalogue.get(name);
+  return resource !== undefined && resource.schema_version === schemaVersion ? resource : null;
+}
+
 /** A voting replica, of a `Replica`. */
 export function memberOf(replica) {
   return { replica: replica.id, department: replica.department, publicKey: replica.public_key };

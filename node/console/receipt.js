@@ -3,6 +3,7 @@
 import { readLimited, requireNotOver, verifyEpochs } from "./epoch_proofs.js";
 import { VerificationError, badProof, guarded } from "./errors.js";
 import { digest, equal, hex, verifies } from "./hashing.js";
+import { versionInGenesis } from "./genesis.js";
 import { checkAgainst } from "./history.js";
 import { rootFromPath, verifyLeaf } from "./merkle.js";
 import { describeRecord, readRecord } from "./records.js";
@@ -78,5 +79,5 @@ async function verifyRecord(proof, body, genesis, accepted) {
   const root = await rootFromPath(id, proof.index, body.record_count, proof.path);
   if (!equal(root, body.records_root)) throw badProof("the record's audit path does not lead to the records root");
   const found = await readRecord(proof.record, proof.payload);
-  return describeRecord(genesis, id, found, proof.payload, accepted);
+  return describeRecord(genesis, versionInGenesis.bind(null, genesis), id, found, proof.payload, accepted);
 }

@@ -27,12 +27,13 @@ export async function readRecord(raw, payload) {
 }
 
 /**
- * For people and programs: `id` is its hash, the record is from `readRecord`. Fields are told where they were accepted; they are null if the
- * payload was removed or is not shown. Throws NOT_STRICT, UNKNOWN_FIELD, BAD_PROOF.
+ * For people and programs: `id` is its hash, the record is from `readRecord`. Fields are told where they were accepted: by name where `versionOf`,
+ * given a resource's name and a schema version, has its definition, or as in the genesis' version, or by number; they are null if the payload was
+ * removed or is not shown. Throws NOT_STRICT, UNKNOWN_FIELD.
  */
-export function describeRecord(genesis, id, { record, isShown }, payload, isAccepted) {
+export function describeRecord(genesis, versionOf, id, { record, isShown }, payload, isAccepted) {
   const revokes = record.action === REVOKE;
-  const fields = isAccepted && !revokes && isShown ? fieldsOf(genesis, record, payload) : {};
+  const fields = isAccepted && !revokes && isShown ? fieldsOf(genesis, versionOf, record, payload) : {};
   return {
     id: hex(id),
     resource: record.resource,
@@ -44,17 +45,18 @@ export function describeRecord(genesis, id, { record, isShown }, payload, isAcce
   };
 }
 
-/** By name, or by number where the genesis does not have the schema version. */
-function fieldsOf(genesis, { resource: name, schema_version: version }, payload) {
-  const resource = genesis.catalogue.get(name);
-  const isKnown = resource !== undefined && resource.schema_version === version;
+/** By name, or by number where the genesis does not know it: a number keeps its name in all versions. */
+function fieldsOf(genesis, versionOf, { resource: name, schema_version: version }, payload) {
+  const cited = versionOf(name, version);
+  const isKnown = cited !== null;
+  const resource = cited ?? genesis.catalogue.get(name);
   const { fields } = read("Payload", payload);
-  if (!isKnown) return Object.fromEntries(fields.map(({ number, value }) => [`#${number}`, value]));
-  const names = new Map(resource.fields.map((field) => [field.number, field.name]));
+  const named = isKnown ? resource.fields : (resource?.fields ?? []).filter((field) => !field.confidential);
+  const names = new Map(named.map((field) => [field.number, field.name]));
   const values = new Map();
   for (const { number, value } of fields) {
-    if (!names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${name} has no field ${number}`);
-    values.set(names.get(number), value);
+    if (isKnown && !names.has(number)) throw new VerificationError("UNKNOWN_FIELD", `${name} has no field ${number}`);
+    values.set(names.get(number) ?? `#${number}`, value);
   }
   return Object.fromEntries(values);
 }

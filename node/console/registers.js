@@ -1,13 +1,13 @@
 // Which place a resource's heads have in the state (docs/protocol.md X1).
 
-const PAGE_SLOTS = 16;
+export const PAGE_SLOTS = 16;
 // A page's number is one byte.
-const MAX_REGISTER_RESOURCES = 256 * PAGE_SLOTS;
+export const MAX_REGISTER_RESOURCES = 256 * PAGE_SLOTS;
 /** Slots that are hashed together (K6). */
 export const GROUP_SLOTS = 4;
 
 /** A resource's name up to the first point. */
-function registerOf(resource) {
+export function registerOf(resource) {
   return resource.split(".", 1)[0];
 }
 

@@ -1,4 +1,4 @@
-// Statements: what is the newest about subjects, and what there is not, as of one block (docs/protocol.md section 12).
+// Statements: what is the newest about subjects, what else is in the state, and what there is not, as of one block (docs/protocol.md section 12).
 
 import { epochAmong, readLimited, requireLast, requireNotOver, verifyEpochs } from "./epoch_proofs.js";
 import { VerificationError, badProof, guarded } from "./errors.js";
@@ -6,8 +6,9 @@ import { HASH_BYTES, compareBytes, compareTexts, digest, equal, hex, plainHash }
 import { checkAgainst } from "./history.js";
 import { OVERHEAD_BYTES } from "./receipt.js";
 import { ACTIONS, asserts, describeRecord, readRecord } from "./records.js";
-import { GROUP_SLOTS, pageKey } from "./registers.js";
+import { GROUP_SLOTS, PAGE_SLOTS } from "./registers.js";
 import { describeBlock, verifySealed } from "./sealed_blocks.js";
+import { checkAccounts, statedCatalogue, verifyEntries } from "./stated_entries.js";
 import { rootFromProof } from "./state_tree.js";
 import { joined, read } from "./strict.js";
 import { plainNumber } from "./verdict_values.js";
@@ -20,7 +21,7 @@ const PRESENT = Uint8Array.of(5);
 const GROUP = Uint8Array.of(6);
 
 /**
- * What the statement proves, trusting the genesis (Q1 to Q6).
+ * What the statement proves, trusting the genesis (Q1 to Q8).
  *
  * Options: `epochs`, from `verifyBundle`, where they come apart; `anchor`, from `readAnchor`, of whose chain it must be then, and `history`,
  * the bytes of the HistoryProof that links them; `maxAgeMs`, beyond which it is refused (STALE) by the reader's clock, which is `nowMs`.
@@ -39,14 +40,19 @@ export function verifyStatement(bytes, genesis, options = {}) {
     requireLast(own, terms);
     requireNotOver(epochs, statement.header);
     const block = await verifySealed(genesis, terms, statement.header, statement.certificate);
-    checkOrder(statement.leaves);
+    checkOrder(statement);
+    const { state_root: root } = block.header;
+    const entries = await verifyEntries(root, statement.entries);
+    const catalogue = statedCatalogue(genesis, entries);
+    checkAccounts(catalogue, entries);
     const answers = [];
-    for (const leaf of statement.leaves) answers.push(...(await verifyLeafProof(genesis, block.header.state_root, leaf)));
-    await addRecords(genesis, statement.records, answers);
+    for (const leaf of statement.leaves) answers.push(...(await verifyLeafProof(catalogue, root, leaf)));
+    await addRecords(genesis, catalogue, statement.records, answers);
     if (anchor !== null) await checkAgainst(genesis, anchor, block, history, ways.find((way) => way.includes(terms)));
     const age = ageOf(block.header.time_ms, nowMs, maxAgeMs);
     const described = describeBlock(genesis, block, anchor);
-    return { kind: "statement", valid: true, ...described, age_ms: age, answers: answers.sort(byQuestion) };
+    const shown = entries.map(({ key, value }) => ({ key: hex(key), value: value === null ? null : hex(value) }));
+    return { kind: "statement", valid: true, ...described, age_ms: age, answers: answers.sort(byQuestion), entries: shown };
   });
 }
 
@@ -57,8 +63,9 @@ function ageOf(timeMs, nowMs, maxAgeMs) {
   return age;
 }
 
-function checkOrder(leaves) {
-  if (!(leaves.length >= 1 && leaves.length <= MAX_LEAVES)) throw badProof(`not 1 to ${MAX_LEAVES} leaves`);
+function checkOrder({ leaves, entries }) {
+  if (leaves.length > MAX_LEAVES) throw badProof(`more than ${MAX_LEAVES} leaves`);
+  if (leaves.length === 0 && entries.length === 0) throw badProof("neither leaves nor entries");
   const isBefore = (a, b) =>
     (compareTexts(a.register, b.register) || compareTexts(a.subject, b.subject) || a.page - b.page) < 0;
   if (leaves.some((leaf, index) => index > 0 && !isBefore(leaves[index - 1], leaf))) {
@@ -67,34 +74,44 @@ function checkOrder(leaves) {
 }
 
 /** Q2 to Q4. */
-async function verifyLeafProof(genesis, root, leaf) {
-  const page = genesis.pages.get(pageKey(leaf.register, leaf.page));
-  if (page === undefined || (leaf.groups.length > 0 && page.width !== GROUP_SLOTS * leaf.groups.length)) {
-    throw badProof("a register that the genesis does not have");
-  }
+async function verifyLeafProof(catalogue, root, leaf) {
+  const page = pageOf(catalogue, leaf);
   const groups = [];
   for (const group of leaf.groups) groups.push(await verifyGroup(group));
   await verifyPath(leaf, groups, root);
-  const about = [...page.resources.values()].filter((resource) => genesis.subjects.get(resource)(leaf.subject));
+  const about = new Map([...page.resources].filter(([, resource]) => catalogue.fits(resource, leaf.subject)));
   // That there is nothing about what only looks like a subject must not be taken for that there is nothing about the subject.
-  if (about.length === 0) throw new VerificationError("BAD_SUBJECT", "what no record can be about");
-  if (groups.length === 0) return about.map((resource) => answer(resource, leaf.subject, null));
-  return groups.flatMap(({ shown }, index) =>
-    shown.map(([offset, head]) => {
+  if (about.size === 0) throw new VerificationError("BAD_SUBJECT", "what no record can be about");
+  // A leaf that was written when its page had fewer resources holds nothing of those that came later.
+  const beyond = [...about].filter(([number]) => number >= GROUP_SLOTS * groups.length);
+  const answers = beyond.map(([, resource]) => answer(resource, leaf.subject, null));
+  for (const [index, { shown }] of groups.entries()) {
+    for (const [offset, head] of shown) {
       const resource = resourceOf(page, about, index * GROUP_SLOTS + offset);
-      return answer(resource, leaf.subject, head);
-    }),
-  );
+      answers.push(answer(resource, leaf.subject, head));
+    }
+  }
+  return answers;
+}
+
+/** The leaf's. It has as many groups as the page had when the leaf was written: perhaps fewer than now. */
+function pageOf(catalogue, { register, page: number, groups }) {
+  const page = catalogue.page(register, number);
+  if (page === null) throw badProof("a page of which neither the genesis nor the entries name a resource");
+  const isPossible = groups.length >= page.leastGroups && groups.length <= PAGE_SLOTS / GROUP_SLOTS;
+  if (groups.length > 0 && !isPossible) throw badProof("a leaf with another width than its page can have");
+  return page;
 }
 
 /** That of a slot which is shown (Q3). */
 function resourceOf(page, about, number) {
-  const resource = page.resources.get(number);
-  if (resource === undefined) throw badProof("a slot that no resource has");
-  if (!about.includes(resource)) {
+  if (!page.resources.has(number)) {
+    throw badProof("a slot of a resource that neither the genesis nor the entries name");
+  }
+  if (!about.has(number)) {
     throw new VerificationError("BAD_SUBJECT", "a slot of a resource that the subject does not fit");
   }
-  return resource;
+  return about.get(number);
 }
 
 async function verifyPath(leaf, groups, root) {
@@ -154,7 +171,7 @@ function answer(resource, subject, raw) {
 }
 
 /** Q6: puts what the records say into the answers that they belong to. */
-async function addRecords(genesis, records, answers) {
+async function addRecords(genesis, catalogue, records, answers) {
   const named = new Map(answers.filter(({ version }) => version !== 0).map((found) => [found.record_id, found]));
   let before = new Uint8Array(0);
   for (const { record: raw, payload } of records) {
@@ -163,7 +180,7 @@ async function addRecords(genesis, records, answers) {
     before = id;
     const found = named.get(hex(id));
     if (found === undefined) throw badProof("a record that no head names");
-    const record = describeRecord(genesis, id, await readRecord(raw, payload), payload, true);
+    const record = describeRecord(genesis, catalogue.version, id, await readRecord(raw, payload), payload, true);
     if (!isAbout(record, found)) throw badProof("a record that is not what its head says");
     found.record = record;
   }

@@ -1,6 +1,8 @@
 // Verdicts in a few sentences, in English and Chinese.
 
+import { readEntry } from "./state_entries.js";
 import { TEXTS } from "./texts.js";
+import { isoTime } from "./verdict_values.js";
 
 /** What a verdict says to people; `language` is "en" or "zh". Names and titles are those of the genesis. Lines are separated by line feeds. */
 export function describe(verdict, genesis, language = "en") {
@@ -27,6 +29,21 @@ const WORDS = {
     inForce: (about, version) => `${about}: in force, version ${version}.`,
     revoked: (about, version) => `${about}: revoked, with version ${version}.`,
     never: (about) => `${about}: there has never been a record.`,
+    grant: (id, status, applicant, about) => `Grant ${id}: ${status}; ${applicant} for ${about}.`,
+    grantStatus: ["?", "applied for", "active", "refused", "ended"],
+    fields: (title, numbers) => `${title}, confidential fields ${numbers.map((number) => `#${number}`).join(", ")}`,
+    terms: (count, most, expires, purpose) => `${count} of ${most} reads, until ${expires}; purpose: ${purpose}`,
+    noGrant: (id) => `Grant ${id}: there is none.`,
+    read: (id, reader, about, time) => `Read ${id}: ${reader}, ${about}, at ${time}.`,
+    arrived: (time) => `The answer arrived, as the reader said at ${time}.`,
+    askedFor: "That the answer arrived, the reader has not said: it shows only what was asked for.",
+    noRead: (id) => `Read ${id}: there was none.`,
+    reads: (about, count) => `${about}: ${count} reads of confidential fields.`,
+    erasure: (record, department, time) => `Erasure of record ${record}: ordered by ${department} at ${time}.`,
+    erased: (department, time) => `Erased by ${department}, as it said at ${time}.`,
+    noErasure: (record, department) => `Erasure of record ${record}: ${department} has ordered none.`,
+    entry: (key, value) => `Entry ${key}: ${value}.`,
+    noEntry: (key) => `Entry ${key}: there is none.`,
     history: (older, newer) => `Valid: ${older} is in the history of ${newer}.`,
     fork: (first, second) => `The network was broken: ${first} and ${second} were both sealed, and they differ.`,
   },
@@ -48,6 +65,21 @@ const WORDS = {
     inForce: (about, version) => `${about}：有效，第 ${version} 版。`,
     revoked: (about, version) => `${about}：已撤销（第 ${version} 版）。`,
     never: (about) => `${about}：从未有过记录。`,
+    grant: (id, status, applicant, about) => `授权 ${id}：${status}；申请部门${applicant}，${about}。`,
+    grantStatus: ["?", "已申请", "有效", "已拒绝", "已终止"],
+    fields: (title, numbers) => `${title}，保密字段 ${numbers.map((number) => `#${number}`).join("、")}`,
+    terms: (count, most, expires, purpose) => `已读取 ${count} 次，最多 ${most} 次，有效期至 ${expires}；用途：${purpose}`,
+    noGrant: (id) => `授权 ${id}：不存在。`,
+    read: (id, reader, about, time) => `读取 ${id}：${reader}，${about}，${time}。`,
+    arrived: (time) => `读取部门已于 ${time} 确认收到。`,
+    askedFor: "读取部门尚未确认收到：仅证明提出过读取请求。",
+    noRead: (id) => `读取 ${id}：不存在。`,
+    reads: (about, count) => `${about}：保密字段被读取 ${count} 次。`,
+    erasure: (record, department, time) => `记录 ${record} 的保密字段：${department}已于 ${time} 下令删除。`,
+    erased: (department, time) => `${department}已于 ${time} 确认删除。`,
+    noErasure: (record, department) => `记录 ${record} 的保密字段：${department}未下令删除。`,
+    entry: (key, value) => `条目 ${key}：${value}。`,
+    noEntry: (key) => `条目 ${key}：不存在。`,
     history: (older, newer) => `有效：${older}属于${newer}的历史。`,
     fork: (first, second) => `网络曾被破坏：${first}与${second}均已签章，但内容不同。`,
   },
@@ -84,6 +116,7 @@ const LINES = {
       const line = isInForce ? words.inForce(about, version) : words.revoked(about, version);
       return record !== null && record.fields === null ? [line, words.notShown] : [line];
     });
+    for (const { key, value } of verdict.entries) lines.push(...entryLines(key, value, words));
     return [words.asOf(words.blockAt(verdict)), ...(lines.length > 0 ? lines : [words.noAnswer])];
   },
 
@@ -95,6 +128,56 @@ const LINES = {
     return [words.fork(...verdict.blocks.map((block) => words.blockAt(block)))];
   },
 };
+
+/** Key and value in hex; the value null where there is none. */
+function entryLines(key, value, words) {
+  const { kind, about, state } = readEntry(bytesOf(key), value === null ? null : bytesOf(value));
+  if (kind === "other") return [value === null ? words.noEntry(key) : words.entry(key, value)];
+  return ENTRY_LINES[kind](about, state, words);
+}
+
+const ENTRY_LINES = {
+  grant({ grant: id }, state, words) {
+    if (state === null) return [words.noGrant(id)];
+    const terms = state.granted ?? state.applied;
+    if (terms === null) return [words.noAnswer];
+    const status = words.grantStatus[state.status] ?? "?";
+    const what = words.fields(title(terms.resource, words), terms.fields);
+    const reads = state.reads?.count ?? 0n;
+    return [
+      words.grant(id, status, departmentName(state.applicant, words), what),
+      words.terms(reads, terms.max_reads, timeOf(terms.expires_ms), state.purpose),
+    ];
+  },
+
+  read({ read: id }, state, words) {
+    if (state === null) return [words.noRead(id)];
+    const what = words.fields(words.about(title(state.resource, words), state.subject), state.fields);
+    return [
+      words.read(id, departmentName(state.reader, words), what, timeOf(state.time_ms)),
+      state.acknowledged_ms === 0n ? words.askedFor : words.arrived(timeOf(state.acknowledged_ms)),
+    ];
+  },
+
+  reads({ resource, subject }, state, words) {
+    return [words.reads(words.about(title(resource, words), subject), state?.count ?? 0n)];
+  },
+
+  erasure({ department, record }, state, words) {
+    const name = departmentName(department, words);
+    if (state === null) return [words.noErasure(record, name)];
+    const done = state.done.map((item) => words.erased(departmentName(item.department, words), timeOf(item.time_ms)));
+    return [words.erasure(record, name, timeOf(state.time_ms)), ...done];
+  },
+};
+
+function bytesOf(text) {
+  return Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+function timeOf(timeMs) {
+  return shortTime(isoTime(timeMs));
+}
 
 /** To the second, in UTC. */
 function shortTime(time) {

@@ -28,13 +28,13 @@ export { verifyReceipt } from "./receipt.js";
 export { verifyStatement } from "./statement.js";
 export { describe } from "./verdict_texts.js";
 
-// With a field that a proof of the kind always has.
+// With fields of which a proof of the kind always has one.
 const KINDS = [
-  ["Disclosure", "fields", verifyDisclosure],
-  ["Statement", "leaves", verifyStatement],
-  ["Receipt", "result", verifyReceipt],
-  ["Fork", "other_certificate", verifyFork],
-  ["HistoryProof", "old_header", verifyHistory],
+  ["Disclosure", ["fields"], verifyDisclosure],
+  ["Statement", ["leaves", "entries"], verifyStatement],
+  ["Receipt", ["result"], verifyReceipt],
+  ["Fork", ["other_certificate"], verifyFork],
+  ["HistoryProof", ["old_header"], verifyHistory],
 ];
 
 /**
@@ -52,7 +52,8 @@ export function verifyProof(bytes, genesis, options = {}) {
 
 function isOfKind(bytes, type, telling) {
   try {
-    return read(type, bytes)[telling].length > 0;
+    const message = read(type, bytes);
+    return telling.some((name) => message[name].length > 0);
   } catch (error) {
     if (error instanceof VerificationError) return false;
     throw error;

@@ -20,12 +20,14 @@ from ledger.building import build_transaction, transaction_id
 from ledger.crypto import Signer
 from ledger.disclosure import Definitions, DisclosureVerdict
 from ledger.errors import Code, HuzhengError
-from ledger.sharing.reading import read_id
+from ledger.proven_state import ProvenState
+from ledger.sharing.reading import read_id, read_key
 from node.private_file import read_private_file, write_new_file
 from node.sharing.sealing import AskedFor, ReaderKey, open_answer
 
 if TYPE_CHECKING:
     from node.client import LedgerClient
+    from node.light_client import LightClient
 
 SUFFIX = ".read"
 _POLL_S = 0.1
@@ -148,7 +150,7 @@ class Reads:
 
 
 async def carry_out(
-    client: LedgerClient,
+    light: LightClient,
     reads: Reads,
     pending: PendingRead,
     patience_s: float,
@@ -156,19 +158,35 @@ async def carry_out(
 ) -> Answered:
     """Has a read ordered, fetches the answer from its owner's node and checks it. May be repeated.
 
+    Which record was read, and so what the answer must show, is proved by the state.
+
     Raises:
         HuzhengError: the refusal of the read, which is on chain then; NODE_UNREACHABLE and others while the owner's node is away;
             what `Releaser.release` raises; BAD_ANSWER and as `verify_disclosure` if what came is not what the record commits to.
     """
+    client = light.client
     final = await client.submit(pending.transaction)
     if final.verdict.refusal is not None:
         reads.forget(pending)
         raise HuzhengError(final.verdict.refusal)
+    read = await _proven_read(light, pending, patience_s)
     sealed = await _fetch(client, pending, patience_s)
-    request = pending.request
-    asked = AskedFor(pending.id, request.resource, request.subject, request.fields)
+    asked = AskedFor(pending.id, read.record_id, pending.request.fields)
     disclosure, verdict = open_answer(client.genesis, sealed, pending.key, asked, definitions)
     return Answered(pending, final.verdict.height, disclosure, verdict)
+
+
+async def _proven_read(light: LightClient, pending: PendingRead, patience_s: float) -> sharing.ReadState:
+    """The read as the state has it; nodes that do not have its block yet are asked again."""
+    deadline = monotonic() + patience_s
+    while True:
+        stated = await light.statement(keys=[read_key(pending.id)])
+        read = ProvenState(stated.verdict).read(pending.id)
+        if read is not None:
+            return read
+        if monotonic() > deadline:
+            raise HuzhengError(Code.NODE_BEHIND, "it does not have the block of the read")
+        await asyncio.sleep(_POLL_S)
 
 
 async def _fetch(client: LedgerClient, pending: PendingRead, patience_s: float) -> bytes:

@@ -40,8 +40,8 @@ class AskedFor:
     """What an answer must be about."""
 
     read_id: bytes
-    resource: str
-    subject: str
+    record_id: bytes
+    """The record that was in force when the read was ordered (G6)."""
     fields: tuple[int, ...]
     """Numbers, in ascending order."""
 
@@ -70,8 +70,8 @@ def open_answer(
     if answer.read != asked.read_id:
         raise HuzhengError(Code.BAD_ANSWER, "the answer to another read")
     verdict = verify_disclosure(answer.disclosure, genesis, definitions=definitions)
-    if (verdict.record.resource, verdict.record.subject) != (asked.resource, asked.subject):
-        raise HuzhengError(Code.BAD_ANSWER, "a record about something else")
+    if verdict.record.id != asked.record_id:
+        raise HuzhengError(Code.BAD_ANSWER, "another record than the one that was read")
     there = {spec.number for spec in verdict.definition.confidential}
     if [shown.number for shown in verdict.fields] != [number for number in asked.fields if number in there]:
         raise HuzhengError(Code.BAD_ANSWER, "other fields than were asked for")

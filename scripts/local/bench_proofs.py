@@ -98,14 +98,20 @@ def signature_check(repetitions: int) -> Cost:
 # --- states ---
 
 
-def measure_state(state: SyntheticState, subjects: Sequence[str], plan: Plan) -> dict[str, Any]:
-    """Updates, proofs and statements at the size that the state has. `subjects`: of real records."""
+def measure_state(
+    state: SyntheticState, subjects: Sequence[str], reads: Sequence[tuple[bytes, bytes, bytes]], plan: Plan
+) -> dict[str, Any]:
+    """Updates, proofs and statements at the size that the state has. `subjects`: of real records; `reads`: keys of grants, reads, accounts."""
     updates = [state.update(UPDATES) for _ in range(plan.rounds)]
     return {
         "keys": state.keys,
         "update": update_costs(updates),
         "proof": measure_proofs(state, subjects, plan.repetitions),
         "statement": measure_statements(state, subjects, plan.repetitions),
+        "entries": {
+            "a grant": measure_entries(state, [[grant] for grant, _, _ in reads], plan.repetitions),
+            "a read and its account": measure_entries(state, [list(keys[1:]) for keys in reads], plan.repetitions),
+        },
     }
 
 
@@ -155,6 +161,33 @@ def measure_statements(state: SyntheticState, subjects: Sequence[str], repetitio
         "make": asdict(time_each(make * rounds)),
         "verify": asdict(time_each([partial(verify_statement, raw, genesis) for raw in statements] * rounds)),
     }
+
+
+def measure_entries(state: SyntheticState, asked: Sequence[list[bytes]], repetitions: int) -> dict[str, Any]:
+    """Statements of nothing but these keys."""
+    genesis, store = state.consortium.genesis, state.store
+    make = [partial(store.statement, [], keys) for keys in asked]
+    statements = [statement() for statement in make]
+    rounds = max(1, repetitions // len(asked))
+    parts = [entry_parts(raw) for raw in statements]
+    return {
+        "bytes": {name: statistics.median(part[name] for part in parts) for name in parts[0]},
+        "make": asdict(time_each(make * rounds)),
+        "verify": asdict(time_each([partial(verify_statement, raw, genesis) for raw in statements] * rounds)),
+    }
+
+
+def entry_parts(raw: bytes) -> dict[str, int]:
+    """Bytes of each part of a statement with entries alone, and of the whole."""
+    statement = statement_pb2.Statement.FromString(raw)
+    parts = {
+        "header": len(statement.header),
+        "certificate": len(statement.certificate),
+        "path": sum(entry.path.ByteSize() for entry in statement.entries),
+        "keys": sum(len(entry.key) for entry in statement.entries),
+        "values": sum(len(entry.value) for entry in statement.entries),
+    }
+    return parts | {"rest": len(raw) - sum(parts.values()), "whole": len(raw)}
 
 
 def statement_parts(raw: bytes) -> dict[str, int]:
@@ -264,10 +297,11 @@ def measure_states(directory: Path, plan: Plan, progress: Progress, task: TaskID
     measured = []
     try:
         subjects = state.add_records(SUBJECTS)
+        reads = [state.add_read(subject) for subject in subjects]
         for size in plan.sizes:
             for keys in state.fill(size):
                 progress.update(task, advance=keys, description=f"{size:,} keys")
-            measured.append(measure_state(state, subjects, plan))
+            measured.append(measure_state(state, subjects, reads, plan))
     finally:
         state.store.close()
     return measured
@@ -301,17 +335,18 @@ def _proof_table(states: Sequence[dict[str, Any]], check_us: float) -> Table:
             verify_us = measured["verify"]["median_us"]
             row = (f"{measured['bytes']:,.0f}", f"{measured['make']['median_us']:,.0f}", f"{verify_us:,.0f}")
             table.add_row(f"{state['keys']:,}", name, *row, f"{verify_us / check_us:.1f}")
-        statement = state["statement"]
-        parts = ", ".join(f"{name} {size:,.0f}" for name, size in statement["bytes"].items() if name != "whole")
-        verify_us = statement["verify"]["median_us"]
-        table.add_row(
-            f"{state['keys']:,}",
-            f"statement, {statement['resources']} resources ({parts})",
-            f"{statement['bytes']['whole']:,.0f}",
-            f"{statement['make']['median_us']:,.0f}",
-            f"{verify_us:,.0f}",
-            f"{verify_us / check_us:.1f}",
-        )
+        statements = {f"{state['statement']['resources']} resources": state["statement"], **state["entries"]}
+        for name, statement in statements.items():
+            parts = ", ".join(f"{part} {size:,.0f}" for part, size in statement["bytes"].items() if part != "whole")
+            verify_us = statement["verify"]["median_us"]
+            table.add_row(
+                f"{state['keys']:,}",
+                f"statement, {name} ({parts})",
+                f"{statement['bytes']['whole']:,.0f}",
+                f"{statement['make']['median_us']:,.0f}",
+                f"{verify_us:,.0f}",
+                f"{verify_us / check_us:.1f}",
+            )
     return table
 
 

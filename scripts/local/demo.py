@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from scripts.local.demo_sharing import Sharing
 from scripts.local.network import HUZHENG, ROOT, LocalNetwork, NetworkFailure, run_huzheng, wait_until
 
 RECORDS = 1_000
@@ -84,12 +85,27 @@ class Demo:
             "6  Is it hers, and is nothing against it? A statement, proved under one block; then offline again"
         ):
             self._state()
-        with story.step("7  kill -9 of a node; work goes on"):
+        self._share()
+        with story.step("12  kill -9 of a node; work goes on"):
             self._kill_one()
             self._compare()
-        with story.step("8  All four databases, re-checked from the genesis"):
+        with story.step("13  All four databases, re-checked from the genesis"):
             network.stop()
             self._verify_databases()
+
+    def _share(self) -> None:
+        story, sharing = self.story, Sharing(self.network, self.directory, self.story.say)
+        with story.step("7  Who owns it is nobody's business: confidential fields stay in planning's vault"):
+            sharing.register()
+        with story.step("8  The tax office applies for the owner's name, for the deed tax; planning grants it"):
+            sharing.grant()
+        with story.step("9  It reads one flat, on record; another one is refused"):
+            sharing.read()
+            sharing.refuse()
+        with story.step("10  An auditor sees who read what, when, and on which grounds"):
+            sharing.audit()
+        with story.step("11  The person's data are erased, and the chain still verifies"):
+            sharing.erase()
 
     def _submit(self, name: str, seed: int, count: int) -> None:
         directory = self.samples / name

@@ -52,8 +52,10 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> No
 def free_ports(count: int) -> int:
     """A port from which on `count` ports are free on loopback, and the same number above `HTTP_PORT_OFFSET`."""
     # Below 32,768, from where Linux gives ports to outgoing connections: one of those could take a port found free here.
-    for attempt in range(60):
-        base = 20_000 + (os.getpid() + attempt) % 60 * 200
+    # Tests that run at the same time have ranges of their own: a port that is free now may be that of another's node that is being restarted.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    for attempt in range(15):
+        base = 20_000 + 3_000 * worker + (os.getpid() + attempt) % 15 * 200
         with contextlib.ExitStack() as stack:
             try:
                 for port in [

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from huzheng.v1 import catalogue_pb2
 from huzheng.v1 import sharing_pb2 as sharing
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.building import BuiltRecord, build_record, build_transaction
-from ledger.catalogue import CompiledResource
 from ledger.crypto import Signer
 from ledger.errors import HuzhengError
 from ledger.genesis import Genesis
 from ledger.sharing.granting import grant_id
+from node.anchor_file import AnchorStore
 from node.client import Final, LedgerClient
 from node.clock import wall_clock_ms
 from node.keyfile import KeyKind, load_signer
+from node.light_client import LightClient
 from node.profile import load_profile
 from node.sharing.asking import Answered, PendingRead, Reads, Request, acknowledge, carry_out
 from scripts.local.network import LocalNetwork
@@ -30,59 +30,9 @@ DAY_MS = 86_400_000
 PATIENCE_S = 20.0
 LEGAL_BASIS = "Deed Tax Law, article 11"
 OWNER = "property.owner"
-NAME, DOCUMENT = 2, 3
-"""Numbers of its confidential fields."""
-
-
-def owner_resource() -> catalogue_pb2.Resource:
-    """Who owns a property unit: a random id for all to see, the name and the document number confidential."""
-    text = catalogue_pb2.FIELD_TYPE_TEXT
-    spec = catalogue_pb2.FieldSpec
-    return catalogue_pb2.Resource(
-        name=OWNER,
-        title_zh="不动产权利人",
-        title_en="Owner of a property",
-        department="planning",
-        sharing_class=catalogue_pb2.SHARING_CLASS_CONDITIONAL,
-        schema_version=1,
-        subject=spec(
-            title_zh="不动产单元代码",
-            title_en="Property unit code",
-            type=catalogue_pb2.FIELD_TYPE_PROPERTY_UNIT_CODE,
-            required=True,
-        ),
-        fields=[
-            spec(
-                number=1,
-                name="QLRBS",
-                title_zh="权利人标识",
-                title_en="Owner's id",
-                type=text,
-                required=True,
-                max_bytes=26,
-                pattern="[a-z2-7]{26}",
-            ),
-            spec(
-                number=NAME,
-                name="QLRMC",
-                title_zh="权利人名称",
-                title_en="Owner's name",
-                type=text,
-                required=True,
-                max_bytes=120,
-                confidential=True,
-            ),
-            spec(
-                number=DOCUMENT,
-                name="QLRZJH",
-                title_zh="证件号",
-                title_en="Document number",
-                type=text,
-                max_bytes=40,
-                confidential=True,
-            ),
-        ],
-    )
+NAME, DOCUMENT = 5, 7
+"""Numbers of its confidential fields QLRMC and QLRZJH."""
+PUBLIC = {"YWH": "2026-000712", "QLRBH": "a" * 26, "DJSJ": "2026-11-27"}
 
 
 class Sharer:
@@ -95,6 +45,7 @@ class Sharer:
         self.admin = load_signer(_there(profile.keys.admin), KeyKind.ADMIN, self.genesis.suite)
         self.system = load_signer(_there(profile.keys.signing), KeyKind.SYSTEM, self.genesis.suite)
         self.client = LedgerClient.from_profile(profile, self.genesis)
+        self.light = LightClient(self.client, AnchorStore(profile.file.parent, self.genesis))
         self.reads = Reads(profile.file.parent / "reads")
         self._stack = AsyncExitStack()
 
@@ -135,15 +86,9 @@ class Sharer:
 
     # --- the owner ---
 
-    async def publish(self, resource: catalogue_pb2.Resource) -> None:
-        """Enters a resource in the catalogue."""
-        await self.as_admin(pb.Operation(publish_resource=sharing.PublishResource(resource=resource)))
-
-    async def register(
-        self, definition: CompiledResource, subject: str, public: dict[str, str], confidential: dict[str, str]
-    ) -> BuiltRecord:
-        """A first version, its confidential values deposited before it is submitted."""
-        record = build_record(self.genesis, definition, subject, 1, b"", public, confidential=confidential)
+    async def register(self, subject: str, confidential: Mapping[str, str]) -> BuiltRecord:
+        """The first version of who owns a unit, its confidential values deposited before it is submitted."""
+        record = build_record(self.genesis, OWNER, subject, 1, b"", PUBLIC, confidential=confidential)
         await self.client.deposit(self.department, [record], wall_clock_ms() + LIFETIME_MS)
         await self._submit(self.system, records=[record])
         return record
@@ -185,11 +130,9 @@ class Sharer:
         request = Request(grant, "planning", OWNER, subject, case, tuple(fields))
         return self.reads.begin(self.client, self.system, self.department, request, wall_clock_ms() + LIFETIME_MS)
 
-    async def read(
-        self, pending: PendingRead, definition: CompiledResource, patience_s: float = PATIENCE_S
-    ) -> Answered:
+    async def read(self, pending: PendingRead, patience_s: float = PATIENCE_S) -> Answered:
         """Has a read carried out, and checks what comes."""
-        return await carry_out(self.client, self.reads, pending, patience_s, lambda *_: definition)
+        return await carry_out(self.light, self.reads, pending, patience_s)
 
     async def acknowledge(self, read: bytes) -> None:
         """Says that the answer is here."""

@@ -16,9 +16,13 @@ def test_four_departments_share_a_chain(tmp_path: Path) -> None:
     told = io.StringIO()
     network = Demo(tmp_path, Story(Console(file=told, width=200))).run()
     story = told.getvalue()
-    assert story.count("VALID: this record is on the chain") == 3
+    # Three receipts and a disclosure.
+    assert story.count("VALID: this record is on the chain") == 4
     assert "exit status 4" in story
-    assert story.count("there is none") + story.count("in force, version") == 5
+    assert story.count("there is none") + story.count("in force, version") == 7
+    assert "{'QLRMC': '王测试'}" in story
+    assert "OUTSIDE_GRANT" in story
+    assert "planning and tax have destroyed the values" in story
     assert "4 nodes prove that they have the same chain" in story
     assert "police is back and has caught up" in story
     assert story.count(": verified") == 4

@@ -48,7 +48,7 @@ def test_nodes_are_upgraded_one_by_one_and_new_rules_come_into_force_at_one_heig
     with network.running():
         assert len(asyncio.run(scenario()).acknowledged) > 10
         assert two_records("tax") == "RESULT_CODE_ACCEPTED"
-        Members(network, FOUNDERS, largest=4).decide("--protocol", "3")
+        Members(network, FOUNDERS, largest=4).decide("--protocol", "4")
         wait_until(lambda: "PROTOCOL_UNKNOWN" in late.log.read_text(), 30, "the node that is late stops")
         assert not late.answers("/healthz")
         assert two_records("tax") == "RESULT_CODE_LAST_ADMIN_KEY"

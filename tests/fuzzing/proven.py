@@ -97,6 +97,8 @@ class ProvenStatements:
         """`unsound`: may have sound proofs of absence in what is otherwise wrong."""
         self._headers: set[bytes] = set()
         self._others: set[tuple[bytes, str, bytes]] = set()
+        self._entries: set[tuple[bytes, bytes]] = set()
+        """Headers, and entries that are there."""
         self._absences: set[tuple[bytes, bytes]] = set()
         """Headers, and paths that lead to nothing or another key."""
         self._groups: dict[_Place, list[set[bytes]]] = {}
@@ -110,6 +112,7 @@ class ProvenStatements:
             self._others.update(
                 (statement.header, "records", write(_without_payload(item))) for item in statement.records
             )
+            self._entries.update((statement.header, write(entry)) for entry in statement.entries if entry.value)
             for leaf in statement.leaves:
                 self._learn(_place(statement.header, leaf), leaf)
         for raw in (*sound, *unsound):
@@ -120,9 +123,11 @@ class ProvenStatements:
             statement = statement_pb2.Statement.FromString(raw)
         except DecodeError:
             return
-        for leaf in statement.leaves:
-            if not leaf.groups and _proves_absence(statement.header, leaf):
-                self._absences.add((statement.header, write(leaf.path)))
+        proofs = [(leaf_key(leaf), leaf.path) for leaf in statement.leaves if not leaf.groups]
+        proofs += [(entry.key, entry.path) for entry in statement.entries if not entry.value]
+        for key, path in proofs:
+            if _proves_absence(statement.header, key, path):
+                self._absences.add((statement.header, write(path)))
 
     def _learn(self, place: _Place, leaf: statement_pb2.LeafProof) -> None:
         groups = self._groups.setdefault(place, [set() for _ in leaf.groups])
@@ -138,16 +143,28 @@ class ProvenStatements:
             statement.header in self._headers
             and is_certificate(statement.header, statement.certificate)
             and _others(statement) <= self._others
+            and bool(statement.leaves or statement.entries)
             and _is_ascending([(leaf.register, leaf.subject, leaf.page) for leaf in statement.leaves])
+            and _is_ascending([entry.key for entry in statement.entries])
+            and all(self._is_known_entry(statement.header, entry) for entry in statement.entries)
             and all(self._is_known(statement.header, leaf) for leaf in statement.leaves)
         )
 
     def _is_known(self, header: bytes, leaf: statement_pb2.LeafProof) -> bool:
         if leaf.groups:
             return self._is_known_leaf(_place(header, leaf), leaf)
-        # The same proof serves for all subjects whose paths end in the same subtree.
-        is_proved = (header, write(leaf.path)) in self._absences and _proves_absence(header, leaf)
-        return is_proved and _is_subject(leaf.subject)
+        return self._is_absent(header, leaf_key(leaf), leaf.path) and _is_subject(leaf.subject)
+
+    def _is_known_entry(self, header: bytes, entry: statement_pb2.EntryProof) -> bool:
+        if entry.value:
+            return (header, write(entry)) in self._entries
+        if entry.key[:1] in (b"", b"h", b"i") or not self._is_absent(header, entry.key, entry.path):
+            return False
+        return entry.key[:1] != b"a" or _is_account(entry.key)
+
+    def _is_absent(self, header: bytes, key: bytes, path: state_pb2.StateProof) -> bool:
+        # The same proof serves for all keys whose paths end in the same subtree.
+        return (header, write(path)) in self._absences and _proves_absence(header, key, path)
 
     def _is_known_leaf(self, place: _Place, leaf: statement_pb2.LeafProof) -> bool:
         groups = self._groups.get(place)
@@ -166,9 +183,18 @@ class ProvenStatements:
         return True
 
 
-def _is_ascending(places: Sequence[tuple[str, str, int]]) -> bool:
-    """Q1: one order, and so one statement of the same leaves."""
-    return bool(places) and list(places) == sorted(set(places))
+def _is_ascending(places: Sequence[Any]) -> bool:
+    """Q1, Q8: one order, and so one statement of the same leaves and entries."""
+    return list(places) == sorted(set(places))
+
+
+def _is_account(key: bytes) -> bool:
+    """Of a subject that its resource can have, as far as all resources of the example can (Q8)."""
+    subject = key.partition(b"\0")[2]
+    try:
+        return _is_subject(subject.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_subject(text: str) -> bool:
@@ -176,13 +202,13 @@ def _is_subject(text: str) -> bool:
     return 1 <= len(text.encode()) <= 16 and _INVISIBLE.search(text) is None
 
 
-def _proves_absence(header: bytes, leaf: statement_pb2.LeafProof) -> bool:
+def _proves_absence(header: bytes, key: bytes, path: state_pb2.StateProof) -> bool:
     """K4, by its definition."""
     try:
         root = block_pb2.BlockHeader.FromString(header).state_root
     except DecodeError:
         return False
-    return state_tree.proves(tagged_hash("state-key", leaf_key(leaf)), None, _claim(leaf.path), root)
+    return state_tree.proves(tagged_hash("state-key", key), None, _claim(path), root)
 
 
 def _claim(proof: state_pb2.StateProof) -> state_tree.Proof:
@@ -198,6 +224,6 @@ def _others(statement: statement_pb2.Statement) -> set[tuple[bytes, str, bytes]]
     return {
         (statement.header, field.name, write(item))
         for field, value in statement.ListFields()
-        if field.name not in ("header", "certificate", "leaves")
+        if field.name not in ("header", "certificate", "leaves", "entries")
         for item in value
     }

@@ -143,9 +143,16 @@ def _seal_transaction(target: Any, dice: random.Random) -> None:
 
 
 def _seal_statement(statement: statement_pb2.Statement, dice: random.Random) -> None:
-    """The state root that the first leaf leads to; often there is no other leaf then."""
+    """The state root that the first leaf or an entry leads to; often there is no other then."""
     header = block_pb2.BlockHeader.FromString(statement.header)
-    if statement.leaves:
+    if statement.entries and (not statement.leaves or dice.random() < 0.5):
+        entry = dice.choice(statement.entries)
+        header.state_root = _root_of_entry(entry)
+        if dice.random() < 0.7:
+            only = statement_pb2.EntryProof.FromString(write(entry))
+            del statement.leaves[:], statement.records[:], statement.entries[:]
+            statement.entries.append(only)
+    elif statement.leaves:
         if dice.random() < 0.7:
             del statement.leaves[1:]
         leaf = statement.leaves[0]
@@ -154,6 +161,12 @@ def _seal_statement(statement: statement_pb2.Statement, dice: random.Random) -> 
         path = tagged_hash("state-key", leaf_key(leaf))
         header.state_root = root_from_proof(ED25519_SHA256, path, _leaf_digest(leaf), leaf.path)
     _set_header(statement, header)
+
+
+def _root_of_entry(entry: statement_pb2.EntryProof) -> bytes:
+    """K5."""
+    digest = tagged_hash("state-value", entry.value) if entry.value else None
+    return root_from_proof(ED25519_SHA256, tagged_hash("state-key", entry.key), digest, entry.path)
 
 
 def _name_record(leaf: statement_pb2.LeafProof, stated: statement_pb2.StatedRecord) -> None:

@@ -204,7 +204,7 @@ def _all(*targets: Target) -> Mapping[str, Target]:
 
 _HISTORY = load("history.json")
 _RECEIPTS = _seeds("receipt", *load("receipts.json")["cases"], *load("membership.json")["receipts"])
-_STATEMENTS = _seeds("statement", *load("statements.json")["cases"])
+_STATEMENTS = _seeds("statement", *load("statements.json")["cases"], *load("statement_entries.json")["cases"])
 
 
 def _is_anchor(message: Any) -> bool:

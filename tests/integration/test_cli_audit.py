@@ -12,6 +12,8 @@ import pytest
 from huzheng.v1 import audit_pb2 as audit
 
 from ledger.crypto import SIMULATION
+from node.network import Network
+from tests.builders import unit_code
 from tests.command_line import CommandLine, Ran
 from tests.integration.test_audit_service import Audited, Client, audited
 from tests.integration.test_ledger_service import CONSORTIUM
@@ -278,3 +280,13 @@ def test_a_record_that_is_not_in_force_any_more_is_pointed_out(
         assert "NOT IN FORCE" in (await run("reliance", "list", relied.hex())).out
 
     commands(world, scenario)
+
+
+def test_a_whole_node_answers_by_a_profile(huzheng: CommandLine, network: Network) -> None:
+    profile = ("--profile", network.clients["planning"] / "auditor")
+    nobody = huzheng("audit", "reads", "--department", "planning", *profile)
+    assert (nobody.status, "Nobody asked" in nobody.out) == (0, True)
+    never = huzheng("audit", "reads", "--subject", "property.ownership", unit_code(1), *profile, "-o", "json").json
+    assert (never["reads"], never["complete"]["accepted"]) == ([], 0)
+    assert huzheng("audit", "alerts", *profile).status == 0
+    assert huzheng("reliance", "list", "00" * 32, *profile, "-o", "json").error["code"] == "NOT_FOUND"

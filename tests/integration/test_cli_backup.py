@@ -139,16 +139,20 @@ def test_a_restored_vault_is_reopened_by_the_node_that_has_caught_up(huzheng: Co
 
     Vault.restore(tmp_path / "values", vault_places(load_config(home)))
     system = ("--profile", made.clients["planning"] / "system")
-    lines = [{"resource": OBJECTION, "subject": unit_code(1), "fields": objection_fields(1)}]
     operator = ("--profile", made.clients["planning"] / "operator")
+    refusals = 0
     with running_node(home):
-        # A block of today is what it waits for.
-        assert huzheng("submit", write_lines(tmp_path / "in.jsonl", lines), *system).status == 0
-        for attempt in range(100):
-            ran = huzheng("backup", "--to", tmp_path / f"backup-{attempt}", "-o", "json", *operator)
+        # It waits for a block that was certainly made after it started: the clocks' bound later, 5 s.
+        for number in range(1, 1_000):
+            lines = [{"resource": OBJECTION, "subject": unit_code(number), "fields": objection_fields(number)}]
+            assert huzheng("submit", write_lines(tmp_path / f"{number}.jsonl", lines), *system).status == 0
+            ran = huzheng("backup", "--to", tmp_path / f"backup-{number}", "-o", "json", *operator)
             if ran.status == 0:
                 break
             assert "VAULT_RESTORED" in ran.err
+            refusals += 1
+    assert refusals
     assert ran.status == 0
+    assert ran.json["vault"] == {"records": 1, "persons": 0}
     with open_vault(load_config(home)) or pytest.fail("no vault") as vault:
         assert vault.get(record_id(1)) == entry_of(1)

@@ -15,10 +15,12 @@ from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
 from ledger.statement import Question
 from node.cli.connection import with_client
+from node.cli.light import with_light_client
 from node.cli.output import Output, OutputFormat
 from node.cli.session import Session
 from node.cli.texts import Texts
 from node.client import LedgerClient
+from node.light_client import LightClient
 from node.network import Network
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 from tests.certificates import FEW_FIELDS
@@ -87,6 +89,27 @@ def test_what_no_longer_holds_is_said_to_be_so(
         assert "NO LONGER SO" in huzheng("verify", file, *profile).out
         # By itself it is as genuine as before.
         assert huzheng("verify", file, "-g", network.genesis, "--offline").status == 0
+
+
+def test_of_entries_of_the_state_it_is_said_too_whether_they_are_still_so(
+    huzheng: CommandLine, profile: tuple[str, Path], tmp_path: Path, unit: int
+) -> None:
+    """The pool of seen ids is another after each transaction; a grant that there never was stays so."""
+    session = Session(Output(OutputFormat.TABLE, Texts("en")), profile[1])
+    files = {key: tmp_path / key.hex()[:4] for key in (b"j", b"g" + bytes(32))}
+
+    async def ask(light: LightClient, _client: LedgerClient) -> list[bytes]:
+        return [(await light.statement(keys=[key], whole=True)).raw for key in files]
+
+    for file, raw in zip(files.values(), with_light_client(session, ask), strict=True):
+        file.write_bytes(raw)
+    submit(huzheng, profile, tmp_path, unit, "revoke")
+    pool, grant = (huzheng("verify", file, *profile, "-o", "json") for file in files.values())
+    assert (pool.status, pool.json["valid"], pool.json["still"]["holds"]) == (5, True, False)
+    assert pool.json["still"]["changed_entries"] == [b"j".hex()]
+    assert "NO LONGER SO" in huzheng("verify", files[b"j"], *profile).out
+    assert (grant.status, grant.json["still"]["holds"], grant.json["still"]["changed_entries"]) == (0, True, [])
+    assert "proved: there is none" in huzheng("verify", files[b"g" + bytes(32)], *profile).out
 
 
 def test_where_no_node_answers_what_was_so_is_proved_all_the_same(

@@ -418,8 +418,9 @@ def is_stranger(error: HuzhengError | None) -> bool:
 
 
 def is_of_the_vault(error: HuzhengError | None) -> bool:
-    """A certificate in a role that may, but of another department than the vault's."""
-    return error is not None and error.code is Code.CALLER_NOT_ALLOWED and "the vault is that of" in error.detail
+    """A certificate in a role that may, but of another department than the vault's and the node's."""
+    reasons = ("the vault is that of", "only operators of")
+    return error is not None and error.code is Code.CALLER_NOT_ALLOWED and error.detail.startswith(reasons)
 
 
 def test_without_a_certificate_or_with_a_strangers_there_is_no_connection(tmp_path: Path) -> None:

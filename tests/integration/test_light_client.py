@@ -744,6 +744,50 @@ def test_an_anchor_that_is_a_pipe_is_said_to_be_none_and_not_waited_for(stage: S
 
 
 @in_a_loop
+async def test_entries_of_the_state_are_verified_under_the_anchor_too(stage: Stage) -> None:
+    node = stage.node(versions_of(stage.consortium))
+    other = node.store.statement([], [b"j"])
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        found = await light.entries([b"g" + bytes(32), b"nplanning", b"nplanning"])
+        assert found == {b"g" + bytes(32): None, b"nplanning": (1).to_bytes(4, "big")}
+        assert light.anchor.height == 3
+
+        def leave_out(response: pb.GetStatementResponse) -> None:
+            statement = statement_pb2.Statement.FromString(response.statement)
+            del statement.entries[-1]
+            response.statement = strict.write(statement)
+
+        def change(response: pb.GetStatementResponse) -> None:
+            statement = statement_pb2.Statement.FromString(response.statement)
+            statement.entries[-1].value = (2).to_bytes(4, "big")
+            response.statement = strict.write(statement)
+
+        def answer_another(response: pb.GetStatementResponse) -> None:
+            response.statement = other
+
+        for lie in (leave_out, change, answer_another):
+            node.alter = lie
+            assert await code_of(light.entries([b"nhousing", b"nplanning"])) is Code.UNTRUSTED_ANSWER
+        node.alter = lambda _: None
+        assert await code_of(light.entries([b"i" + bytes(40)])) is Code.INVALID_REQUEST
+
+
+@in_a_loop
+async def test_a_kept_statement_of_a_later_epoch_has_its_entries_too(stage: Stage) -> None:
+    stage.consortium = consortium = changeable()
+    chain = consortium.chain()
+    changed = chain.add(change_transaction(consortium, add(consortium, 5))).height
+    grow_to(chain, changed + consortium.genesis.parameters.watermark_window + 2)
+    async with serving(stage.node(chain)) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        kept = (await light.statement([ASKED], keys=[b"e"], whole=True)).raw
+    verdict = verify_statement(kept, consortium.genesis)
+    assert (verdict.membership.epoch, verdict.entries) == (1, {b"e": (1).to_bytes(8, "big")})
+    assert ASKED in verdict.answers
+
+
+@in_a_loop
 async def test_where_nothing_can_be_written_it_works_all_the_same(stage: Stage) -> None:
     async with serving(stage.node(versions_of(stage.consortium))) as endpoint, stage.client(endpoint) as client:
         light = LightClient(client, AnchorStore(stage.path / "none", stage.consortium.genesis))

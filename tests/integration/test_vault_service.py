@@ -1,11 +1,11 @@
-"""Depositing, submitting and disclosing over real mutual TLS, with the real ledger, store and client; only the vault is in memory."""
+"""Depositing, submitting and disclosing over real mutual TLS, with the real ledger, store, vault and client."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # missing in the stubs
 
-from ledger.building import build_record, build_transaction
+from ledger.building import build_record
 from ledger.crypto import ED25519_SHA256, ReplicaId
 from ledger.errors import Code, HuzhengError
 from node.catalogue import Catalogue
@@ -36,15 +36,19 @@ from node.services.operator_service import OperatorService
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
 from node.services.vault_service import VaultService
+from node.sharing.keeper import VaultKeeper
 from node.sharing.releasing import Releaser
 from node.sharing.sealing import seal
 from node.tls import ClientRoots, TlsFiles, load_material, server_credentials
 from node.toml_file import Address
+from node.vault.secrets import Origin, VaultEntry
+from node.vault.vault import Vault
 from node.vault_access import VaultAccess
 from tests.builders import DEPARTMENTS, OBJECTION, objection_fields, unit_code
-from tests.confidential import DWELLING, NOTE, OWNER, PRICE, PUBLIC, VALUES, MemorySecrets, consortium, dwelling_record
+from tests.confidential import DWELLING, NOTE, OWNER, PRICE, PUBLIC, VALUES, consortium, dwelling_record
 from tests.plain_client import code_of
 from tests.sequencer import OneReplica
+from tests.vaults import new_vault
 
 NOW = datetime.now(UTC)
 AUTHORITIES = {name: new_authority(name, name, NOW) for name in DEPARTMENTS}
@@ -60,21 +64,22 @@ CLERK = Caller("planning", Role.CLERK, "li")
 class Server:
     """Replica 1 of planning."""
 
-    def __init__(self, directory: Path, secrets: MemorySecrets | None) -> None:
+    def __init__(self, directory: Path, vault: Vault | None) -> None:
         self.directory = directory
         self.node = OneReplica(directory / "data", CONSORTIUM)
+        self.secrets = None if vault is None else Watched(vault, self)
         self.readers = ThreadPoolExecutor(2)
         der = {name: authority.certificate_der for name, authority in AUTHORITIES.items()}
         gate = Gate(CallerDirectory(der), self.node.metrics, LimitsSection().concurrent_calls)
         peers = Peers(ReplicaId(1), [], None, None)  # type: ignore[arg-type]
         queries, status = Queries(GENESIS, self.node.store), _Silent()
-        access = VaultAccess(GENESIS, self.node.store, "planning", secrets, lambda: self.node.now_ms)
+        access = VaultAccess(GENESIS, self.node.store, "planning", self.secrets, lambda: self.node.now_ms)
         services = Services(
             LedgerService(self.node.intake, queries, self.node.feed, status, self.readers),
             ReplicaService(self.node.store, peers, current_caller),
             OperatorService("planning", lambda target, on_progress: b""),
             health_aio.HealthServicer(),
-            SharingService(Releaser(GENESIS, self.node.store, "planning", secrets, seal), self.readers),
+            SharingService(Releaser(GENESIS, self.node.store, "planning", self.secrets, seal), self.readers),
             VaultService(access, self.readers),
         )
         self.server = build_server(LimitsSection(), GENESIS.parameters, gate, services)
@@ -105,9 +110,22 @@ class _Silent:
         raise NotImplementedError
 
 
+class Watched(VaultKeeper):
+    """Notes how many transactions the node had taken in when something was deposited."""
+
+    def __init__(self, vault: Vault, server: Server) -> None:
+        super().__init__(GENESIS, server.node.store, lambda: vault, "planning")
+        self.server = server
+        self.taken_in: list[int] = []
+
+    def deposit(self, records: Any, expires_ms: int) -> None:
+        super().deposit(records, expires_ms)
+        self.taken_in.append(len(self.server.node.offered))
+
+
 @asynccontextmanager
-async def serving(directory: Path, secrets: MemorySecrets | None) -> AsyncIterator[Server]:
-    server = Server(directory, secrets)
+async def serving(directory: Path, vault: Vault | None) -> AsyncIterator[Server]:
+    server = Server(directory, vault)
     await server.server.start()
     sealing = asyncio.ensure_future(server.node.keep_sealing())
     try:
@@ -122,12 +140,25 @@ async def serving(directory: Path, secrets: MemorySecrets | None) -> AsyncIterat
         server.node.close()
 
 
-def play(directory: Path, secrets: MemorySecrets | None, scenario: Callable[[Server], Awaitable[None]]) -> None:
+def play(directory: Path, vault: Vault | None, scenario: Callable[[Server], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with asyncio.timeout(60), serving(directory, secrets) as server:
+        async with asyncio.timeout(60), serving(directory, vault) as server:
             await scenario(server)
 
     asyncio.run(run())
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Iterator[Vault]:
+    with new_vault(tmp_path) as made:
+        yield made
+
+
+def watched(server: Server) -> list[int]:
+    """What `Watched` noted."""
+    if server.secrets is None:
+        raise ValueError("there is no vault")
+    return server.secrets.taken_in
 
 
 def inputs(*lines: dict[str, Any]) -> list[InputRecord]:
@@ -152,48 +183,35 @@ async def send(server: Server, client: LedgerClient, lines: Sequence[InputRecord
     return sender
 
 
-class Watched(MemorySecrets):
-    """Notes how many transactions the node had taken in when something was deposited."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.taken_in: list[int] = []
-        self.server: Server | None = None
-
-    def deposit(self, records: Any, expires_ms: int) -> None:
-        super().deposit(records, expires_ms)
-        if self.server is not None:
-            self.taken_in.append(len(self.server.node.offered))
-
-
 # --- submitting ---
 
 
-def test_values_are_in_the_vault_before_their_record_is_submitted_and_nowhere_else(tmp_path: Path) -> None:
-    secrets = Watched()
-
+def test_values_are_in_the_vault_before_their_record_is_submitted_and_nowhere_else(
+    tmp_path: Path, vault: Vault
+) -> None:
     async def scenario(server: Server) -> None:
-        secrets.server = server
         async with server.client() as client:
             lines = inputs(*(dwelling_line(number) for number in range(1, 4)))
             sender = await send(server, client, lines, tmp_path / "journal")
             assert sender.tally.accepted == 3
-            assert len(secrets.kept) == 3
             # Of the first and the second transaction; each was taken in after its values were.
-            assert secrets.taken_in[0] == 0
-            assert len(secrets.taken_in) == len(server.node.offered) == 2
-            [first] = [key for key in secrets.kept if server.node.store.record_place(key).record == 0][:1]  # type: ignore[union-attr]
-            raw, verdict = await client.disclose("planning", first, [OWNER, PRICE, NOTE])
-            assert verdict.values == {OWNER: VALUES["OWNER"], PRICE: VALUES["PRICE"], NOTE: VALUES["NOTE"]}
-            assert VALUES["NOTE"].encode() in raw
+            assert watched(server)[0] == 0
+            assert len(watched(server)) == len(server.node.offered) == 2
+            for record_id in vault.record_ids():
+                raw, verdict = await client.disclose("planning", record_id, [OWNER, PRICE, NOTE])
+                assert list(verdict.values.values()) == [VALUES["OWNER"], VALUES["PRICE"], VALUES["NOTE"]]
+                assert VALUES["NOTE"].encode() in raw
 
-    play(tmp_path, secrets, scenario)
+    play(tmp_path, vault, scenario)
+    entries = [vault.get(record_id) for record_id in vault.record_ids()]
+    salts = [secret.salt for entry in entries if entry is not None for secret in entry.fields]
+    assert len(set(salts)) == 15
     searched = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(searched) > 5
+    assert len(searched) > 10
     for path in searched:
         content = path.read_bytes()
         assert not any(value.encode() in content for value in VALUES.values()), path
-        assert not any(secret.salt in content for fields, _ in secrets.kept.values() for secret in fields), path
+        assert not any(salt in content for salt in salts), path
 
 
 def test_where_there_is_no_vault_nothing_is_submitted_and_nothing_signed_is_kept(tmp_path: Path) -> None:
@@ -211,9 +229,8 @@ def test_where_there_is_no_vault_nothing_is_submitted_and_nothing_signed_is_kept
     play(tmp_path, None, scenario)
 
 
-def test_a_run_that_was_cut_off_after_the_deposit_submits_what_the_vault_has(tmp_path: Path) -> None:
+def test_a_run_that_was_cut_off_after_the_deposit_submits_what_the_vault_has(tmp_path: Path, vault: Vault) -> None:
     """The transaction is in the journal only once its values are in the vault: they could not be had again."""
-    secrets = MemorySecrets()
 
     async def scenario(server: Server) -> None:
         async with server.client() as client:
@@ -221,7 +238,7 @@ def test_a_run_that_was_cut_off_after_the_deposit_submits_what_the_vault_has(tmp
             server.node.intake.close()
             with pytest.raises(HuzhengError):
                 await send(server, client, inputs(dwelling_line()), journal)
-            [record_id] = secrets.kept
+            [record_id] = vault.record_ids()
             assert b'"signed"' in journal.read_bytes()
         entry = Journal.open(journal, GENESIS.chain_id, "planning")
         [standing] = entry.standing()
@@ -230,7 +247,7 @@ def test_a_run_that_was_cut_off_after_the_deposit_submits_what_the_vault_has(tmp
         [rebuilt] = planner.rebuilt(standing).records
         assert rebuilt.built.id == record_id
 
-    play(tmp_path, secrets, scenario)
+    play(tmp_path, vault, scenario)
 
 
 def test_a_value_that_does_not_fit_is_found_before_anything_is_sent() -> None:
@@ -286,7 +303,7 @@ def test_the_journal_s_digest_tells_nothing_of_confidential_values() -> None:
 # --- who may ---
 
 
-def test_a_clerk_sees_values_and_deposits_none_and_others_do_neither(tmp_path: Path) -> None:
+def test_a_clerk_sees_values_and_deposits_none_and_others_do_neither(tmp_path: Path, vault: Vault) -> None:
     record = dwelling_record(CONSORTIUM)
 
     async def scenario(server: Server) -> None:
@@ -306,12 +323,11 @@ def test_a_clerk_sees_values_and_deposits_none_and_others_do_neither(tmp_path: P
                 assert await code_of(other.deposit("planning", [record], EXPIRES_MS)) is Code.CALLER_NOT_ALLOWED
                 assert await code_of(other.disclose("planning", record.id, [OWNER])) is Code.CALLER_NOT_ALLOWED
 
-    play(tmp_path, MemorySecrets(), scenario)
+    play(tmp_path, vault, scenario)
 
 
-def test_values_are_sent_to_no_node_of_another_department(tmp_path: Path) -> None:
+def test_values_are_sent_to_no_node_of_another_department(tmp_path: Path, vault: Vault) -> None:
     record = dwelling_record(CONSORTIUM)
-    secrets = MemorySecrets()
 
     async def scenario(server: Server) -> None:
         async with server.client(department="tax") as client:
@@ -322,12 +338,11 @@ def test_values_are_sent_to_no_node_of_another_department(tmp_path: Path) -> Non
             failed = await code_of(client.deposit("tax", [record], EXPIRES_MS))
             assert failed in (Code.TLS_REFUSED, Code.NODE_UNREACHABLE)
 
-    play(tmp_path, secrets, scenario)
-    assert not secrets.kept
+    play(tmp_path, vault, scenario)
+    assert not vault.record_ids()
 
 
-def test_records_with_long_values_are_deposited_in_several_messages(tmp_path: Path) -> None:
-    secrets = Watched()
+def test_records_with_long_values_are_deposited_in_several_messages(tmp_path: Path, vault: Vault) -> None:
     values = {**VALUES, "OWNER": "x" * 64, "NOTE": "x" * 256}
     records = [
         build_record(GENESIS, DWELLING, f"AB{number:04}", 1, b"", PUBLIC, confidential=values)
@@ -335,26 +350,21 @@ def test_records_with_long_values_are_deposited_in_several_messages(tmp_path: Pa
     ]
 
     async def scenario(server: Server) -> None:
-        secrets.server = server
         async with server.client() as client:
             await client.deposit("planning", records, EXPIRES_MS)
+            assert len(watched(server)) > 1
 
-    play(tmp_path, secrets, scenario)
-    assert len(secrets.kept) == 2_000
-    assert len(secrets.taken_in) > 1
+    play(tmp_path, vault, scenario)
+    assert len(vault.record_ids()) == 2_000
 
 
-def test_another_disclosure_than_the_one_asked_for_is_not_believed(tmp_path: Path) -> None:
-    first, second = dwelling_record(CONSORTIUM), dwelling_record(CONSORTIUM, subject="AB1235")
-    secrets = MemorySecrets()
+def test_values_that_the_record_does_not_commit_to_are_not_disclosed(tmp_path: Path, vault: Vault) -> None:
+    record, other = dwelling_record(CONSORTIUM), dwelling_record(CONSORTIUM)
 
     async def scenario(server: Server) -> None:
         async with server.client() as client:
-            await client.deposit("planning", [first, second], EXPIRES_MS)
-            signer = CONSORTIUM.system_signers["planning"]
-            await client.submit(build_transaction(GENESIS, signer, "planning", EXPIRES_MS, records=[first, second]))
-            secrets.kept[first.id] = secrets.kept[second.id]
-            # The node itself notices.
-            assert await code_of(client.disclose("planning", first.id, [OWNER])) is Code.BAD_COMMITMENT
+            await client.submit(CONSORTIUM.transaction([record]))
+            vault.put(record.id, VaultEntry(other.secrets, Origin.OWN))
+            assert await code_of(client.disclose("planning", record.id, [OWNER])) is Code.BAD_COMMITMENT
 
-    play(tmp_path, secrets, scenario)
+    play(tmp_path, vault, scenario)

@@ -14,6 +14,7 @@ import { assignSlots } from "../../node/console/registers.js";
 import { RESULTS } from "../../node/console/results.js";
 import { SCHEMA } from "../../node/console/schema.js";
 import { verifyCertificate } from "../../node/console/sealed_blocks.js";
+import { readEntry } from "../../node/console/state_entries.js";
 import * as stateTree from "../../node/console/state_tree.js";
 import { read } from "../../node/console/strict.js";
 import { TEXTS } from "../../node/console/texts.js";
@@ -81,6 +82,10 @@ const ANSWERS = {
     const verdict = await proved(verifier.verifyProof, question);
     const genesis = await genesisOf(question.genesis);
     return [verifier.describe(verdict, genesis, "en"), verifier.describe(verdict, genesis, "zh")];
+  },
+  entry({ key, value }) {
+    const { kind, about, state } = readEntry(bytes(key), value === null ? null : bytes(value));
+    return { kind, about, isThere: state !== null };
   },
   async genesis({ bytes: text, chain_id: chainId }) {
     const genesis = await verifier.readGenesis(bytes(text), { chainId: chainId ?? null });

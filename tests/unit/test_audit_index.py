@@ -364,6 +364,35 @@ def test_blocks_stored_together_leave_the_same_as_one_by_one(tmp_path: Path, tog
     in_groups.close()
 
 
+def test_an_entry_that_is_missing_altered_or_too_much_is_found_whatever_its_kind(tmp_path: Path) -> None:
+    world = everything()
+    store = ChainStore.open(tmp_path / "db", world.consortium.genesis)
+    store_blocks(store, world.consortium, list(world.blocks))
+    for kind in sorted(_kinds()):
+        key, value = next(entry for entry in store.entries() if entry[0][:2] == b"a" + kind)
+        for damage in (None, value + b"x"):
+            _write(store, key, damage)
+            with pytest.raises(HuzhengError) as fault:
+                verify_chain(store, world.consortium.genesis)
+            assert fault.value.code is Code.CHAIN_FAULT
+            assert fault.value.detail.startswith("audit index")
+        _write(store, key, value)
+    _write(store, b"a~", b"")
+    with pytest.raises(HuzhengError) as fault:
+        verify_chain(store, world.consortium.genesis)
+    assert fault.value.detail == "audit index: it does not follow from the blocks"
+    store.close()
+
+
+def _write(store: ChainStore, key: bytes, value: bytes | None) -> None:
+    batch = store._engine.batch()
+    if value is None:
+        batch.delete(key)
+    else:
+        batch.put(key, value)
+    batch.write()
+
+
 def _kinds() -> set[bytes]:
     kinds = (value for name, value in vars(audit_layout).items() if name.isupper())
     return {value[1:] for value in kinds if isinstance(value, bytes) and len(value) == 2}
@@ -374,9 +403,7 @@ def test_a_read_that_the_state_does_not_have_is_damage(tmp_path: Path) -> None:
     identifier = world.read(world.grant())
     store = ChainStore.open(tmp_path / "db", world.consortium.genesis)
     store_blocks(store, world.consortium, list(world.blocks))
-    batch = store._engine.batch()
-    batch.delete(b"sr" + identifier)
-    batch.write()
+    _write(store, b"sr" + identifier, None)
     with pytest.raises(HuzhengError) as damage:
         list(store.audit.reads(by_subject(FIRST)))
     assert damage.value.code is Code.STORE_CORRUPT

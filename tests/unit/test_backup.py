@@ -10,8 +10,9 @@ import pytest
 from consensus.vote_log import ended_entry
 from ledger.chain_check import verify_chain
 from ledger.errors import Code, HuzhengError
-from ledger.store import ChainStore
+from ledger.store import ChainStore, chain_copy, layout
 from ledger.store.chain_copy import copy_chain
+from ledger.store.engine import Engine
 from node.backup import Source, make_backup
 from node.backup_manifest import read_manifest, verify_files
 from tests.backups import REPLICA, StoppedNode
@@ -103,6 +104,21 @@ def test_a_copy_is_of_one_moment(node: StoppedNode, tmp_path: Path) -> None:
     copy = ChainStore.open(tmp_path / "copy", node.consortium.genesis, create=False)
     assert verify_chain(copy, node.consortium.genesis).height == height
     copy.close()
+
+
+def test_a_copy_that_lost_a_write_is_told(node: StoppedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose_a_write(directory: Path) -> None:
+        engine = Engine.open(directory, create=False)
+        batch = engine.batch()
+        batch.delete(layout.block_key(1))
+        batch.write()
+        engine.close()
+
+    monkeypatch.setattr(chain_copy, "_sync_all", lose_a_write)
+    with pytest.raises(HuzhengError) as caught:
+        node.back_up(tmp_path / "backup")
+    assert code_of(caught) is Code.STORE_WRITE_FAILED
+    assert not (tmp_path / "backup").exists()
 
 
 def test_a_backup_is_never_written_over_anything(node: StoppedNode, tmp_path: Path) -> None:

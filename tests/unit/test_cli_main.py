@@ -87,7 +87,7 @@ def test_the_version_is_shown(huzheng: CommandLine) -> None:
     [
         (["chain", "tx"], "Missing: ID."),
         (["--nope"], "There is no option --nope."),
-        (["recrod"], "Did you mean 'record'?"),
+        (["recrod"], "Did you mean 'record'"),
         (["submit", "x", "--batch", "0"], "--batch does not accept this value"),
         (["record", "get", "--output", "xml"], "--output does not accept this value"),
     ],

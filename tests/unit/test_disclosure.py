@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from ledger.building import BuiltRecord, build_record
 from ledger.catalogue import CompiledResource
 from ledger.commitments import SecretField, commitment, confidential_root, paths
-from ledger.crypto import ED25519_SHA256, strict
+from ledger.crypto import ED25519_SHA256, Epoch, Height, strict
 from ledger.disclosure import (
     MAX_FIELDS_BYTES,
     DisclosureVerdict,
@@ -24,6 +25,7 @@ from ledger.disclosure import (
     max_disclosure_bytes,
     verify_disclosure,
 )
+from ledger.epochs import EpochTerms, first_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.sealed_block import genesis_anchor
@@ -140,6 +142,17 @@ def test_a_record_among_others_of_its_transaction_is_disclosed_as_well() -> None
 def test_under_an_anchor_a_disclosure_needs_the_same_links_as_its_receipt() -> None:
     anchor = genesis_anchor(CONSORTIUM.genesis)
     assert code_of(disclosed(OWNER), anchor=anchor) == Code.BAD_PROOF
+
+
+def test_a_disclosure_of_a_block_whose_epoch_was_over_by_then_is_refused() -> None:
+    first = first_epoch(CONSORTIUM.genesis)
+
+    def next_from(height: int) -> list[EpochTerms]:
+        membership = replace(first.membership, epoch=Epoch(1))
+        return [first, replace(first, membership=membership, first_height=Height(height))]
+
+    assert verify(disclosed(OWNER), known_epochs=next_from(2)).values
+    assert code_of(disclosed(OWNER), known_epochs=next_from(1)) == Code.BAD_PROOF
 
 
 # --- what is not shown, is not in it ---

@@ -111,7 +111,7 @@ def cases() -> dict[str, tuple[str | None, bytes]]:
     hidden_with_blind = [*slots[:2], statement_pb2.SlotProof(hash=slots[2].hash, blind=BLINDS[2]), slots[3]]
     hidden_with_head = [*slots[:2], statement_pb2.SlotProof(hash=slots[2].hash, head=head()), slots[3]]
     twice = statement_pb2.GroupProof(hash=whole, slots=slots)
-    two = tagged_hash("state-heads", whole + OTHER)
+    two, five_groups = tagged_hash("state-heads", whole + OTHER), tagged_hash("state-heads", whole + OTHER * 4)
     long = [*slots[:3], statement_pb2.SlotProof(hash=slots[3].hash + OTHER)]
     short_blind = [*slots[:1], statement_pb2.SlotProof(blind=b"x" * 15), *slots[2:]]
     short_hash = sha256(b"\x04" + b"x" * 15).digest()
@@ -124,6 +124,10 @@ def cases() -> dict[str, tuple[str | None, bytes]]:
         "with its record": of(RECORD),
         "of two resources": statement(heads(head(), head(Built(resource=LEVY)))),
         "revoked": of(revoked, version=2, action=2),
+        # Since the genesis its page may have got more resources.
+        "two groups of a page that has one in the genesis": statement(
+            slots, groups=[group(slots), statement_pb2.GroupProof(hash=OTHER)], digest=two
+        ),
         "all hidden": statement(slots, groups=[statement_pb2.GroupProof(hash=whole)]),
         "the largest version": statement(heads(head(version=2**64 - 1))),
         "a record with the largest version": of(Built(version=2**64 - 1), version=2**64 - 1),
@@ -158,8 +162,8 @@ def cases() -> dict[str, tuple[str | None, bytes]]:
             groups=[statement_pb2.GroupProof(hash=whole + OTHER)],
             digest=tagged_hash("state-heads", whole + OTHER),
         ),
-        "two groups of a page that has one": statement(
-            slots, groups=[group(slots), statement_pb2.GroupProof(hash=OTHER)], digest=two
+        "five groups": statement(
+            slots, groups=[group(slots), *[statement_pb2.GroupProof(hash=OTHER)] * 4], digest=five_groups
         ),
         "a slot's hash too long": statement(long),
         "a blind too short": statement(short_blind, digest=tagged_hash("state-heads", with_short)),

@@ -16,6 +16,7 @@ from ledger.genesis import Genesis
 from ledger.history import verify_fork, verify_history
 from ledger.receipt import verify_receipt
 from ledger.sealed_block import SealedBlock
+from ledger.state_entry import read_entry
 from ledger.statement import verify_bundle, verify_statement
 from tests.fuzzing.targets import TARGETS, inputs
 from tests.javascript_verifier import Cases, ask, code_or, disagreements, same_keys
@@ -24,14 +25,14 @@ from tests.vectors import example, load
 GENESIS = Genesis.read(example.GENESIS)
 EXAMPLE = example.GENESIS.hex()
 RECEIPTS = [*load("receipts.json")["cases"], *load("membership.json")["receipts"]]
-STATEMENTS = load("statements.json")["cases"]
+STATEMENTS = [*load("statements.json")["cases"], *load("statement_entries.json")["cases"]]
 HISTORY = load("history.json")
 
 # --- the vectors ---
 
 
 def test_all_vectors_are_of_the_one_genesis() -> None:
-    named = ("receipts.json", "membership.json", "statements.json", "history.json")
+    named = ("receipts.json", "membership.json", "statements.json", "statement_entries.json", "history.json")
     assert {load(name)["genesis"] for name in named} == {EXAMPLE}
 
 
@@ -357,6 +358,41 @@ def test_contents_that_are_not_there_are_told_in_both_languages() -> None:
         (False, False),
         (True, True),
     ]
+
+
+def test_what_an_entry_is_both_say_alike() -> None:
+    keys = {entry["key"]: entry["value"] for case in STATEMENTS for entry in case.get("entries", [])}
+    odd = ["67", "61", "6162", "61ff0041", "78616c706861", "78616c70686100" + "00" * 31, "72" + "00" * 33, ""]
+    keys |= dict.fromkeys(odd) | {"67" + "11" * 32: "ff", "61610062": "0801"}
+    said = ask({"ask": "entry", "key": key, "value": value} for key, value in keys.items())
+    kinds = Counter[str]()
+    for (key, value), answer in zip(keys.items(), said, strict=True):
+        like = read_entry(bytes.fromhex(key), None if value is None else bytes.fromhex(value))
+        kinds[answer["kind"]] += 1
+        if answer["kind"] == "other":
+            assert like.kind not in ("grant", "read", "reads", "erasure"), key
+            continue
+        assert answer == {"kind": like.kind, "about": like.about, "isThere": like.value is not None}, key
+    assert all(kinds[kind] for kind in ("grant", "read", "reads", "erasure", "other"))
+
+
+def test_entries_are_told_in_both_languages() -> None:
+    named = {case["name"]: case["statement"] for case in STATEMENTS}
+    names = ["a grant", "a read, the account of its subject, and an erasure", "a read that there never was"]
+    names += ["no reads of a subject", "keys, tallies and the pool"]
+    said = ask({"ask": "described", "genesis": EXAMPLE, "bytes": named[name]} for name in names)
+    english, chinese = (list(texts) for texts in zip(*said, strict=True))
+    expected = [
+        ["active; Beta for Deed, confidential fields #2.", "1 of 5 reads", "purpose: 核税 Tax assessment"],
+        ["Beta, Deed, AB1234", "shows only what was asked for", "AB1234: 1 reads", "ordered by Alpha"],
+        ["there was none"],
+        ["Deed, ZZ9999: 0 reads of confidential fields."],
+        ["there is none", "Entry 6e616c706861: 00000001."],
+    ]
+    for text, parts in zip(english, expected, strict=True):
+        assert all(part in text for part in parts), text
+    assert "有效；申请部门beta 部门，Deed，保密字段 #2。" in chinese[0]
+    assert not any("undefined" in text or "null" in text for text in english + chinese)
 
 
 def test_verdicts_are_told_in_both_languages() -> None:

@@ -110,6 +110,23 @@ def test_the_vault_opens_only_after_all_erasures_on_chain(node: StoppedNode, bac
     node.vault().close()
 
 
+def test_what_was_ordered_after_the_machine_was_lost_is_erased_too(node: StoppedNode, backup: Path) -> None:
+    """The keyring still opens it: only the chain knows of the order."""
+    chain = node.directory.parent / "chain"
+    node.order_erasure(2)
+    shutil.copytree(node.directory / "data", chain)
+    bring_back(backup, node.lose())
+    with node.store() as behind:
+        assert list(erased_on_chain(behind)) == []
+    caught_up = ChainStore.open(chain, node.consortium.genesis, create=False)
+    vault, done = reopen_restored(node.config, caught_up)
+    caught_up.close()
+    with vault:
+        assert (done.kept, done.erased) == (2, 1)
+        assert vault.get(node.record_id(2)) is None
+        assert vault.is_erased(node.record_id(2))
+
+
 def test_only_the_owner_s_orders_count(node: StoppedNode) -> None:
     node.order_erasure(0, 2)
     node.order_erasure(1, department="tax")
@@ -181,7 +198,12 @@ def test_a_keyring_that_is_older_than_its_second_copy_is_noticed(
     assert code_of(caught) is Code.VAULT_ROLLED_BACK
 
 
-def test_the_keyring_of_another_vault_is_refused(node: StoppedNode, backup: Path, tmp_path: Path) -> None:
+def test_the_keyring_of_another_vault_is_refused_as_such_though_it_is_older_too(
+    node: StoppedNode, tmp_path: Path
+) -> None:
+    erase(node, 1)
+    backup = tmp_path / "backup"
+    node.back_up(backup)
     other = StoppedNode.make(tmp_path / "other" / "node", records=0)
     with pytest.raises(HuzhengError) as caught:
         bring_back(backup, node.lose(), Options(keyring=other.directory / "vault" / "keyring"))
@@ -202,7 +224,7 @@ def test_a_used_directory_is_refused(node: StoppedNode, backup: Path, used: str)
 
 def test_a_damaged_backup_restores_nothing(node: StoppedNode, backup: Path) -> None:
     victim = backup / "files" / "node.toml"
-    victim.write_text(victim.read_text().replace("planning", "tax"))
+    victim.write_text(victim.read_text().replace("7102", "7103"))
     place = node.lose()
     with pytest.raises(HuzhengError) as caught:
         bring_back(backup, place)

@@ -23,8 +23,16 @@ from tests.memberships import add, change_transaction, changeable, grow_to, stor
 from tests.memberships import stored as stored_in
 from tests.vectors import load
 
-PROPERTY = ("property.advance_notice", "property.mortgage", OBJECTION, "property.ownership", "property.seizure")
-"""A register with five resources, whose page has thus eight slots."""
+PROPERTY = (
+    "property.advance_notice",
+    "property.mortgage",
+    OBJECTION,
+    "property.owner",
+    "property.ownership",
+    "property.secured_debt",
+    "property.seizure",
+)
+"""A register with seven resources, whose page has thus eight slots."""
 
 
 @pytest.fixture(scope="module")
@@ -238,10 +246,10 @@ def test_leaves_are_in_order_and_not_too_many(stored: tuple[Consortium, ChainSto
     assert caught.value.code is Code.UNKNOWN_RESOURCE
 
 
-VECTORS = load("statements.json")
+VECTORS, ENTRIES = load("statements.json"), load("statement_entries.json")
 
 
-@pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", [*VECTORS["cases"], *ENTRIES["cases"]], ids=lambda case: case["name"])
 def test_statement_vectors(case: dict[str, Any]) -> None:
     genesis, raw = Genesis.read(bytes.fromhex(VECTORS["genesis"])), bytes.fromhex(case["statement"])
     if case["code"] is not None:
@@ -249,12 +257,13 @@ def test_statement_vectors(case: dict[str, Any]) -> None:
             verify_statement(raw, genesis)
         assert caught.value.code == case["code"]
         return
-    answers = verify_statement(raw, genesis).answers
+    verdict = verify_statement(raw, genesis)
     assert [
         {"resource": q.resource, "subject": q.subject, "version": a.version, "in_force": a.is_in_force}
         | ({} if a.record is None else {"fields": a.record.values})
-        for q, a in answers.items()
+        for q, a in verdict.answers.items()
     ] == case["answers"]
+    assert verdict.to_dict()["entries"] == case.get("entries", [])
 
 
 @pytest.mark.parametrize(("times", "height"), [(1, 71), (9, None)])

@@ -19,6 +19,8 @@ from ledger.disclosure import verify_disclosure
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
 from node.identity import Caller, Role
+from node.sharing.keeper import VaultKeeper
+from node.vault.secrets import Origin, VaultEntry
 from node.vault_access import MAX_SECRETS_BYTES, VaultAccess
 from tests.builders import Chain, objection_fields, unit_code
 from tests.confidential import (
@@ -29,10 +31,10 @@ from tests.confidential import (
     PRICE,
     SHARE,
     VALUES,
-    MemorySecrets,
     consortium,
     dwelling_record,
 )
+from tests.vaults import new_vault
 
 CONSORTIUM = consortium()
 SYSTEM = Caller("planning", Role.SYSTEM, "registry")
@@ -45,9 +47,29 @@ class Node:
 
     def __init__(self, path: Path) -> None:
         self.chain: Chain = CONSORTIUM.chain()
-        self.store = ChainStore.open(path, CONSORTIUM.genesis)
-        self.secrets = MemorySecrets()
-        self.vault = VaultAccess(CONSORTIUM.genesis, self.store, "planning", self.secrets, lambda: CONSORTIUM.now_ms)
+        self.path = path
+        self.store = ChainStore.open(path / "data", CONSORTIUM.genesis)
+        self.kept_in = new_vault(path)
+        self.vault = self.access("planning")
+
+    def close(self) -> None:
+        self.kept_in.close()
+        self.store.close()
+
+    def access(self, department: str) -> VaultAccess:
+        secrets = VaultKeeper(CONSORTIUM.genesis, self.store, lambda: self.kept_in, department)
+        return VaultAccess(CONSORTIUM.genesis, self.store, department, secrets, lambda: CONSORTIUM.now_ms)
+
+    def lose_the_vault(self) -> None:
+        """Another one is in its place, which is empty."""
+        self.kept_in.close()
+        (self.path / "another").mkdir()
+        self.kept_in = new_vault(self.path / "another")
+        self.vault = self.access("planning")
+
+    def kept(self) -> dict[bytes, VaultEntry]:
+        found = {record_id: self.kept_in.get(record_id) for record_id in self.kept_in.record_ids()}
+        return {record_id: entry for record_id, entry in found.items() if entry is not None}
 
     def seal(self, *raws: bytes) -> ExecutedBlock:
         block = self.chain.add(*raws)
@@ -63,9 +85,9 @@ class Node:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    made = Node(tmp_path / "data")
+    made = Node(tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 def request(*records: BuiltRecord, expires_ms: int = EXPIRES_MS) -> pb.DepositRequest:
@@ -94,18 +116,18 @@ def code_of(call: Callable[[], object]) -> Code:
 def test_what_is_deposited_is_kept_until_its_transaction_expires(node: Node) -> None:
     first, second = dwelling_record(CONSORTIUM), dwelling_record(CONSORTIUM, subject="AB1235")
     node.vault.deposit(request(first, second), SYSTEM)
-    assert node.secrets.kept == {
-        first.id: (first.secrets, EXPIRES_MS),
-        second.id: (second.secrets, EXPIRES_MS),
+    assert node.kept() == {
+        first.id: VaultEntry(first.secrets, Origin.OWN, EXPIRES_MS),
+        second.id: VaultEntry(second.secrets, Origin.OWN, EXPIRES_MS),
     }
 
 
 def test_what_is_deposited_of_a_record_on_chain_does_not_expire(node: Node) -> None:
     """As when a submission goes on that was cut off, of which the vault was lost and restored."""
     record = node.registered(dwelling_record(CONSORTIUM))
-    node.secrets.kept.clear()
+    node.lose_the_vault()
     node.vault.deposit(request(record), SYSTEM)
-    assert node.secrets.kept == {record.id: (record.secrets, 0)}
+    assert node.kept() == {record.id: VaultEntry(record.secrets, Origin.OWN)}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +143,7 @@ def test_what_is_deposited_of_a_record_on_chain_does_not_expire(node: Node) -> N
 def test_only_a_system_of_the_own_department_deposits(node: Node, caller: Caller) -> None:
     record = dwelling_record(CONSORTIUM)
     assert code_of(lambda: node.vault.deposit(request(record), caller)) is Code.CALLER_NOT_ALLOWED
-    assert not node.secrets.kept
+    assert not node.kept()
 
 
 def altered(which: int, /, **changes: Any) -> pb.DepositRequest:
@@ -193,7 +215,7 @@ def public_alone(**changes: Any) -> pb.DepositRequest:
 )
 def test_what_no_record_commits_to_is_not_kept(node: Node, make: Callable[[], pb.DepositRequest], code: Code) -> None:
     assert code_of(lambda: node.vault.deposit(make(), SYSTEM)) is code
-    assert not node.secrets.kept
+    assert not node.kept()
 
 
 def test_one_record_that_is_wrong_keeps_all_of_them_out_and_is_named(node: Node) -> None:
@@ -202,7 +224,7 @@ def test_one_record_that_is_wrong_keeps_all_of_them_out_and_is_named(node: Node)
     with pytest.raises(HuzhengError) as caught:
         node.vault.deposit(good, SYSTEM)
     assert "record 2" in caught.value.detail
-    assert not node.secrets.kept
+    assert not node.kept()
 
 
 # --- disclosing ---
@@ -260,7 +282,7 @@ def test_values_of_a_record_that_is_not_on_chain_are_not_shown(node: Node) -> No
 
 def test_values_that_are_not_in_the_vault_are_said_to_be_missing(node: Node) -> None:
     record = node.registered(dwelling_record(CONSORTIUM))
-    node.secrets.kept.clear()
+    node.lose_the_vault()
     asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
     assert code_of(lambda: node.vault.disclose(asked, CLERK)) is Code.VALUES_MISSING
 
@@ -274,10 +296,24 @@ def test_values_whose_erasure_was_ordered_are_not_shown_though_they_are_still_th
 
 
 def test_another_department_s_record_is_not_asked_for_here(node: Node) -> None:
-    vault = VaultAccess(CONSORTIUM.genesis, node.store, "tax", node.secrets, lambda: CONSORTIUM.now_ms)
+    vault = node.access("tax")
     record = node.registered(dwelling_record(CONSORTIUM))
     asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
     assert code_of(lambda: vault.disclose(asked, Caller("tax", Role.CLERK, "li"))) is Code.NOT_OWNER
+
+
+def test_values_that_were_read_from_another_department_are_not_shown_as_own(node: Node) -> None:
+    record = dwelling_record(CONSORTIUM)
+    node.kept_in.put(record.id, VaultEntry(record.secrets, Origin.COPY))
+    node.seal(CONSORTIUM.transaction([record]))
+    asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
+    assert code_of(lambda: node.vault.disclose(asked, CLERK)) is Code.VALUES_MISSING
+
+
+def test_a_record_that_was_erased_is_not_deposited_again(node: Node) -> None:
+    record = node.registered(dwelling_record(CONSORTIUM))
+    node.kept_in.erase([record.id])
+    assert code_of(lambda: node.vault.deposit(request(record), SYSTEM)) is Code.VAULT_ERASED
 
 
 def test_a_node_without_vault_says_so(node: Node) -> None:

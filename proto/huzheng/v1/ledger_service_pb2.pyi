@@ -572,6 +572,7 @@ class GetStatementRequest(_message.Message):
     WITH_RECORDS_FIELD_NUMBER: _builtins.int
     KNOWN_EPOCH_FIELD_NUMBER: _builtins.int
     SEEN_HEIGHT_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
     with_records: _builtins.bool
     """Also what the records say that are the newest."""
     known_epoch: _builtins.int
@@ -582,6 +583,10 @@ class GetStatementRequest(_message.Message):
     def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementQuestion]:
         """Each about what its resource can have records of. None: only the newest block is of interest."""
 
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Keys of the state other than heads and seen ids, at most 64: what they have, or that they are not there (docs/protocol.md X1, Q8)."""
+
     def __init__(
         self,
         *,
@@ -589,10 +594,11 @@ class GetStatementRequest(_message.Message):
         with_records: _builtins.bool = ...,
         known_epoch: _builtins.int = ...,
         seen_height: _builtins.int = ...,
+        entries: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_epoch", b"known_epoch", "questions", b"questions", "seen_height", b"seen_height", "with_records", b"with_records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "known_epoch", b"known_epoch", "questions", b"questions", "seen_height", b"seen_height", "with_records", b"with_records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -632,7 +638,7 @@ class GetStatementResponse(_message.Message):
     EPOCHS_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     statement: _builtins.bytes
-    """Statement, without its proofs of epochs; where nothing was asked it has no leaves, and only its header and certificate prove something."""
+    """Statement, without its proofs of epochs; where nothing was asked it has neither leaves nor entries, and only its header and certificate prove something."""
     history: _builtins.bytes
     """HistoryProof, without certificates, that the block the caller has seen is in the history of the statement's; empty if it is the same one."""
     @_builtins.property

@@ -26,7 +26,7 @@ from huzheng.v1 import block_pb2 as huzheng_dot_v1_dot_block__pb2
 from huzheng.v1 import state_pb2 as huzheng_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahuzheng/v1/statement.proto\x12\nhuzheng.v1\x1a\x16huzheng/v1/block.proto\x1a\x16huzheng/v1/state.proto\"\xaa\x01\n\tStatement\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x12%\n\x06leaves\x18\x03 \x03(\x0b\x32\x15.huzheng.v1.LeafProof\x12)\n\x07records\x18\x04 \x03(\x0b\x32\x18.huzheng.v1.StatedRecord\x12&\n\x06\x65pochs\x18\x05 \x03(\x0b\x32\x16.huzheng.v1.EpochProof\"/\n\x0cStatedRecord\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"5\n\x0b\x45pochBundle\x12&\n\x06\x65pochs\x18\x01 \x03(\x0b\x32\x16.huzheng.v1.EpochProof\"\x8a\x01\n\tLeafProof\x12\x10\n\x08register\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04page\x18\x03 \x01(\r\x12$\n\x04path\x18\x04 \x01(\x0b\x32\x16.huzheng.v1.StateProof\x12&\n\x06groups\x18\x05 \x03(\x0b\x32\x16.huzheng.v1.GroupProof\"@\n\nGroupProof\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12$\n\x05slots\x18\x02 \x03(\x0b\x32\x15.huzheng.v1.SlotProof\"6\n\tSlotProof\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\r\n\x05\x62lind\x18\x02 \x01(\x0c\x12\x0c\n\x04head\x18\x03 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahuzheng/v1/statement.proto\x12\nhuzheng.v1\x1a\x16huzheng/v1/block.proto\x1a\x16huzheng/v1/state.proto\"\xd3\x01\n\tStatement\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x12%\n\x06leaves\x18\x03 \x03(\x0b\x32\x15.huzheng.v1.LeafProof\x12)\n\x07records\x18\x04 \x03(\x0b\x32\x18.huzheng.v1.StatedRecord\x12&\n\x06\x65pochs\x18\x05 \x03(\x0b\x32\x16.huzheng.v1.EpochProof\x12\'\n\x07\x65ntries\x18\x06 \x03(\x0b\x32\x16.huzheng.v1.EntryProof\"N\n\nEntryProof\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12$\n\x04path\x18\x03 \x01(\x0b\x32\x16.huzheng.v1.StateProof\"/\n\x0cStatedRecord\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"5\n\x0b\x45pochBundle\x12&\n\x06\x65pochs\x18\x01 \x03(\x0b\x32\x16.huzheng.v1.EpochProof\"\x8a\x01\n\tLeafProof\x12\x10\n\x08register\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04page\x18\x03 \x01(\r\x12$\n\x04path\x18\x04 \x01(\x0b\x32\x16.huzheng.v1.StateProof\x12&\n\x06groups\x18\x05 \x03(\x0b\x32\x16.huzheng.v1.GroupProof\"@\n\nGroupProof\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12$\n\x05slots\x18\x02 \x03(\x0b\x32\x15.huzheng.v1.SlotProof\"6\n\tSlotProof\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\r\n\x05\x62lind\x18\x02 \x01(\x0c\x12\x0c\n\x04head\x18\x03 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huzheng.v1.statement_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STATEMENT']._serialized_start=91
-  _globals['_STATEMENT']._serialized_end=261
-  _globals['_STATEDRECORD']._serialized_start=263
-  _globals['_STATEDRECORD']._serialized_end=310
-  _globals['_EPOCHBUNDLE']._serialized_start=312
-  _globals['_EPOCHBUNDLE']._serialized_end=365
-  _globals['_LEAFPROOF']._serialized_start=368
-  _globals['_LEAFPROOF']._serialized_end=506
-  _globals['_GROUPPROOF']._serialized_start=508
-  _globals['_GROUPPROOF']._serialized_end=572
-  _globals['_SLOTPROOF']._serialized_start=574
-  _globals['_SLOTPROOF']._serialized_end=628
+  _globals['_STATEMENT']._serialized_end=302
+  _globals['_ENTRYPROOF']._serialized_start=304
+  _globals['_ENTRYPROOF']._serialized_end=382
+  _globals['_STATEDRECORD']._serialized_start=384
+  _globals['_STATEDRECORD']._serialized_end=431
+  _globals['_EPOCHBUNDLE']._serialized_start=433
+  _globals['_EPOCHBUNDLE']._serialized_end=486
+  _globals['_LEAFPROOF']._serialized_start=489
+  _globals['_LEAFPROOF']._serialized_end=627
+  _globals['_GROUPPROOF']._serialized_start=629
+  _globals['_GROUPPROOF']._serialized_end=693
+  _globals['_SLOTPROOF']._serialized_start=695
+  _globals['_SLOTPROOF']._serialized_end=749
 # @@protoc_insertion_point(module_scope)

@@ -103,6 +103,8 @@ Global___DepositedField: _TypeAlias = DepositedField  # noqa: Y015
 
 @_typing.final
 class DepositResponse(_message.Message):
+    """The values are kept."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -145,6 +147,8 @@ Global___DiscloseRequest: _TypeAlias = DiscloseRequest  # noqa: Y015
 
 @_typing.final
 class DiscloseResponse(_message.Message):
+    """The fields that were asked for."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DISCLOSURE_FIELD_NUMBER: _builtins.int
@@ -190,6 +194,8 @@ Global___KeepRequest: _TypeAlias = KeepRequest  # noqa: Y015
 
 @_typing.final
 class KeepResponse(_message.Message):
+    """The copies are kept."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(

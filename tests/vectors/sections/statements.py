@@ -33,7 +33,7 @@ _BY_CHARACTER = ("\uffee", "\U0001f600")
 
 
 @cache
-def _state(height: int) -> dict[bytes, bytes]:
+def state_after(height: int) -> dict[bytes, bytes]:
     """After a block of the example chain."""
     state: dict[bytes, bytes] = {}
     for block in chain()[: height + 1]:
@@ -44,7 +44,7 @@ def _state(height: int) -> dict[bytes, bytes]:
 
 def _keys(height: int) -> dict[bytes, bytes]:
     """Of the tree: digests by path."""
-    return dict(leaf(key, value) for key, value in _state(height).items() if key[:1] != b"i")
+    return dict(leaf(key, value) for key, value in state_after(height).items() if key[:1] != b"i")
 
 
 def _leaf(subject: str, shown: Sequence[str], height: int = _HEIGHT) -> statement_pb2.LeafProof:
@@ -63,7 +63,7 @@ def _leaf(subject: str, shown: Sequence[str], height: int = _HEIGHT) -> statemen
             other_digest=proof.other_digest,
         ),
     )
-    raw = _state(height).get(key)
+    raw = state_after(height).get(key)
     if raw is not None:
         heads = state_pb2.Heads.FromString(raw)
         held = {item.slot: item.head for item in heads.heads}
@@ -426,7 +426,7 @@ def _flip(raw: bytes) -> bytes:
 
 def _seed() -> bytes:
     key, _, _ = heads_place(DEED, _REGISTERED, _NAMES)
-    return state_pb2.Heads.FromString(_state(_HEIGHT)[key]).seed
+    return state_pb2.Heads.FromString(state_after(_HEIGHT)[key]).seed
 
 
 def _statements() -> dict[str, object]:

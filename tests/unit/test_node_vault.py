@@ -1,0 +1,99 @@
+"""The vault of a running node: open at once, or, if it was restored, not before the node has caught up with the chain."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Code, HuzhengError
+from ledger.genesis import Parameters
+from node import node_vault
+from node.node_vault import NodeVault
+from node.restore import Options, restore
+from node.vault_restored import has_caught_up
+from tests.backups import StoppedNode
+from tests.vaults import entry_of
+
+
+@pytest.fixture
+def restored(tmp_path: Path) -> StoppedNode:
+    node = StoppedNode.make(tmp_path / "node")
+    node.back_up(tmp_path / "backup")
+    restore(tmp_path / "backup", node.lose(), Options(), lambda *_: None)
+    return node
+
+
+def test_a_vault_that_is_well_is_open_from_the_start(tmp_path: Path) -> None:
+    node = StoppedNode.make(tmp_path / "node")
+    held = NodeVault(node.config)
+    assert held.require() is held.vault is not None
+    held.close()
+    # Another process may have it then.
+    node.vault().close()
+
+
+def test_a_restored_vault_is_used_by_nobody_until_the_node_has_caught_up(
+    restored: StoppedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_vault, "LOOK_EVERY_S", 0)
+    held = NodeVault(restored.config)
+    asked: list[Code] = []
+
+    def caught_up_at_the_third_look() -> bool:
+        assert held.vault is None
+        with pytest.raises(HuzhengError) as caught:
+            held.require()
+        asked.append(caught.value.code)
+        return len(asked) == 3
+
+    with restored.store() as store:
+        asyncio.run(held.reopen(store, caught_up_at_the_third_look))
+    assert asked == [Code.VAULT_RESTORED] * 3
+    vault = held.require()
+    assert vault is not None
+    assert vault.get(restored.record_id(1)) == entry_of(1)
+    held.close()
+
+
+def test_what_prevents_it_is_tried_again(restored: StoppedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_vault, "RETRY_S", 0)
+    held = NodeVault(restored.config)
+    key = restored.directory / "keys" / "vault.key"
+    mounted = key.with_name("elsewhere")
+    key.rename(mounted)
+    looks = 0
+
+    def mount_at_the_second_look() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            mounted.rename(key)
+        return True
+
+    with restored.store() as store:
+        asyncio.run(held.reopen(store, mount_at_the_second_look))
+    assert looks == 2
+    assert held.require() is not None
+    held.close()
+
+
+def test_a_node_whose_vault_is_locked_does_not_start(tmp_path: Path) -> None:
+    node = StoppedNode.make(tmp_path / "node")
+    (node.directory / "keys" / "vault.key").write_bytes(b"x" * 32)
+    with pytest.raises(HuzhengError) as caught:
+        NodeVault(node.config)
+    assert caught.value.code is Code.VAULT_LOCKED
+
+
+def test_a_node_has_caught_up_when_its_last_block_is_of_after_its_start_and_young() -> None:
+    parameters = Parameters(clock_bound_ms=5_000, heartbeat_ms=10_000)
+    start_ms = 1_000_000
+    # A young block of before the start: others may have ordered erasures since.
+    assert not has_caught_up(start_ms - 1, start_ms + 1, start_ms, parameters)
+    # The proposer's clock may have been ahead by so much.
+    assert not has_caught_up(start_ms + 5_000, start_ms + 5_000, start_ms, parameters)
+    assert has_caught_up(start_ms + 5_001, start_ms + 35_000, start_ms, parameters)
+    # While it fetched, the others went on.
+    assert not has_caught_up(start_ms + 5_001, start_ms + 35_001, start_ms, parameters)
