@@ -104,18 +104,12 @@ async def _find(client: LedgerClient, record_id: bytes, transaction_id: bytes) -
 
 
 def _require_removable(doomed: Doomed, department: str) -> None:
-    from huzheng.v1 import transaction_pb2
-
     if doomed.department != department:
         raise HuzhengError(Code.NOT_OWNER, f"the transaction is of {doomed.department}")
     if doomed.is_gone:
         raise HuzhengError(Code.ALREADY_DONE, "the contents are not there any more")
-    if doomed.record.action == transaction_pb2.RECORD_ACTION_REVOKE:
-        raise HuzhengError(Code.INVALID_REQUEST, "a record that revokes has no contents")
     if not doomed.payload:
-        raise HuzhengError(
-            Code.INVALID_REQUEST, "the record has no public fields; confidential ones are not on the chain"
-        )
+        raise HuzhengError(Code.INVALID_REQUEST, "the record has no contents, as one that revokes")
 
 
 def _confirm(session: Session, doomed: Doomed, *, yes: bool) -> None:
