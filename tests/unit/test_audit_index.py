@@ -13,6 +13,7 @@ from ledger.crypto import SIMULATION
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore, HourCount, NewestWrite, OperationPlace, StoredRead, audit_layout
 from tests.chains import store_blocks
+from tests.expunging import expunge
 from tests.sharing import (
     CLOSED,
     FREE,
@@ -32,6 +33,7 @@ from tests.sharing import (
 
 FIRST, SECOND, THIRD = SUBJECTS
 HOUR = T0_MS // 3_600_000
+OF_TAX = "demo.levy"
 Open = Callable[[Sharing], ChainStore]
 
 
@@ -119,6 +121,20 @@ def test_a_read_tells_all_that_was_asked_and_what_came_of_it(stored: Open) -> No
     )
     assert found.state is not None
     assert found.state.acknowledged_ms == T0_MS + 5
+
+
+def test_reads_are_told_as_before_where_a_payload_of_their_transaction_was_removed(stored: Open) -> None:
+    world = Sharing(SIMULATION)
+    grant = world.grant()
+    world.must("tax", publish(resource(OF_TAX, department="tax")))
+    transaction = world.must("tax", read(grant, FIRST), records=[world.record(FIRST, OF_TAX)])
+    [before] = stored(world).audit.reads(by_subject(FIRST))
+    world.must("tax", expunge(transaction), by="admin")
+    store = stored(world)
+    place = before.place.transaction_place
+    assert list(pb.Transaction.FromString(store.transaction(place)).payloads) == [b""]
+    assert list(store.audit.reads(by_subject(FIRST))) == [before]
+    assert before.transaction_id == transaction
 
 
 def test_refused_reads_are_evidence_too_in_their_place_with_their_code(stored: Open) -> None:

@@ -13,9 +13,11 @@ from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore, chain_copy, layout
 from ledger.store.chain_copy import copy_chain
 from ledger.store.engine import Engine
+from ledger.transaction import check_transaction
 from node.backup import Source, make_backup
 from node.backup_manifest import read_manifest, verify_files
 from tests.backups import REPLICA, StoppedNode
+from tests.expunging import Marked, order
 from tests.vaults import entry_of, values_of
 
 
@@ -63,6 +65,40 @@ def test_no_secret_is_in_a_backup(node: StoppedNode, tmp_path: Path) -> None:
     # What does stand there in plain text is found this way.
     assert node.consortium.genesis.chain_id in everything
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "backup").iterdir() if path.is_dir())
+
+
+def test_what_was_removed_is_in_no_backup_even_before_it_has_left_the_files(node: StoppedNode, tmp_path: Path) -> None:
+    marked, genesis, backup = Marked(node.consortium.genesis, 70), node.consortium.genesis, tmp_path / "backup"
+    raw = node.consortium.transaction([marked.record], nonce=70)
+    with node.store() as store, node.vault() as vault:
+        node.add_block(store, raw)
+        node.add_block(store, order(node.consortium, [check_transaction(raw, genesis).id]))
+        make_backup(Source(node.config, genesis, store, vault), backup, lambda *_: None)
+        assert store.is_scrub_due
+        assert marked.files_with_it(node.directory / "data")
+    assert not marked.files_with_it(backup)
+    copy = chain_in(backup, node, tmp_path / "aside")
+    verify_chain(copy, genesis)
+    assert [key[:1] for key, _ in copy.entries() if key[:1] in (layout.ORDERED, layout.SCRUB)] == [layout.ORDERED]
+    assert not copy.lacks_payloads
+    copy.close()
+
+
+def test_an_older_backup_loses_what_was_removed_since_with_the_block_that_says_so(
+    node: StoppedNode, tmp_path: Path
+) -> None:
+    marked, backup, aside = Marked(node.consortium.genesis, 70), tmp_path / "backup", tmp_path / "aside"
+    raw = node.consortium.transaction([marked.record], nonce=70)
+    with node.store() as store:
+        node.add_block(store, raw)
+    node.back_up(backup)
+    copy = chain_in(backup, node, aside)
+    assert marked.files_with_it(aside)
+    node.add_block(copy, order(node.consortium, [check_transaction(raw, node.consortium.genesis).id]))
+    copy.scrub()
+    assert not marked.files_with_it(aside)
+    verify_chain(copy, node.consortium.genesis)
+    copy.close()
 
 
 def test_the_node_goes_on_while_it_is_backed_up(node: StoppedNode, tmp_path: Path) -> None:
