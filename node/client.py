@@ -1,19 +1,15 @@
-"""Calls the nodes of a network over mutual TLS, and believes only what it can check against the genesis.
+"""Asks the nodes of a network about the ledger, and believes only what it can check against the genesis.
 
-One `LedgerClient` talks to one node at a time and moves on to the next one of its list when that one can't be reached.
 Every call can be repeated safely: a repeated submit has the same answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
-import grpc
-import grpc.aio
 from huzheng.v1 import (
     audit_pb2,
     block_pb2,
@@ -22,18 +18,14 @@ from huzheng.v1 import (
     operator_service_pb2,
     sharing_service_pb2,
     transaction_pb2,
-    vault_service_pb2,
 )
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from huzheng.v1.operator_service_pb2_grpc import OperatorServiceStub
 from huzheng.v1.sharing_service_pb2_grpc import SharingServiceStub
-from huzheng.v1.vault_service_pb2_grpc import VaultServiceStub
 
-from ledger.building import BuiltRecord
 from ledger.catalogue import CompiledResource
 from ledger.crypto import Domain, Height, Membership, strict
-from ledger.disclosure import Definitions, DisclosureVerdict, verify_disclosure
 from ledger.epoch_proof import verify_epochs
 from ledger.epochs import EpochTerms, first_epoch
 from ledger.errors import Code, HuzhengError
@@ -41,33 +33,15 @@ from ledger.expunged import is_removed
 from ledger.genesis import Genesis
 from ledger.receipt import Verdict, verify_receipt
 from node.catalogue import Catalogue
-from node.errors import RemoteError, from_problem, from_rpc
+from node.connections import DEFAULT_TIMEOUT_S, Endpoint, NodeConnections
+from node.errors import from_problem
 from node.profile import ClientProfile
-from node.tls import TlsMaterial, channel_credentials, channel_options, load_material, own_authority
+from node.tls import TlsMaterial, load_material, own_authority
 
 if TYPE_CHECKING:
     from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
-    from huzheng.v1.vault_service_pb2_grpc import VaultServiceAsyncStub
 
-DEFAULT_TIMEOUT_S = 30.0
-# Room for what gRPC and protobuf wrap around the largest batch.
-_MESSAGE_SLACK_BYTES = 1 << 20
-# Of one message with confidential fields; a single record may have more.
-_DEPOSIT_BYTES = 1 << 20
-# A TransactionResult as it comes with a block, rounded up.
-RESULT_BYTES = 64
-WORTH_ANOTHER_NODE = (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.NOT_READY, Code.NODE_BEHIND)
-"""What a node may answer where the next one may know better."""
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One node: where it listens, and who it must prove to be."""
-
-    address: str
-    department: str
-    replica: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +81,8 @@ class MembershipHistory:
         return next(terms for terms in reversed(self.epochs) if terms.first_height <= self.height + 1)
 
 
-class LedgerClient:
-    """The calls of LedgerService. Failures raise HuzhengError, with the node's own words where it sent some."""
+class LedgerClient(NodeConnections):
+    """The calls of LedgerService, and those of the other services that go to any node."""
 
     def __init__(
         self,
@@ -119,27 +93,11 @@ class LedgerClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         joined: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Makes no connection yet. `nodes`: in order of preference, at least one.
-
-        `joined`: the CA certificates (DER) of departments that are not in the genesis, as the caller knows them.
-
-        Raises:
-            HuzhengError: CONFIG_NOT_GENESIS, if a node's department is neither in the genesis nor among them.
-        """
-        named = {name: department.ca_certificate for name, department in genesis.departments.items()}
-        self._authorities = {**(joined or {}), **named}
-        for node in nodes:
-            if node.department not in self._authorities:
-                raise HuzhengError(Code.CONFIG_NOT_GENESIS, f"nodes: no department {node.department} in the genesis")
-        self.genesis = genesis
+        """As `NodeConnections`."""
+        super().__init__(genesis, material, nodes, timeout_s=timeout_s, joined=joined)
         self.catalogue = Catalogue(genesis)
         """What is known of resources so far; `learn` asks the node for more."""
-        self.nodes = tuple(nodes)
-        self.timeout_s = timeout_s
-        self._material = material
-        self._current = 0
         self._epochs: tuple[EpochTerms, ...] = (first_epoch(genesis),)
-        self._channels: dict[Endpoint, grpc.aio.Channel] = {}
 
     @classmethod
     def from_profile(cls, profile: ClientProfile, genesis: Genesis, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Self:
@@ -155,40 +113,13 @@ class LedgerClient:
         nodes = [Endpoint(str(node.address), node.department, node.replica) for node in profile.nodes]
         return cls(genesis, material, nodes, timeout_s=timeout_s, joined={own: authority})
 
-    def authority_of(self, node: Endpoint) -> bytes:
-        """The CA (DER) that must stand behind a node's certificate."""
-        return self._authorities[node.department]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Ends the connections and every call on them."""
-        channels, self._channels = list(self._channels.values()), {}
-        for channel in channels:
-            await channel.close(None)
-
     def only(self, number: int, *, timeout_s: float | None = None) -> LedgerClient:
         """Another client like this one, for the node at this place of the list alone."""
         return LedgerClient(self.genesis, self._material, [self.nodes[number]], timeout_s=timeout_s or self.timeout_s)
 
-    @property
-    def node(self) -> Endpoint:
-        """The node that is called next."""
-        return self.nodes[self._current]
-
     def leave_out(self) -> None:
         """Never calls this node again, and forgets what it told of the members. It must not be the last one."""
-        left = [node for number, node in enumerate(self.nodes) if number != self._current]
-        if not left:
-            raise ValueError("the last node")
-        self.nodes = tuple(left)
-        self._current %= len(left)
+        super().leave_out()
         self._epochs = (first_epoch(self.genesis),)
 
     # Submitting
@@ -331,14 +262,8 @@ class LedgerClient:
     async def release(self, read_id: bytes) -> bytes:
         """The sealed answer to a read, of a node of the department that owns what is read."""
         request = sharing_service_pb2.ReleaseRequest(read=read_id)
-        answer = await self._call_node(
-            lambda node, limit: SharingServiceStub(self._channel_to(node)).Release(request, timeout=limit)
-        )
+        answer = await self.call(lambda channel, limit: SharingServiceStub(channel).Release(request, timeout=limit))
         return answer.sealed
-
-    def nodes_of(self, department: str) -> tuple[Endpoint, ...]:
-        """Those of a department's that this client knows."""
-        return tuple(node for node in self.nodes if node.department == department)
 
     def of(self, nodes: Sequence[Endpoint]) -> LedgerClient:
         """Another client like this one, for some of its nodes, or for others that it can trust the same way."""
@@ -469,71 +394,13 @@ class LedgerClient:
         async for answer in self._watch(lambda stub: stub.WatchRecords(request)):
             yield answer
 
-    # The own department's vault
-
-    async def deposit(self, department: str, records: Sequence[BuiltRecord], expires_ms: int) -> None:
-        """Has the vault of one's own department keep the confidential fields of records, durably, before these are submitted.
-
-        Goes to nodes of that department alone, whose certificate its CA must have issued; records without such fields are left
-        out. `expires_ms`: of their transaction.
-
-        Raises:
-            HuzhengError: VAULT_NOT_CONFIGURED where none of its nodes has a vault; NODE_UNREACHABLE; what the vault refuses.
-        """
-        for request in _deposits(records, expires_ms):
-            await self._of_vault(department, lambda stub, limit, to=request: stub.Deposit(to, timeout=limit))  # type: ignore[misc]
-
-    async def disclose(
-        self, department: str, record_id: bytes, fields: Sequence[int], definitions: Definitions | None = None
-    ) -> tuple[bytes, DisclosureVerdict]:
-        """A disclosure of fields (numbers, in ascending order) of one of one's own department's records, checked to prove them."""
-        request = vault_service_pb2.DiscloseRequest(record_id=record_id, fields=fields)
-        answer = await self._of_vault(department, lambda stub, limit: stub.Disclose(request, timeout=limit))
-        try:
-            verdict = verify_disclosure(answer.disclosure, self.genesis, definitions=definitions)
-        except HuzhengError as error:
-            raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
-        if verdict.record.id != record_id or list(verdict.values) != list(fields):
-            raise HuzhengError(Code.UNTRUSTED_ANSWER, "another disclosure than the one asked for")
-        return answer.disclosure, verdict
-
-    async def keep(self, department: str, read: bytes, disclosure: bytes) -> None:
-        """Has the vault of one's own department keep what came as the answer to a read.
-
-        Raises:
-            HuzhengError: as `deposit`.
-        """
-        request = vault_service_pb2.KeepRequest(read=read, disclosure=disclosure)
-        await self._of_vault(department, lambda stub, limit: stub.Keep(request, timeout=limit))
-
-    async def _of_vault(self, department: str, method: Callable[[VaultServiceAsyncStub, float], Awaitable[R]]) -> R:
-        """Calls each node of a department until one has a vault. No other node is ever asked: values are in the question."""
-        failed: list[HuzhengError] = []
-        for node in self.nodes:
-            if node.department != department:
-                continue
-            try:
-                return await method(VaultServiceStub(self._channel_to(node)), self.timeout_s)
-            except grpc.aio.AioRpcError as failure:
-                error = _error(failure, node)
-            if error.code not in (*WORTH_ANOTHER_NODE, Code.VAULT_NOT_CONFIGURED):
-                raise error
-            failed.append(error)
-        if not failed:
-            raise HuzhengError(Code.NODE_UNREACHABLE, f"nodes: none of {department}, whose vault is needed")
-        raise next((error for error in failed if error.code in WORTH_ANOTHER_NODE), failed[0])
-
     # Operating
 
     async def back_up(self, directory: str) -> AsyncIterator[operator_service_pb2.BackupResponse]:
         """Has the current node back itself up to a directory of its machine; the last answer has the manifest."""
-        node = self.node
         request = operator_service_pb2.BackupRequest(directory=directory)
-        try:
-            async for answer in OperatorServiceStub(self._channel_to(node)).Backup(request):
-                yield answer
-        except grpc.aio.AioRpcError as failure:
-            raise _error(failure, node) from None
+        async for answer in self.stream(lambda channel: OperatorServiceStub(channel).Backup(request)):
+            yield answer
 
     # Inside
 
@@ -584,56 +451,10 @@ class LedgerClient:
     async def _call(
         self, method: Callable[[LedgerServiceAsyncStub, float], Awaitable[R]], timeout_s: float | None = None
     ) -> R:
-        """Calls the current node; where it can't be reached, each of the others once."""
-        return await self._call_node(lambda node, limit: method(self._stub(node), limit), timeout_s)
+        return await self.call(lambda channel, limit: method(LedgerServiceStub(channel), limit), timeout_s)
 
-    async def _call_node(self, method: Callable[[Endpoint, float], Awaitable[R]], timeout_s: float | None = None) -> R:
-        first: HuzhengError | None = None
-        for _ in self.nodes:
-            node = self.node
-            try:
-                return await method(node, timeout_s or self.timeout_s)
-            except grpc.aio.AioRpcError as failure:
-                error = _error(failure, node)
-            if error.code not in WORTH_ANOTHER_NODE:
-                raise error
-            first = first or error
-            # Of several calls that fail at once, only the first moves on.
-            if self.node is node:
-                self._current = (self._current + 1) % len(self.nodes)
-        raise first or HuzhengError(Code.NODE_UNREACHABLE)
-
-    async def _watch(self, method: Callable[[LedgerServiceAsyncStub], AsyncIterable[R]]) -> AsyncIterator[R]:
-        node = self.node
-        try:
-            async for answer in method(self._stub(node)):
-                yield answer
-        except grpc.aio.AioRpcError as failure:
-            raise _error(failure, node) from None
-
-    def _stub(self, node: Endpoint) -> LedgerServiceAsyncStub:
-        return LedgerServiceStub(self._channel_to(node))
-
-    def _channel_to(self, node: Endpoint) -> grpc.aio.Channel:
-        if node not in self._channels:
-            self._channels[node] = self._open(node)
-        return self._channels[node]
-
-    def _open(self, node: Endpoint) -> grpc.aio.Channel:
-        credentials = channel_credentials(self._material, self.authority_of(node))
-        parameters = self.genesis.parameters
-        # A block that lacks payloads has its results too.
-        results_bytes = 2 * RESULT_BYTES * parameters.max_batch_transactions
-        limit = parameters.max_batch_bytes + results_bytes + _MESSAGE_SLACK_BYTES
-        options: list[tuple[str, Any]] = [
-            *channel_options(node.department, node.replica),
-            ("grpc.max_receive_message_length", limit),
-            ("grpc.max_send_message_length", limit),
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.max_reconnect_backoff_ms", 2_000),
-        ]
-        return grpc.aio.secure_channel(node.address, credentials, options)
+    def _watch(self, method: Callable[[LedgerServiceAsyncStub], AsyncIterable[R]]) -> AsyncIterator[R]:
+        return self.stream(lambda channel: method(LedgerServiceStub(channel)))
 
 
 def _moves_on(before: audit_pb2.OperationPosition, after: audit_pb2.OperationPosition) -> bool:
@@ -643,36 +464,3 @@ def _moves_on(before: audit_pb2.OperationPosition, after: audit_pb2.OperationPos
         after.transaction_index,
         after.operation_index,
     )
-
-
-def _deposits(records: Sequence[BuiltRecord], expires_ms: int) -> Iterator[vault_service_pb2.DepositRequest]:
-    """What is to be kept, in messages of a size that every node takes."""
-    request = vault_service_pb2.DepositRequest(expires_ms=expires_ms)
-    size = 0
-    for record in records:
-        if not record.secrets:
-            continue
-        deposited = vault_service_pb2.DepositedRecord(
-            record=record.raw,
-            fields=[
-                vault_service_pb2.DepositedField(number=secret.number, value=secret.value, salt=secret.salt)
-                for secret in record.secrets
-            ],
-        )
-        if request.records and size + deposited.ByteSize() > _DEPOSIT_BYTES:
-            yield request
-            request, size = vault_service_pb2.DepositRequest(expires_ms=expires_ms), 0
-        request.records.append(deposited)
-        size += deposited.ByteSize()
-    if request.records:
-        yield request
-
-
-def _error(failure: grpc.aio.AioRpcError, node: Endpoint) -> HuzhengError:
-    error = from_rpc(failure)
-    if error.code in (Code.FORKED, Code.UNTRUSTED_ANSWER):
-        # Only clients find that out.
-        return HuzhengError(Code.UNTRUSTED_ANSWER, f"the node answers {error.code}")
-    if isinstance(error, RemoteError) or error.code not in (Code.NODE_UNREACHABLE, Code.TLS_REFUSED, Code.TIMED_OUT):
-        return error
-    return HuzhengError(error.code, f"{node.address}, replica {node.replica} of {node.department}")

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 
 from ledger.errors import Code, HuzhengError
-from node.client import Endpoint, LedgerClient
+from node.client import LedgerClient
 from node.config import TlsSection
+from node.connections import Endpoint
 from node.pki import server_name
 from node.toml_file import Address
 

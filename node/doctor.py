@@ -21,9 +21,10 @@ from ledger.crypto import Membership, ReplicaId, Signer, self_test
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.store import ChainStore
-from node.client import Endpoint, LedgerClient, MembershipHistory
+from node.client import LedgerClient, MembershipHistory
 from node.clock import monotonic_ms, wall_clock_ms
 from node.config import NodeConfig, check_against_chain, load_config
+from node.connections import Endpoint
 from node.consortium import Consortium
 from node.diagnosis import find_cause
 from node.genesis_file import read_genesis

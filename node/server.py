@@ -27,8 +27,8 @@ from huzheng.v1 import (
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
-from node.client import RESULT_BYTES
 from node.config import LimitsSection
+from node.connections import RESULT_BYTES
 from node.peers import MAX_GROUP_BYTES
 from node.services.gate import Gate
 from node.services.ledger_service import LedgerService

@@ -5,30 +5,15 @@ That needs the chain as it is now, so a node does it once it has caught up; unti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
-from ledger.sharing.erasing import ERASURE_PREFIX
 from ledger.store import ChainReader
 from node.config import NodeConfig
+from node.sharing.erasures import erased_on_chain
 from node.vault.opening import Reapplied
 from node.vault.status import inspect
 from node.vault.vault import Vault
 from node.vault_config import master_key, open_vault, vault_places
-
-
-def erased_on_chain(chain: ChainReader) -> Iterator[bytes]:
-    """The ids of all records whose erasure their own department has ordered; other orders have no effect (E1).
-
-    Raises:
-        HuzhengError: STORE_CORRUPT.
-    """
-    for key, _ in chain.state.scan(ERASURE_PREFIX, bytes([ERASURE_PREFIX[0] + 1])):
-        department, _, record_id = key[len(ERASURE_PREFIX) :].partition(b"\0")
-        place = chain.record_place(record_id)
-        if place is not None and chain.record(place).department == department.decode():
-            yield record_id
 
 
 def reapply_erasures(
@@ -46,7 +31,7 @@ def reapply_erasures(
     if status.is_rolled_back and not accepts_old_keyring:
         generations = f"it is of generation {status.keyring_generation}, the database of {status.generation}"
         raise HuzhengError(Code.VAULT_ROLLED_BACK, f"{places.keyring_file}: {generations}")
-    erased = list(erased_on_chain(chain))
+    erased = [item.record_id for item in erased_on_chain(chain)]
     return Vault.reapply(places, master_key(config), erased, give_up_damaged=gives_up_damaged)
 
 

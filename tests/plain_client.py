@@ -14,7 +14,8 @@ from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer, add_Ledger
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
-from node.client import Endpoint, LedgerClient
+from node.client import LedgerClient
+from node.connections import Endpoint
 from node.tls import TlsMaterial
 
 P = ParamSpec("P")

@@ -10,7 +10,8 @@ from node.cli.output import printable
 from node.cli.session import Session
 
 if TYPE_CHECKING:
-    from node.client import Endpoint, LedgerClient
+    from node.client import LedgerClient
+    from node.connections import Endpoint
 
 R = TypeVar("R")
 
@@ -61,7 +62,7 @@ async def first_believed(session: Session, client: LedgerClient, work: Callable[
     Raises:
         HuzhengError: as `with_believed_node`.
     """
-    from node.client import WORTH_ANOTHER_NODE
+    from node.connections import WORTH_ANOTHER_NODE
 
     found: list[tuple[Endpoint, HuzhengError]] = []
     while True:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ledger.genesis import Genesis
     from ledger.history import HistoryVerdict
     from ledger.sealed_block import SealedBlock
-    from node.client import Endpoint, LedgerClient
+    from node.client import LedgerClient
+    from node.connections import Endpoint
     from node.light_client import LightClient, Standing
 
 HeightArgument = Annotated[int, typer.Argument(metavar="OLD", min=0, help="The earlier block's height.")]

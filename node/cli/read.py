@@ -112,6 +112,7 @@ def _expiry(client: LedgerClient) -> int:
 
 async def _go_on(session: Session, client: LedgerClient, reads: Reads, pending: PendingRead, *, keep: bool) -> Answered:
     from node.light_client import LightClient
+    from node.own_vault import OwnVault
     from node.sharing.asking import acknowledge, carry_out
 
     profile: ClientProfile = session.profile()
@@ -119,7 +120,7 @@ async def _go_on(session: Session, client: LedgerClient, reads: Reads, pending: 
     light = LightClient(client, anchors_of(session, client))
     answered = await carry_out(light, reads, pending, session.timeout_s, client.catalogue.version)
     if keep:
-        await client.keep(profile.client.department, pending.id, answered.disclosure)
+        await OwnVault(client, profile.client.department).keep(pending.id, answered.disclosure)
     signer = load_system(profile, client.genesis)
     await acknowledge(client, signer, profile.client.department, pending.id, _expiry(client))
     reads.forget(pending)

@@ -5,29 +5,21 @@ Reads and writes databases: call it in a worker thread, one call at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.commitments import SecretField
 from ledger.crypto import Domain, Height, strict
 from ledger.genesis import Genesis
-from ledger.sharing.erasing import ERASURE_PREFIX, find_erasure
+from ledger.sharing.erasing import find_erasure
 from ledger.store import ChainReader
+from node.sharing.erasures import Erased, counts, erased_on_chain
 from node.vault.secrets import Origin, VaultEntry
 from node.vault.vault import Vault
 
 ERASED_AT_ONCE = 256
 """Records whose keys are given up in one write of the keyring."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Erased:
-    """A record whose values are gone here, and of whose erasure the chain is still to be told."""
-
-    owner: str
-    record_id: bytes
 
 
 class VaultKeeper:
@@ -67,17 +59,20 @@ class VaultKeeper:
         self._vault.put(record_id, VaultEntry(fields, Origin.COPY))
 
     def catch_up(self) -> list[Erased]:
-        """At the start, before values are given out: all that the chain says is done here. Returns what is to be acknowledged.
+        """At the start: all that the chain says is done here. Returns what is to be acknowledged.
+
+        Values may be asked for meanwhile: what the state says is erased is refused whether the vault still has it or not.
 
         Raises:
-            HuzhengError: those of the vault; nothing may be given out then.
+            HuzhengError: those of the vault.
         """
         tip = self._store.tip
         self._vault.confirm(deposit for deposit in self._vault.deposits() if self._is_stored(deposit))
         self._vault.expire(tip.time_ms)
-        self._erase(self._ordered())
+        ordered = list(erased_on_chain(self._store))
+        self._erase(ordered)
         self._followed = tip.height
-        return [erased for erased in self._ordered() if self.must_acknowledge(erased)]
+        return [erased for erased in ordered if self.must_acknowledge(erased)]
 
     def follow(self) -> list[Erased]:
         """Does what the blocks since the last call say. Returns what is to be acknowledged."""
@@ -109,21 +104,10 @@ class VaultKeeper:
                     ordered += (Erased(body.department, record) for record in operation.order_erasure.records)
         return records, ordered
 
-    def _ordered(self) -> Iterator[Erased]:
-        """All erasures that the state knows."""
-        for key, _ in self._store.state.scan(ERASURE_PREFIX, bytes([ERASURE_PREFIX[0] + 1])):
-            department, _, record_id = key[1:].partition(b"\0")
-            yield Erased(department.decode(), record_id)
-
     def _erase(self, ordered: Iterable[Erased]) -> None:
-        own = [item.record_id for item in ordered if self._is_record_of(item)]
+        own = [item.record_id for item in ordered if counts(self._store, item)]
         for start in range(0, len(own), ERASED_AT_ONCE):
             self._vault.erase(own[start : start + ERASED_AT_ONCE])
-
-    def _is_record_of(self, item: Erased) -> bool:
-        """E1: an order for somebody else's record has no effect."""
-        place = self._store.record_place(item.record_id)
-        return place is not None and self._store.record(place).department == item.owner
 
     def _is_stored(self, record_id: bytes) -> bool:
         return self._store.record_place(record_id) is not None
@@ -133,7 +117,7 @@ class VaultKeeper:
         state = find_erasure(self._store.state, item.owner, item.record_id)
         if state is None or any(done.department == self._department for done in state.done):
             return False
-        if not self._is_record_of(item):
+        if not counts(self._store, item):
             return False
         return item.owner == self._department or self._has_read(item)
 

@@ -18,7 +18,8 @@ from ledger.transaction import MAX_OPERATIONS
 from node.feed import BlockFeed
 from node.identity import Caller, Role
 from node.intake import Intake
-from node.sharing.keeper import Erased, VaultKeeper
+from node.sharing.erasures import Erased
+from node.sharing.keeper import VaultKeeper
 
 log = structlog.get_logger("vault")
 

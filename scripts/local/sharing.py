@@ -21,6 +21,7 @@ from node.client import Final, LedgerClient
 from node.clock import wall_clock_ms
 from node.keyfile import KeyKind, load_signer
 from node.light_client import LightClient
+from node.own_vault import OwnVault
 from node.profile import load_profile
 from node.sharing.asking import Answered, PendingRead, Reads, Request, acknowledge, carry_out
 from scripts.local.network import LocalNetwork
@@ -89,7 +90,7 @@ class Sharer:
     async def register(self, subject: str, confidential: Mapping[str, str]) -> BuiltRecord:
         """The first version of who owns a unit, its confidential values deposited before it is submitted."""
         record = build_record(self.genesis, OWNER, subject, 1, b"", PUBLIC, confidential=confidential)
-        await self.client.deposit(self.department, [record], wall_clock_ms() + LIFETIME_MS)
+        await OwnVault(self.client, self.department).deposit([record], wall_clock_ms() + LIFETIME_MS)
         await self._submit(self.system, records=[record])
         return record
 

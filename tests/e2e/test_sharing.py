@@ -15,6 +15,7 @@ from huzheng.v1 import sharing_pb2 as sharing
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.errors import Code, HuzhengError
+from node.own_vault import OwnVault
 from node.sharing.asking import PendingRead
 from scripts.local.network import LocalNetwork, run_huzheng, wait_until
 from scripts.local.sharing import DOCUMENT, NAME, Sharer
@@ -77,7 +78,7 @@ def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: Loc
         # A lost reply can be fetched again, with the same key, until the read is acknowledged.
         again = await tax.read(pending)
         assert again.verdict.values == answered.verdict.values
-        await tax.client.keep("tax", pending.id, answered.disclosure)
+        await OwnVault(tax.client, "tax").keep(pending.id, answered.disclosure)
         await tax.acknowledge(pending.id)
         assert await code_of(tax.read(pending)) is Code.ALREADY_DONE
         async with Sharer(network, "police") as police:
@@ -235,7 +236,7 @@ def test_erased_values_are_gone_at_the_owners_and_the_readers_and_the_chain_stil
         async with granted(planning, tax, max_reads=10) as grant:
             pending = tax.begin(grant, unit(7))
             answered = await tax.read(pending)
-            await tax.client.keep("tax", pending.id, answered.disclosure)
+            await OwnVault(tax.client, "tax").keep(pending.id, answered.disclosure)
             await planning.erase(record_id)
             assert await code_of(tax.read(tax.begin(grant, unit(7)))) is Code.ERASED
             assert await code_of(tax.read(pending)) is Code.ERASED

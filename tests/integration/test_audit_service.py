@@ -14,6 +14,7 @@ import pytest
 from huzheng.v1 import audit_pb2 as audit
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1 import transaction_pb2
+from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 from ledger.crypto import SIMULATION, Height
 from ledger.errors import Code, HuzhengError
@@ -21,7 +22,8 @@ from ledger.store import ChainStore
 from node.alert_watch import AlertWatch
 from node.alerts import ALWAYS_USUAL
 from node.audit import Account, fetch_reads, require_complete
-from node.client import Endpoint, LedgerClient
+from node.client import LedgerClient
+from node.connections import Endpoint
 from node.identity import Caller, Role
 from node.metrics import Metrics
 from node.queries import Queries
@@ -254,7 +256,7 @@ def test_a_node_that_says_something_else_of_a_read_is_not_believed(
 def test_questions_about_reads_that_ask_nothing_are_refused(tmp_path: Path, world: Sharing) -> None:
     async def scenario(node: Audited) -> None:
         client = await node.client()
-        stub = client._stub(client.node)
+        stub = LedgerServiceStub(client.channel_to(client.node))
         bad = [
             audit.ListReadsRequest(),
             audit.ListReadsRequest(grant=b"\x01" * 31),
@@ -291,7 +293,7 @@ def test_grants_are_listed_by_side_and_found_by_their_id(tmp_path: Path, world: 
         assert await ids(audit.ListGrantsRequest(page_size=2)) == [one, two, free]
         [found] = [item async for item in client.grants(audit.ListGrantsRequest(grant=one))]
         assert found.state == world.grant_state(one)
-        stub = client._stub(client.node)
+        stub = LedgerServiceStub(client.channel_to(client.node))
         assert (await failure(stub.ListGrants(audit.ListGrantsRequest(grant=bytes(32)))))[1].code is Code.NOT_FOUND
 
     audited(tmp_path, world, scenario)
@@ -463,7 +465,7 @@ def test_who_relies_on_a_record_is_listed_in_pages(tmp_path: Path, world: Sharin
                 break
             request.after.CopyFrom(page.next_after)
         assert found == [item.id for item in relying]
-        stub = client._stub(client.node)
+        stub = LedgerServiceStub(client.channel_to(client.node))
         assert (await failure(stub.ListReliance(pb.ListRelianceRequest(record_id=bytes(32)))))[1].code is Code.NOT_FOUND
 
     audited(tmp_path, world, scenario)

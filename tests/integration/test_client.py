@@ -25,7 +25,8 @@ from node.cli.submission.journal import Journal, State
 from node.cli.submission.planning import Planner
 from node.cli.submission.reading import InputRecord, RecordSource
 from node.cli.submission.sending import Options, Sender, Settled
-from node.client import Endpoint, LedgerClient
+from node.client import LedgerClient
+from node.connections import Endpoint
 from node.errors import abort
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
 from tests.command_line import free_port, write_lines

@@ -32,7 +32,8 @@ from node.cli.output import Output, OutputFormat
 from node.cli.proved import prove_history, prove_newest_at, prove_record
 from node.cli.session import Session
 from node.cli.texts import Texts
-from node.client import Endpoint, LedgerClient
+from node.client import LedgerClient
+from node.connections import Endpoint
 from node.errors import RemoteError, abort
 from node.light_client import LightClient, compare_nodes
 from node.queries import Queries

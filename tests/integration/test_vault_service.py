@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # missing in the stubs
+from huzheng.v1 import vault_service_pb2 as pb
 
 from ledger.building import build_record
 from ledger.crypto import ED25519_SHA256, ReplicaId
@@ -23,9 +24,11 @@ from node.cli.submission.journal import Journal
 from node.cli.submission.planning import Planner, survey
 from node.cli.submission.reading import InputCheck, InputRecord, RecordSource
 from node.cli.submission.sending import Options, Sender
-from node.client import Endpoint, LedgerClient
+from node.client import LedgerClient
 from node.config import LimitsSection
+from node.connections import Endpoint
 from node.identity import Caller, CallerDirectory, Role
+from node.own_vault import OwnVault
 from node.peers import Peers
 from node.pki import issue, new_authority
 from node.queries import Queries
@@ -198,7 +201,7 @@ def test_values_are_in_the_vault_before_their_record_is_submitted_and_nowhere_el
             assert watched(server)[0] == 0
             assert len(watched(server)) == len(server.node.offered) == 2
             for record_id in vault.record_ids():
-                raw, verdict = await client.disclose("planning", record_id, [OWNER, PRICE, NOTE])
+                raw, verdict = await OwnVault(client, "planning").disclose(record_id, [OWNER, PRICE, NOTE])
                 assert list(verdict.values.values()) == [VALUES["OWNER"], VALUES["PRICE"], VALUES["NOTE"]]
                 assert VALUES["NOTE"].encode() in raw
 
@@ -308,11 +311,11 @@ def test_a_clerk_sees_values_and_deposits_none_and_others_do_neither(tmp_path: P
 
     async def scenario(server: Server) -> None:
         async with server.client() as client:
-            await client.deposit("planning", [record], EXPIRES_MS)
+            await OwnVault(client, "planning").deposit([record], EXPIRES_MS)
             await client.submit(CONSORTIUM.transaction([record]))
         async with server.client(CLERK) as clerk:
-            assert await code_of(clerk.deposit("planning", [record], EXPIRES_MS)) is Code.CALLER_NOT_ALLOWED
-            _, verdict = await clerk.disclose("planning", record.id, [OWNER])
+            assert await code_of(OwnVault(clerk, "planning").deposit([record], EXPIRES_MS)) is Code.CALLER_NOT_ALLOWED
+            _, verdict = await OwnVault(clerk, "planning").disclose(record.id, [OWNER])
             assert verdict.values == {OWNER: VALUES["OWNER"]}
         for caller in (
             Caller("planning", Role.AUDITOR, "sun"),
@@ -320,8 +323,12 @@ def test_a_clerk_sees_values_and_deposits_none_and_others_do_neither(tmp_path: P
             Caller("tax", Role.CLERK, "li"),
         ):
             async with server.client(caller) as other:
-                assert await code_of(other.deposit("planning", [record], EXPIRES_MS)) is Code.CALLER_NOT_ALLOWED
-                assert await code_of(other.disclose("planning", record.id, [OWNER])) is Code.CALLER_NOT_ALLOWED
+                assert (
+                    await code_of(OwnVault(other, "planning").deposit([record], EXPIRES_MS)) is Code.CALLER_NOT_ALLOWED
+                )
+                assert (
+                    await code_of(OwnVault(other, "planning").disclose(record.id, [OWNER])) is Code.CALLER_NOT_ALLOWED
+                )
 
     play(tmp_path, vault, scenario)
 
@@ -332,10 +339,10 @@ def test_values_are_sent_to_no_node_of_another_department(tmp_path: Path, vault:
     async def scenario(server: Server) -> None:
         async with server.client(department="tax") as client:
             # None of the profile's nodes is planning's own.
-            assert await code_of(client.deposit("planning", [record], EXPIRES_MS)) is Code.NODE_UNREACHABLE
+            assert await code_of(OwnVault(client, "planning").deposit([record], EXPIRES_MS)) is Code.NODE_UNREACHABLE
         async with server.client(Caller("tax", Role.SYSTEM, "registry"), department="tax") as client:
             # The node there can't prove to be one of the tax department's.
-            failed = await code_of(client.deposit("tax", [record], EXPIRES_MS))
+            failed = await code_of(OwnVault(client, "tax").deposit([record], EXPIRES_MS))
             assert failed in (Code.TLS_REFUSED, Code.NODE_UNREACHABLE)
 
     play(tmp_path, vault, scenario)
@@ -351,7 +358,7 @@ def test_records_with_long_values_are_deposited_in_several_messages(tmp_path: Pa
 
     async def scenario(server: Server) -> None:
         async with server.client() as client:
-            await client.deposit("planning", records, EXPIRES_MS)
+            await OwnVault(client, "planning").deposit(records, EXPIRES_MS)
             assert len(watched(server)) > 1
 
     play(tmp_path, vault, scenario)
@@ -365,6 +372,32 @@ def test_values_that_the_record_does_not_commit_to_are_not_disclosed(tmp_path: P
         async with server.client() as client:
             await client.submit(CONSORTIUM.transaction([record]))
             vault.put(record.id, VaultEntry(other.secrets, Origin.OWN))
-            assert await code_of(client.disclose("planning", record.id, [OWNER])) is Code.BAD_COMMITMENT
+            assert await code_of(OwnVault(client, "planning").disclose(record.id, [OWNER])) is Code.BAD_COMMITMENT
+
+    play(tmp_path, vault, scenario)
+
+
+@pytest.mark.parametrize("is_other_record", [True, False], ids=["another record", "other fields"])
+def test_a_disclosure_of_something_else_is_not_taken(
+    tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch, is_other_record: bool
+) -> None:
+    asked = dwelling_record(CONSORTIUM)
+    other = dwelling_record(CONSORTIUM, subject="AB0002")
+    disclose = VaultAccess.disclose
+
+    def lying(access: VaultAccess, request: pb.DiscloseRequest, caller: Caller) -> bytes:
+        if is_other_record:
+            return disclose(access, pb.DiscloseRequest(record_id=other.id, fields=request.fields), caller)
+        return disclose(access, pb.DiscloseRequest(record_id=request.record_id, fields=[PRICE]), caller)
+
+    async def scenario(server: Server) -> None:
+        async with server.client() as client:
+            own = OwnVault(client, "planning")
+            await own.deposit([asked, other], EXPIRES_MS)
+            await client.submit(CONSORTIUM.transaction([asked, other]))
+            _, verdict = await own.disclose(asked.id, [OWNER])
+            assert verdict.values == {OWNER: VALUES["OWNER"]}
+            monkeypatch.setattr(VaultAccess, "disclose", lying)
+            assert await code_of(own.disclose(asked.id, [OWNER])) is Code.UNTRUSTED_ANSWER
 
     play(tmp_path, vault, scenario)

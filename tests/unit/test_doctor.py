@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from ledger.crypto import ReplicaId
 from ledger.errors import Code, HuzhengError
-from node.client import Endpoint
 from node.clock import NetworkClock
 from node.clock_watch import AGAIN_MS, ClockWatch
+from node.connections import Endpoint
 from node.doctor import Fact, Finding, Level, _Answer, _Examination, _Silence
 from node.version import software_version
 from tests.builders import Consortium

@@ -16,9 +16,10 @@ from node.restore import Options, Restored, restore, with_consensus_key
 from node.restore_vault import KeyringChoice, restore_vault
 from node.seat import Seat
 from node.seat_file import read_seat_file
+from node.sharing.erasures import erased_on_chain
 from node.vault.vault import Vault
 from node.vault_config import master_key, open_vault, vault_places
-from node.vault_restored import erased_on_chain, reapply_erasures, reopen_restored
+from node.vault_restored import reapply_erasures, reopen_restored
 from tests.backups import REPLICA, StoppedNode
 from tests.vaults import entry_of
 
@@ -133,7 +134,9 @@ def test_only_the_owner_s_orders_count(node: StoppedNode) -> None:
     # A record that is not on chain.
     node.order_erasure(7)
     with node.store() as store:
-        assert sorted(erased_on_chain(store)) == sorted([node.record_id(0), node.record_id(2)])
+        assert sorted(item.record_id for item in erased_on_chain(store)) == sorted(
+            [node.record_id(0), node.record_id(2)]
+        )
 
 
 def test_the_keyring_comes_from_its_second_copy(node: StoppedNode, backup: Path) -> None:

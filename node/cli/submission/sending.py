@@ -15,6 +15,7 @@ from node.cli.submission.journal import Entry, Journal, State
 from node.cli.submission.planning import About, Head, PlannedRecord, Planner, Signed, groups, settled_heads
 from node.cli.submission.reading import InputRecord
 from node.client import Final, LedgerClient
+from node.own_vault import OwnVault
 
 # The node may answer these differently next time.
 TRY_AGAIN = (Code.NODE_UNREACHABLE, Code.NOT_READY, Code.OVERLOADED, Code.TIMED_OUT)
@@ -177,7 +178,7 @@ class Sender:
         built = [record.built for record in signed.records if record.built.secrets]
         if built:
             await self._patiently(
-                lambda: self._client.deposit(self._planner.department, built, signed.entry.expires_ms)
+                lambda: OwnVault(self._client, self._planner.department).deposit(built, signed.entry.expires_ms)
             )
 
     def _build(self, group: Sequence[InputRecord], heads: dict[About, Head | None]) -> list[PlannedRecord]:

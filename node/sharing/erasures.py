@@ -1,0 +1,36 @@
+"""The erasures that the chain has ordered and that count (docs/protocol.md E1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.sharing.erasing import ERASURE_PREFIX
+from ledger.store import ChainReader
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Erased:
+    """A record whose values its department has ordered to be erased."""
+
+    owner: str
+    record_id: bytes
+
+
+def erased_on_chain(chain: ChainReader) -> Iterator[Erased]:
+    """All erasures that the state knows and that count.
+
+    Raises:
+        HuzhengError: STORE_CORRUPT.
+    """
+    for key, _ in chain.state.scan(ERASURE_PREFIX, bytes([ERASURE_PREFIX[0] + 1])):
+        department, _, record_id = key[len(ERASURE_PREFIX) :].partition(b"\0")
+        erased = Erased(department.decode(), record_id)
+        if counts(chain, erased):
+            yield erased
+
+
+def counts(chain: ChainReader, erased: Erased) -> bool:
+    """Whether who ordered it owns the record; an order for somebody else's has no effect."""
+    place = chain.record_place(erased.record_id)
+    return place is not None and chain.record(place).department == erased.owner
