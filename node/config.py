@@ -238,23 +238,9 @@ def _check_vault(toml: TomlFile, vault: VaultSection, node: NodeSection | None) 
     sources = (vault.key_file, vault.passphrase_file, vault.passphrase or None, vault.token)
     if sum(source is not None for source in sources) != 1:
         toml.problem("[vault]", "needs exactly one of key_file, passphrase_file, passphrase = true, [vault.token]")
-    for key, path in (
-        ("vault.key_file", vault.key_file),
-        ("vault.passphrase_file", vault.passphrase_file),
-        ("vault.token.library", None if vault.token is None else vault.token.library),
-        ("vault.token.pin_file", None if vault.token is None else vault.token.pin_file),
-        ("vault.signing_key", vault.signing_key),
-    ):
-        if path is not None:
-            toml.require_file(key, path)
-    _check_keyring(toml, vault)
-
-
-def _check_keyring(toml: TomlFile, vault: VaultSection) -> None:
-    for key, path in (("vault.keyring", vault.keyring), ("vault.escrow", vault.escrow)):
-        if path is not None:
-            # Not the file: a vault that is to be made has none yet, and the vault says itself which one is missing.
-            toml.require_directory(key, path.parent)
+    if vault.signing_key is not None:
+        toml.require_file("vault.signing_key", vault.signing_key)
+    # No other file is looked for: without its keys the vault stays closed, and says itself which one is missing, but the node votes.
     if vault.escrow is None:
         return
     if vault.escrow == vault.keyring:

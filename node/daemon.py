@@ -189,7 +189,7 @@ class Daemon:
         self._authorities = self._known_authorities()
         self._callers = CallerDirectory(self._authorities)
         self._roots = ClientRoots(self._authorities.values())
-        self.status = NodeStatus(config, genesis, store, consortium, self._book, opened.tls)
+        self.status = NodeStatus(config, genesis, store, consortium, self._book, opened.tls, opened.vault)
         self.status.connect(self.runtime, self.peers, mempool, clock, self.feed)
         self.metrics.read_from(self.status.readings())
         self._health = health_aio.HealthServicer()

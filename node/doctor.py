@@ -32,6 +32,8 @@ from node.identity import Caller, Role
 from node.keyfile import KeyKind, load_signer
 from node.seat import Seat
 from node.tls import TlsMaterial, load_material, own_authority
+from node.vault.status import inspect
+from node.vault_config import vault_places
 from node.version import software_version
 
 CALL_TIMEOUT_S = 5.0
@@ -62,6 +64,10 @@ class Fact(Enum):
     DATABASE_IN_USE = auto()
     DATABASE_MISSING = auto()
     DATABASE_OF_ANOTHER_USER = auto()
+    VAULT_SOUND = auto()
+    VAULT_IN_USE = auto()
+    VAULT_OF_ANOTHER_USER = auto()
+    VAULT_AT_PEER_TOO = auto()
     NODE_RUNS = auto()
     NODE_DOWN = auto()
     NODE_WARNS = auto()
@@ -78,7 +84,7 @@ class Finding:
     """One line of the report."""
 
     check: str
-    """configuration, genesis, keys, tls, disk, database, node, peer or clock."""
+    """configuration, genesis, keys, tls, disk, database, vault, node, peer or clock."""
     level: Level
     found: Fact | HuzhengError
     values: Mapping[str, object] = field(default_factory=dict)
@@ -118,6 +124,7 @@ class _Examination:
             ("tls", self._look_at_tls),
             ("disk", self._look_at_disk),
             ("database", self._look_at_database),
+            ("vault", self._look_at_vault),
         ):
             try:
                 look()
@@ -206,6 +213,31 @@ class _Examination:
                 raise HuzhengError(Code.VOTE_LOG_LOST)
         self._add("database", Level.OK, Fact.DATABASE_SOUND, height=tip.height)
 
+    # --- the vault ---
+
+    def _look_at_vault(self) -> None:
+        """What can be said without its master key."""
+        if self._config.vault is None:
+            return
+        places = vault_places(self._config)
+        if places.directory.exists() and places.directory.stat().st_uid != os.geteuid():
+            user = _user(places.directory.stat().st_uid)
+            self._add("vault", Level.WARN, Fact.VAULT_OF_ANOTHER_USER, user=user)
+            return
+        try:
+            found = inspect(places)
+        except HuzhengError as error:
+            if error.code is not Code.STORE_LOCKED:
+                raise
+            self._add("vault", Level.OK, Fact.VAULT_IN_USE)
+            return
+        if found.is_rolled_back:
+            raise HuzhengError(Code.VAULT_ROLLED_BACK, str(places.keyring_file))
+        if found.restored:
+            self._add("vault", Level.WARN, HuzhengError(Code.VAULT_RESTORED))
+        else:
+            self._add("vault", Level.OK, Fact.VAULT_SOUND, records=found.records, persons=found.persons)
+
     # --- others ---
 
     async def _look_around(self, material: TlsMaterial) -> None:
@@ -269,6 +301,12 @@ class _Examination:
                 self._add("peer", Level.FAIL if too_many else Level.WARN, answer.error, replica=replica)
                 continue
             status = answer.status
+            if (
+                status.has_vault
+                and status.department == self._config.node.department
+                and self._config.vault is not None
+            ):
+                self._add("vault", Level.FAIL, Fact.VAULT_AT_PEER_TOO, replica=replica)
             values = {"replica": replica, "height": status.height, "version": status.software_version}
             if status.chain_id != self._genesis.chain_id:
                 self._add("peer", Level.FAIL, HuzhengError(Code.WRONG_CHAIN, f"replica {replica}"), **values)

@@ -189,6 +189,7 @@ OUTCOMES: dict[Code, Outcome] = {
     Code.CALLER_NOT_DEPARTMENT: _NOT_ALLOWED,
     Code.ADDRESS_IN_USE: _LOCAL,
     Code.ADDRESS_NOT_AVAILABLE: _LOCAL,
+    Code.VAULT_CLOSED: Outcome("UNAVAILABLE", ExitStatus.LOCAL),
     Code.VAULT_LOCKED: _LOCAL,
     Code.VAULT_CORRUPT: Outcome("DATA_LOSS", ExitStatus.LOCAL),
     Code.VAULT_FOREIGN: _LOCAL,

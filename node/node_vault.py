@@ -1,8 +1,9 @@
-"""The vault of a running node: open from the start, or, where it was restored, once the node has caught up with the chain."""
+"""The vault of a running node: open from the start, or as soon as what prevents it is over. The node votes meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 import structlog
@@ -24,51 +25,70 @@ class NodeVault:
     """Holds it. `vault` is None while it can't be used, or where the node has none."""
 
     def __init__(self, config: NodeConfig) -> None:
-        """Opens the vault that the configuration names.
+        """Opens the vault that the configuration names. What prevents it is logged, and `reopen` opens it later.
 
         Raises:
-            HuzhengError: as `open_vault`, but for VAULT_RESTORED: then `reopen` opens it later.
+            HuzhengError: as `open_vault`, where somebody at a terminal has just been asked for the passphrase.
         """
         self._config = config
         self.vault: Vault | None = None
-        self.is_restored = False
+        self.trouble: HuzhengError | None = None
+        """Why it is not open; VAULT_RESTORED while it waits for the chain."""
         try:
             self.vault = open_vault(config)
         except HuzhengError as error:
-            if error.code is not Code.VAULT_RESTORED:
+            if config.vault is not None and config.vault.passphrase and sys.stdin.isatty():
                 raise
-            self.is_restored = True
-            log.warning("vault waits for the chain", detail=error.detail)
+            self._note(error)
 
     def require(self) -> Vault | None:
-        """The vault, None where the node has none. Raises HuzhengError(VAULT_RESTORED) while it waits for the chain."""
-        if self.is_restored:
-            raise HuzhengError(Code.VAULT_RESTORED, "the node has not caught up with the chain yet")
+        """The vault, None where the node has none. Raises HuzhengError(VAULT_CLOSED) while it can't be used."""
+        if self.trouble is not None:
+            raise HuzhengError(Code.VAULT_CLOSED, str(self.trouble.code))
         return self.vault
 
     def require_one(self) -> Vault:
-        """The vault. Raises HuzhengError(VAULT_RESTORED) while it waits for the chain, VAULT_NOT_CONFIGURED where there is none."""
+        """The vault. Raises HuzhengError(VAULT_CLOSED) while it can't be used, VAULT_NOT_CONFIGURED where there is none."""
         vault = self.require()
         if vault is None:
             raise HuzhengError(Code.VAULT_NOT_CONFIGURED)
         return vault
 
     async def reopen(self, chain: ChainReader, has_caught_up: Callable[[], bool]) -> None:
-        """Opens a restored vault as soon as the node has caught up; returns at once where there is nothing to do.
+        """Opens a vault that is closed, a restored one as soon as the node has caught up; returns once it is open.
 
         What prevents it is logged and tried again every minute: a medium that is not mounted, say.
         """
-        while self.is_restored:
-            if not has_caught_up():
+        while self.trouble is not None:
+            is_restored = self.trouble.code is Code.VAULT_RESTORED
+            if is_restored and not has_caught_up():
                 await asyncio.sleep(LOOK_EVERY_S)
                 continue
             try:
-                self.vault, done = await asyncio.to_thread(reopen_restored, self._config, chain)
-                self.is_restored = False
-                log.info("vault reopened", kept=done.kept, erased=done.erased)
+                await asyncio.to_thread(self._reapply_and_open if is_restored else self._open, chain)
+                self.trouble = None
             except HuzhengError as error:
-                log.error("vault not reopened", code=error.code, detail=error.detail)
+                if is_restored:
+                    # It stays restored, whatever else is the matter.
+                    log.error("vault not reopened", code=error.code, detail=error.detail)
+                else:
+                    self._note(error)
                 await asyncio.sleep(RETRY_S)
+
+    def _open(self, _chain: ChainReader) -> None:
+        self.vault = open_vault(self._config)
+        log.info("vault opened")
+
+    def _reapply_and_open(self, chain: ChainReader) -> None:
+        self.vault, done = reopen_restored(self._config, chain)
+        log.info("vault reopened", kept=done.kept, erased=done.erased)
+
+    def _note(self, error: HuzhengError) -> None:
+        self.trouble = error
+        if error.code is Code.VAULT_RESTORED:
+            log.warning("vault waits for the chain", detail=error.detail)
+        else:
+            log.error("vault not opened", code=error.code, detail=error.detail)
 
     def close(self) -> None:
         """Lets another process open it. No other thread may be using it."""

@@ -17,6 +17,7 @@ from node.consortium import Consortium
 from node.feed import BlockFeed
 from node.mempool import Mempool
 from node.metrics import Readings
+from node.node_vault import NodeVault
 from node.peer_book import PeerBook
 from node.peers import Peers
 from node.runtime import Runtime
@@ -50,6 +51,7 @@ class NodeStatus:
         consortium: Consortium,
         book: PeerBook,
         tls: TlsFiles,
+        vault: NodeVault,
     ) -> None:
         self._config = config
         self._genesis = genesis
@@ -57,6 +59,7 @@ class NodeStatus:
         self._consortium = consortium
         self._book = book
         self._tls = tls
+        self._vault = vault
         self._started_ms = wall_clock_ms()
         self._stored_at_ms = monotonic_ms()
         self._runtime: Runtime
@@ -111,6 +114,8 @@ class NodeStatus:
             warnings.append(CLOCK_OFF)
         if self._tls.current().expires_soon(datetime.now(UTC)):
             warnings.append(TLS_EXPIRES_SOON)
+        if self._vault.trouble is not None:
+            warnings.append(str(self._vault.trouble.code))
         return warnings
 
     # --- for callers ---
@@ -141,6 +146,7 @@ class NodeStatus:
             tls_expires_ms=self._tls.expiry_ms(),
             warnings=self.warnings(),
             clock_ms=wall_clock_ms(),
+            has_vault=self._config.vault is not None,
         )
 
     def readings(self) -> Readings:

@@ -149,11 +149,6 @@ class TomlFile:
         if self._needs_files and not _holds(path.is_file):
             self.problem(key, f"no such file: {path}")
 
-    def require_directory(self, key: str, path: Path) -> None:
-        """Notes if the directory is not there."""
-        if self._needs_files and not _holds(path.is_dir):
-            self.problem(key, f"no such directory: {path}")
-
     def require_directory_possible(self, key: str, path: Path) -> None:
         """Notes if the directory is not there and can't be made either."""
         exists = _holds(path.exists)

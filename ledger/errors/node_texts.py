@@ -291,6 +291,12 @@ NODE_TEXTS: dict[Code, Text] = {
         "请在 node.toml 中填写本机地址；除非服务有相应权限，请使用1023以上的端口。",
     ),
     # Node: vault
+    Code.VAULT_CLOSED: Text(
+        "The node's vault is not open at the moment, so it takes no values in and gives none out.",
+        "节点的保险库目前未打开，因此既不接收也不提供任何值。",
+        "Try again later. The node's operator: the reason is in its log and in `huzheng node status`; it is tried again every minute.",
+        "请稍后重试。节点运维人员：原因见节点日志和 `huzheng node status`；节点每分钟重试一次。",
+    ),
     Code.VAULT_LOCKED: Text(
         "The master key does not open the vault's keyring.",
         "主密钥无法打开保险库的密钥环。",

@@ -123,13 +123,13 @@ SHARING_TEXTS: dict[Code, Text] = {
         "This node does not have the confidential values of the record.",
         "本节点没有该记录的保密字段。",
         "Ask another node of the department; its operators should restore the vault from its backup.",
-        "请改用该部门的其他节点；其运维人员应从备份恢复保密库。",
+        "请改用该部门的其他节点；其运维人员应从备份恢复保险库。",
     ),
     Code.VAULT_NOT_CONFIGURED: Text(
         "This node has no vault.",
-        "本节点未配置保密库。",
+        "本节点未配置保险库。",
         "Add a [vault] section to node.toml and make the vault with `huzheng vault create`, or ask another node.",
-        "请在 node.toml 中加入 [vault] 一节并用 `huzheng vault create` 建立保密库，或改用其他节点。",
+        "请在 node.toml 中加入 [vault] 一节并用 `huzheng vault create` 建立保险库，或改用其他节点。",
     ),
     Code.ALREADY_DONE: Text(
         "This has been ordered or acknowledged before.",

@@ -35,6 +35,10 @@ CHINESE: dict[str, str] = (
         "there is none in {dir}": "{dir} 中没有数据库",
         "not opened: it belongs to the user {user}": "未打开：属于用户 {user}",
         "runs, height {h}, view {v}": "正在运行，高度 {h}，视图 {v}",
+        "this node of the department has one too": "本部门的该节点也有保险库",
+        "A department has one vault: see 'The vault' in docs/operations.md, and take [vault] out of one of them.": (
+            "一个部门只能有一个保险库：见 docs/operations.md 中“The vault”一节，并从其中一个节点的配置中去掉 [vault]。"
+        ),
         "does not run: {address}": "未运行：{address}",
         "warns: {code}": "警告：{code}",
         "answers, height {h}": "有应答，高度 {h}",

@@ -70,7 +70,7 @@ CHINESE_SHARING: dict[str, str] = {
     "List the reads that were begun and not finished.": "列出已开始而未完成的读取。",
     "A read's id, as `huzheng read pending` lists it.": "读取编号，见 `huzheng read pending`。",
     "The case that the values are needed for.": "所办案件的编号。",
-    "Keep the values in your own department's vault, where an erasure finds them.": "将取得的值存入本部门保密库，以便删除令能够执行。",
+    "Keep the values in your own department's vault, where an erasure finds them.": "将取得的值存入本部门保险库，以便删除令能够执行。",
     "Write the disclosure there: proof of the values, as `huzheng verify` reads it.": (
         "将披露文件写到此处：可用 `huzheng verify` 核验的证明。"
     ),

@@ -80,6 +80,7 @@ def _check_name(finding: Finding, t: Texts) -> str:
         "tls": t("TLS certificate"),
         "disk": t("Disk"),
         "database": t("Database"),
+        "vault": t("Vault"),
         "node": t("Node"),
         "peer": t("Peer"),
         "clock": t("Clock"),
@@ -116,12 +117,16 @@ def _describe(finding: Finding, t: Texts) -> str:
             return t("{n} MiB free, {p} % used", n=v["free_mib"], p=v["used_percent"])
         case Fact.DATABASE_SOUND:
             return t("height {n}; the newest block proves itself, the vote log is in order", n=v["height"])
-        case Fact.DATABASE_IN_USE:
+        case Fact.DATABASE_IN_USE | Fact.VAULT_IN_USE:
             return t("in use by the running node")
         case Fact.DATABASE_MISSING:
             return t("there is none in {dir}", dir=v["data"])
-        case Fact.DATABASE_OF_ANOTHER_USER:
+        case Fact.DATABASE_OF_ANOTHER_USER | Fact.VAULT_OF_ANOTHER_USER:
             return t("not opened: it belongs to the user {user}", user=v["user"])
+        case Fact.VAULT_SOUND:
+            return t("{r} records, {p} persons", r=v["records"], p=v["persons"])
+        case Fact.VAULT_AT_PEER_TOO:
+            return t("this node of the department has one too")
         case Fact.NODE_RUNS:
             return t("runs, height {h}, view {v}", h=v["height"], v=v["view"])
         case Fact.NODE_DOWN:
@@ -155,8 +160,12 @@ def _remedy(finding: Finding, t: Texts) -> str:
                 "A new node makes it when it starts. If there was one, see 'A lost or damaged database' in "
                 "docs/operations.md before you start anything."
             )
-        case Fact.DATABASE_OF_ANOTHER_USER:
+        case Fact.DATABASE_OF_ANOTHER_USER | Fact.VAULT_OF_ANOTHER_USER:
             return t("Run this as that user, and with the node stopped: runuser -u {user}", user=finding.values["user"])
+        case Fact.VAULT_AT_PEER_TOO:
+            return t(
+                "A department has one vault: see 'The vault' in docs/operations.md, and take [vault] out of one of them."
+            )
         case Fact.NODE_DOWN:
             return t("Start it if it should run; the end of its log says why it ended.")
         case Fact.NODE_WARNS:

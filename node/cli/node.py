@@ -41,6 +41,7 @@ def start(
     """Run a node until it is stopped with SIGTERM or Ctrl-C."""
     import asyncio
 
+    from ledger.errors import Code
     from node.clock import monotonic_ms
     from node.config import load_config
     from node.daemon import open_node, run, take_seat
@@ -50,6 +51,8 @@ def start(
         opened = open_node(config)
         try:
             take_seat(opened).take(monotonic_ms(), at_start=True)
+            if opened.vault.trouble is not None and opened.vault.trouble.code is not Code.VAULT_RESTORED:
+                raise opened.vault.trouble
         finally:
             opened.close()
         height = opened.store.tip.height
@@ -98,6 +101,7 @@ def status_to_dict(answer: pb.GetStatusResponse) -> dict[str, Any]:
         "started": json_time(answer.started_ms),
         "tls_expires": json_time(answer.tls_expires_ms),
         "clock": json_time(answer.clock_ms),
+        "has_vault": answer.has_vault,
         "warnings": list(answer.warnings),
         "peers": [
             {

@@ -31,8 +31,15 @@ if TYPE_CHECKING:
 
 SUFFIX = ".read"
 _POLL_S = 0.1
-_LATE = (Code.UNKNOWN_READ, Code.NOT_READY, Code.NODE_UNREACHABLE, Code.TIMED_OUT, Code.OVERLOADED)
-"""What the owner's node may say of a read that it does not know of yet, or while it is away."""
+_LATE = (
+    Code.UNKNOWN_READ,
+    Code.NOT_READY,
+    Code.NODE_UNREACHABLE,
+    Code.TIMED_OUT,
+    Code.OVERLOADED,
+    Code.VAULT_CLOSED,
+)
+"""What the owner's node may say of a read that it does not know of yet, or while it or its vault is away."""
 
 
 @dataclass(frozen=True, slots=True)

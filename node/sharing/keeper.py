@@ -26,7 +26,7 @@ class VaultKeeper:
     """One vault and the chain that it goes by."""
 
     def __init__(self, genesis: Genesis, store: ChainReader, opened: Callable[[], Vault], department: str) -> None:
-        """`opened`: gives the vault; raises HuzhengError(VAULT_RESTORED) while it waits for the chain."""
+        """`opened`: gives the vault; raises HuzhengError(VAULT_CLOSED) while it can't be used."""
         self._genesis = genesis
         self._store = store
         self._opened = opened

@@ -43,7 +43,7 @@ class Releaser:
 
         Raises:
             HuzhengError: INVALID_REQUEST; UNKNOWN_READ, also while this node lacks the read's block; NOT_PARTY; ALREADY_DONE once
-                it was acknowledged; RELEASE_OVER; ERASED; VAULT_NOT_CONFIGURED, VALUES_MISSING; those of the vault.
+                it was acknowledged; RELEASE_OVER; ERASED; VAULT_NOT_CONFIGURED, VAULT_CLOSED, VALUES_MISSING; those of the vault.
         """
         if len(read_id) != HASH_BYTES:
             raise HuzhengError(Code.INVALID_REQUEST, "a read's id has 32 bytes")

@@ -60,8 +60,8 @@ class VaultLoop:
                 self._owed |= set(await self._in_thread(self._keeper.catch_up))
                 await self._follow(feed, intake)
             except HuzhengError as error:
-                if error.code is Code.VAULT_RESTORED:
-                    # It is opened once this node has caught up.
+                if error.code is Code.VAULT_CLOSED:
+                    # `NodeVault.reopen` sees to it.
                     await asyncio.sleep(LOOK_S)
                     continue
                 log.error("vault not in step with the chain", code=error.code, detail=error.detail)

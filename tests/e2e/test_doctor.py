@@ -50,6 +50,30 @@ def test_a_running_node_is_well(network: LocalNetwork) -> None:
     assert found["clock"] == ("OK", "CLOCK_RIGHT")
 
 
+def test_a_node_whose_keyring_is_not_mounted_votes_and_says_so(network: LocalNetwork) -> None:
+    node = network.nodes["tax"]
+    node.stop()
+    keyring = node.directory / "vault" / "keyring"
+    elsewhere = keyring.with_name("unmounted")
+    keyring.rename(elsewhere)
+    try:
+        assert run_huzheng("node", "start", node.directory, "--check", check=False).returncode == 9
+        _, found = examine(node.directory)
+        assert found["vault"] == ("FAIL", "VAULT_KEYRING_MISSING")
+        node.start()
+        node.wait_ready()
+        height = network.nodes["housing"].height()
+        wait_until(lambda: node.height() > height, 30, "the node to go on with the others")
+        _, found = examine(node.directory)
+        assert found["node"] == ("FAIL", "VAULT_KEYRING_MISSING")
+    finally:
+        elsewhere.rename(keyring)
+        node.stop()
+        node.start()
+    node.wait_ready()
+    assert examine(node.directory)[1]["vault"] == ("OK", "VAULT_IN_USE")
+
+
 def test_what_is_wrong_with_a_stopped_node_is_found_all_at_once(network: LocalNetwork, tmp_path: Path) -> None:
     node = network.nodes["housing"]
     node.stop()

@@ -6,9 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
+from ledger.store import ChainStore
 from node import node_vault
 from node.node_vault import NodeVault
 from node.restore import Options, restore
@@ -50,7 +52,7 @@ def test_a_restored_vault_is_used_by_nobody_until_the_node_has_caught_up(
 
     with restored.store() as store:
         asyncio.run(held.reopen(store, caught_up_at_the_third_look))
-    assert asked == [Code.VAULT_RESTORED] * 3
+    assert asked == [Code.VAULT_CLOSED] * 3
     vault = held.require()
     assert vault is not None
     assert vault.get(restored.record_id(1)) == entry_of(1)
@@ -79,11 +81,43 @@ def test_what_prevents_it_is_tried_again(restored: StoppedNode, monkeypatch: pyt
     held.close()
 
 
-def test_a_node_whose_vault_is_locked_does_not_start(tmp_path: Path) -> None:
+def test_a_vault_whose_medium_is_not_mounted_keeps_no_node_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_vault, "RETRY_S", 0)
     node = StoppedNode.make(tmp_path / "node")
-    (node.directory / "keys" / "vault.key").write_bytes(b"x" * 32)
+    key = node.directory / "keys" / "vault.key"
+    mounted = key.with_name("elsewhere")
+    key.rename(mounted)
+    held = NodeVault(node.config)
+    assert held.trouble is not None
+    assert held.trouble.code is Code.KEY_FILE_MISSING
     with pytest.raises(HuzhengError) as caught:
-        NodeVault(node.config)
+        held.require_one()
+    # Whoever asks is told that, and not where keys are.
+    assert (caught.value.code, caught.value.detail) == (Code.VAULT_CLOSED, "KEY_FILE_MISSING")
+
+    async def mounted_later(store: ChainStore) -> None:
+        opening = asyncio.ensure_future(held.reopen(store, lambda: False))
+        await asyncio.sleep(0)
+        mounted.rename(key)
+        await opening
+
+    with node.store() as store:
+        asyncio.run(mounted_later(store))
+    assert held.trouble is None
+    assert held.require() is not None
+    held.close()
+
+
+def test_whoever_types_a_wrong_passphrase_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = StoppedNode.make(tmp_path / "node")
+    assert node.config.vault is not None
+    typed = replace(node.config.vault, key_file=None, passphrase=True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("node.vault_config.getpass", lambda _: "wrong")
+    with pytest.raises(HuzhengError) as caught:
+        NodeVault(replace(node.config, vault=typed))
     assert caught.value.code is Code.VAULT_LOCKED
 
 

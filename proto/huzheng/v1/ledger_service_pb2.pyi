@@ -1189,6 +1189,7 @@ class GetStatusResponse(_message.Message):
     TLS_EXPIRES_MS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     CLOCK_MS_FIELD_NUMBER: _builtins.int
+    HAS_VAULT_FIELD_NUMBER: _builtins.int
     chain_id: _builtins.bytes
     network: _builtins.str
     department: _builtins.str
@@ -1211,6 +1212,8 @@ class GetStatusResponse(_message.Message):
     """When the node's TLS certificate ends."""
     clock_ms: _builtins.int
     """What the node's clock shows, milliseconds since 1970."""
+    has_vault: _builtins.bool
+    """Whether the node has a vault, open or not."""
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerState]: ...
     @_builtins.property
@@ -1241,10 +1244,11 @@ class GetStatusResponse(_message.Message):
         tls_expires_ms: _builtins.int = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         clock_ms: _builtins.int = ...,
+        has_vault: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_hash", b"block_hash", "block_time_ms", b"block_time_ms", "chain_id", b"chain_id", "clock_ms", b"clock_ms", "department", b"department", "epoch", b"epoch", "height", b"height", "network", b"network", "network_height", b"network_height", "peers", b"peers", "pending_transactions", b"pending_transactions", "primary", b"primary", "protocol_version", b"protocol_version", "record_count", b"record_count", "replica", b"replica", "software_version", b"software_version", "started_ms", b"started_ms", "tls_expires_ms", b"tls_expires_ms", "transaction_count", b"transaction_count", "view", b"view", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_hash", b"block_hash", "block_time_ms", b"block_time_ms", "chain_id", b"chain_id", "clock_ms", b"clock_ms", "department", b"department", "epoch", b"epoch", "has_vault", b"has_vault", "height", b"height", "network", b"network", "network_height", b"network_height", "peers", b"peers", "pending_transactions", b"pending_transactions", "primary", b"primary", "protocol_version", b"protocol_version", "record_count", b"record_count", "replica", b"replica", "software_version", b"software_version", "started_ms", b"started_ms", "tls_expires_ms", b"tls_expires_ms", "transaction_count", b"transaction_count", "view", b"view", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
