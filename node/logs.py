@@ -71,17 +71,20 @@ _E_MAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 _SUSPICIOUS = re.compile(rf"({_HASH})|{_DIGITS}|{_CJK}|{_E_MAIL}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
+_SHARED: list[Processor] = [
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+# One list however often logs are set up: loggers keep the one that they were first used with.
+_PROCESSORS: list[Processor] = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+
 
 def set_up_logs(form: Literal["json", "console"], level: str, stream: IO[str] = sys.stderr) -> None:
     """Every log of the process, libraries' included, through the same redaction to one stream, one line each."""
-    shared: list[Processor] = [
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         # Calls below the level cost next to nothing: the core traces every step.
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -91,7 +94,7 @@ def set_up_logs(form: Literal["json", "console"], level: str, stream: IO[str] = 
     if form == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=_SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, name_the_failure, redact, renderer],
     )
     handler = logging.StreamHandler(stream)

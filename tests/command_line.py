@@ -72,7 +72,7 @@ def make_network(directory: Path, departments: int = 1) -> Network:
 @contextmanager
 def running_node(directory: Path) -> Iterator[None]:
     """A whole node in a thread, with TLS, consensus and database."""
-    set_up_logs("json", "critical")
+    set_up_logs("json", "warning")
     opened = open_node(load_config(directory / "node.toml"))
     started = threading.Event()
     loop = asyncio.new_event_loop()

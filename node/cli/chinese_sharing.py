@@ -67,6 +67,13 @@ CHINESE_SHARING: dict[str, str] = {
     "Go on with a read that was begun: it is ordered if it was not, and its answer fetched again.": (
         "继续已开始的读取：未上链则上链，并重新取得答复。"
     ),
+    "Give up a read that was begun and can't be finished, as one that a node refused or whose time is over.": (
+        "放弃已开始而无法完成的读取，例如被节点拒绝或已超过时限的读取。"
+    ),
+    "Its key is destroyed: no answer to it can be opened any more. What is on the chain of it stays.": (
+        "其密钥将被销毁：此后无法再打开对它的答复。链上内容保留不变。"
+    ),
+    "Forgotten: no answer to this read can be opened any more.": "已放弃：对该读取的答复无法再打开。",
     "List the reads that were begun and not finished.": "列出已开始而未完成的读取。",
     "A read's id, as `huzheng read pending` lists it.": "读取编号，见 `huzheng read pending`。",
     "The case that the values are needed for.": "所办案件的编号。",

@@ -106,6 +106,26 @@ def pending_reads(session: Session) -> None:
     session.out.table("", [session.t("Read"), session.t("Resource"), session.t("Subject")], rows)
 
 
+@command(app, "forget")
+def forget(
+    session: Session,
+    read: Annotated[str, typer.Argument(metavar="READ", help="A read's id, as `huzheng read pending` lists it.")],
+) -> None:
+    """Give up a read that was begun and can't be finished, as one that a node refused or whose time is over.
+
+    Its key is destroyed: no answer to it can be opened any more. What is on the chain of it stays.
+    """
+    from node.sharing.asking import Reads
+
+    reads = Reads(session.profile().file.parent / DIRECTORY)
+    pending = reads.load(parse_hash(read, "READ"))
+    reads.forget(pending)
+    if session.out.is_json:
+        session.out.json({"forgotten": pending.id.hex()})
+    else:
+        session.out.line(session.t("Forgotten: no answer to this read can be opened any more."), "bold green")
+
+
 def _expiry(client: LedgerClient) -> int:
     return int(time() * 1000) + client.genesis.parameters.max_lifetime_ms // 2
 
