@@ -92,7 +92,7 @@ def resume(
     _show(session, answered, out)
 
 
-@command(app, "pending")
+@command(app, "pending", online=True)
 def pending_reads(session: Session) -> None:
     """List the reads that were begun and not finished."""
     from node.sharing.asking import Reads
@@ -106,7 +106,7 @@ def pending_reads(session: Session) -> None:
     session.out.table("", [session.t("Read"), session.t("Resource"), session.t("Subject")], rows)
 
 
-@command(app, "forget")
+@command(app, "forget", online=True)
 def forget(
     session: Session,
     read: Annotated[str, typer.Argument(metavar="READ", help="A read's id, as `huzheng read pending` lists it.")],

@@ -24,6 +24,7 @@ def test_a_read_that_cant_be_finished_is_given_up_with_its_key(huzheng: CommandL
         reads.begin(cast(Any, SimpleNamespace(genesis=genesis)), signer, "planning", request, 1) for _ in range(2)
     )
     listed = huzheng("read", "pending", *profile, "-o", "json")
+    assert listed.status == 0, listed.err
     assert {item["read"] for item in listed.json["reads"]} == {first.id.hex(), second.id.hex()}
     given_up = huzheng("read", "forget", first.id.hex(), *profile)
     assert (given_up.status, given_up.err) == (0, "")
