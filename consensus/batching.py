@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -16,10 +17,15 @@ class BatchingPolicy:
     worthwhile_transactions: int = 32
     """Pending transactions that are worth a further batch while others are in flight."""
 
-    def wants_batch(self, in_flight: int, pending_transactions: int, pending_bytes: int, idle_ms: int) -> bool:
-        """Whether to propose now, given the batches in flight, what waits, and the time since the last proposal."""
-        if in_flight == 0:
+    def wants_batch(
+        self, in_flight: Sequence[int], pending_transactions: int, pending_bytes: int, idle_ms: int
+    ) -> bool:
+        """Whether to propose now, given the bytes of each batch in flight, what waits, and the time since the last proposal."""
+        if not in_flight:
             return pending_transactions > 0 or idle_ms >= self.heartbeat_ms
-        if in_flight >= self.pipeline_depth:
+        if len(in_flight) >= self.pipeline_depth:
             return False
-        return pending_transactions >= self.worthwhile_transactions or pending_bytes >= self.full_bytes
+        if pending_bytes >= self.full_bytes:
+            return True
+        # As much as is in flight: what a block costs by itself is shared by ever more transactions, the more there are.
+        return pending_transactions >= self.worthwhile_transactions and pending_bytes >= sum(in_flight)

@@ -168,11 +168,13 @@ class Replica:
         """Whether the node should make a batch now and step `ProposeBatch` (C3)."""
         if not self._probation.is_over or not self._ordering.may_propose():
             return False
-        if self._in_flight == 0 and self._context.window.last is not None:
+        if not self._in_flight and self._context.window.last is not None:
             # The epoch's last block is awaited.
             return True
         idle_ms = now_ms - self._ordering.last_proposal_ms
-        return self._context.config.batching.wants_batch(self._in_flight, pending_transactions, pending_bytes, idle_ms)
+        slots = map(self._context.window.get, self._in_flight)
+        sizes = [0 if slot is None else len(slot.batch) for slot in slots]
+        return self._context.config.batching.wants_batch(sizes, pending_transactions, pending_bytes, idle_ms)
 
     def next_deadline(self) -> int:
         """When `TimePassed` is due, in the milliseconds of `now`."""
@@ -184,7 +186,7 @@ class Replica:
             if patience is not None:
                 # One that is behind looks again with its next status.
                 deadlines.append(max(patience, self._standing.next_status_ms) if self._standing.is_behind else patience)
-            if self._in_flight == 0 and self._ordering.may_propose():
+            if not self._in_flight and self._ordering.may_propose():
                 deadlines.append(self._ordering.last_proposal_ms + self._context.config.batching.heartbeat_ms)
         return min(deadlines)
 
@@ -304,5 +306,6 @@ class Replica:
             self._standing.tell()
 
     @property
-    def _in_flight(self) -> int:
-        return self._ordering.next_sequence - 1 - self._sealing.certified
+    def _in_flight(self) -> range:
+        """Sequence numbers of batches that have no certificate yet."""
+        return range(self._sealing.certified + 1, self._ordering.next_sequence)

@@ -11,24 +11,30 @@ POLICY = BatchingPolicy(pipeline_depth=3, heartbeat_ms=10_000, full_bytes=1_000,
 
 @pytest.mark.parametrize("pending", [1, 2, 1_000])
 def test_an_idle_primary_proposes_at_once_whatever_waits(pending: int) -> None:
-    assert POLICY.wants_batch(0, pending, 1, idle_ms=0)
+    assert POLICY.wants_batch([], pending, 1, idle_ms=0)
 
 
 def test_nothing_is_proposed_when_nothing_waits() -> None:
-    assert not POLICY.wants_batch(0, 0, 0, idle_ms=9_999)
-    assert not POLICY.wants_batch(1, 0, 0, idle_ms=1_000_000)
+    assert not POLICY.wants_batch([], 0, 0, idle_ms=9_999)
+    assert not POLICY.wants_batch([10], 0, 0, idle_ms=1_000_000)
 
 
 def test_an_idle_chain_gets_a_heartbeat() -> None:
-    assert POLICY.wants_batch(0, 0, 0, idle_ms=10_000)
+    assert POLICY.wants_batch([], 0, 0, idle_ms=10_000)
 
 
 def test_with_batches_in_flight_a_further_one_is_filled_first() -> None:
-    assert not POLICY.wants_batch(1, 31, 999, idle_ms=1_000_000)
-    assert POLICY.wants_batch(1, 32, 999, idle_ms=0), "enough transactions"
-    assert POLICY.wants_batch(2, 1, 1_000, idle_ms=0), "enough bytes"
+    assert not POLICY.wants_batch([10], 31, 999, idle_ms=1_000_000)
+    assert POLICY.wants_batch([10], 32, 999, idle_ms=0), "enough transactions"
+    assert POLICY.wants_batch([10, 10], 1, 1_000, idle_ms=0), "enough bytes"
 
 
-@pytest.mark.parametrize("in_flight", [3, 4, 100])
-def test_the_pipeline_is_never_deeper_than_agreed(in_flight: int) -> None:
-    assert not POLICY.wants_batch(in_flight, 1_000_000, 1_000_000_000, idle_ms=1_000_000)
+def test_the_more_is_in_flight_the_fuller_the_next_one() -> None:
+    assert not POLICY.wants_batch([300, 100], 100, 399, idle_ms=1_000_000)
+    assert POLICY.wants_batch([300, 100], 100, 400, idle_ms=0)
+    assert POLICY.wants_batch([3_000, 3_000], 100, 1_000, idle_ms=0), "it is full, whatever the others are"
+
+
+@pytest.mark.parametrize("count", [3, 4, 100])
+def test_the_pipeline_is_never_deeper_than_agreed(count: int) -> None:
+    assert not POLICY.wants_batch([1] * count, 1_000_000, 1_000_000_000, idle_ms=1_000_000)

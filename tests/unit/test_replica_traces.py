@@ -341,7 +341,7 @@ def test_a_divergence_known_before_execution_shows_with_it() -> None:
 def test_the_primary_stays_within_the_pipeline_and_the_window() -> None:
     primary = OneReplica(own=1, pipeline_depth=3)
     for sequence, name in enumerate("ABC", 1):
-        assert primary.core.wants_batch(4, 0, primary.now_ms)
+        assert primary.core.wants_batch(4, 1_000, primary.now_ms)
         assert primary.propose(name) == [f"log accepted {sequence}", f"send all PRE-PREPARE {sequence} {name}"]
     assert not primary.core.wants_batch(1_000, 1_000_000, primary.now_ms)
     for name in "DEFGH":
