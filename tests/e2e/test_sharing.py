@@ -89,7 +89,7 @@ async def granted(planning: Sharer, tax: Sharer, **terms: Any) -> AsyncIterator[
     yield grant
 
 
-def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: LocalNetwork) -> None:
+def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: LocalNetwork, wiretap: Wiretap) -> None:
     async def work(planning: Sharer, tax: Sharer) -> None:
         record_id = await registered(planning, unit(1))
         async with granted(planning, tax, fields=(NAME, DOCUMENT)) as grant:
@@ -100,6 +100,8 @@ def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: Loc
         # A lost reply can be fetched again, with the same key, until the read is acknowledged.
         again = await tax.read(pending)
         assert again.verdict.values == answered.verdict.values
+        # All calls of one client go over one connection to each node.
+        assert len(wiretap.taps["tax/system", "planning"].connections) == 1
         await OwnVault(tax.client, "tax").keep(pending.id, answered.disclosure)
         await tax.acknowledge(pending.id)
         assert await code_of(tax.read(pending)) is Code.ALREADY_DONE
@@ -152,17 +154,11 @@ def test_only_the_readers_system_gets_the_answer_and_only_of_an_ordered_read(net
         await registered(planning, unit(4))
         async with granted(planning, tax) as grant:
             pending = tax.begin(grant, unit(4))
-            owner = tax.client.of(tax.client.nodes_of("planning"))
-            async with owner:
-                assert await code_of(owner.release(pending.id)) is Code.UNKNOWN_READ
-                await tax.read(pending)
+            assert await code_of(tax.client.release(pending.id, "planning")) is Code.UNKNOWN_READ
+            await tax.read(pending)
             async with Sharer(network, "police") as police:
-                stranger = police.client.of(police.client.nodes_of("planning"))
-                async with stranger:
-                    assert await code_of(stranger.release(pending.id)) is Code.NOT_PARTY
-                elsewhere = tax.client.of(tax.client.nodes_of("housing"))
-                async with elsewhere:
-                    assert await code_of(elsewhere.release(pending.id)) is Code.NOT_PARTY
+                assert await code_of(police.client.release(pending.id, "planning")) is Code.NOT_PARTY
+            assert await code_of(tax.client.release(pending.id, "housing")) is Code.NOT_PARTY
 
     run(network, work)
 
