@@ -70,7 +70,7 @@ class Answered:
 
 
 class Reads:
-    """The reads of one user: kept in a directory until they are acknowledged."""
+    """The reads of one user: kept in a directory until they are acknowledged. Its methods wait for the disk."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
