@@ -36,10 +36,11 @@ def read_anchor(raw: bytes, genesis: Genesis) -> SealedBlock:
     if len(raw) > MAX_ANCHOR_BYTES:
         raise HuzhengError(Code.TOO_LARGE, "anchor")
     anchor = strict.read(history_pb2.Anchor, raw)
-    first = genesis_anchor(genesis)
-    if anchor.header == first.raw and not anchor.certificate and not anchor.HasField("epoch"):
-        return first
     has_epoch = anchor.HasField("epoch")
+    if not anchor.certificate and not has_epoch:
+        first = genesis_anchor(genesis)
+        if anchor.header == first.raw:
+            return first
     terms = read_epoch_state(genesis, anchor.epoch) if has_epoch else first_epoch(genesis)
     return verify_sealed(genesis, terms, anchor.header, anchor.certificate)
 

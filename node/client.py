@@ -259,10 +259,12 @@ class LedgerClient(NodeConnections):
             raise HuzhengError(Code.UNTRUSTED_ANSWER, f"a block of epoch {epoch}, of which the node knows nothing")
         return self._epochs[epoch].membership
 
-    async def release(self, read_id: bytes) -> bytes:
+    async def release(self, read_id: bytes, owner: str) -> bytes:
         """The sealed answer to a read, of a node of the department that owns what is read."""
         request = sharing_service_pb2.ReleaseRequest(read=read_id)
-        answer = await self.call(lambda channel, limit: SharingServiceStub(channel).Release(request, timeout=limit))
+        answer = await self.call_one_of(
+            owner, lambda channel, limit: SharingServiceStub(channel).Release(request, timeout=limit)
+        )
         return answer.sealed
 
     def of(self, nodes: Sequence[Endpoint]) -> LedgerClient:

@@ -118,6 +118,18 @@ class NodeConnections:
                 self._current = (self._current + 1) % len(self.nodes)
         raise first or HuzhengError(Code.NODE_UNREACHABLE)
 
+    async def call_one_of(self, department: str, method: Callable[[grpc.aio.Channel, float], Awaitable[R]]) -> R:
+        """Calls the department's nodes, in order of preference, until one can be reached; no other node is ever asked."""
+        first: HuzhengError | None = None
+        for node in self.nodes_of(department):
+            try:
+                return await self.call_at(node, method)
+            except HuzhengError as error:
+                if error.code not in WORTH_ANOTHER_NODE:
+                    raise
+                first = first or error
+        raise first or HuzhengError(Code.NODE_UNREACHABLE, f"no node of {department} in the profile")
+
     async def call_at(
         self,
         node: Endpoint,

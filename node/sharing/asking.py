@@ -77,7 +77,7 @@ class Answered:
 
 
 class Reads:
-    """The reads of one user: kept in a directory until they are acknowledged."""
+    """The reads of one user: kept in a directory until they are acknowledged. Its methods wait for the disk."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -198,18 +198,15 @@ async def _proven_read(light: LightClient, pending: PendingRead, patience_s: flo
 
 async def _fetch(client: LedgerClient, pending: PendingRead, patience_s: float) -> bytes:
     """Asks the owner's nodes until one answers: theirs may not have the read's block yet."""
-    owners = client.nodes_of(pending.request.owner)
-    if not owners:
-        raise HuzhengError(Code.NODE_UNREACHABLE, f"no node of {pending.request.owner} in the profile")
+    owner = pending.request.owner
     deadline = monotonic() + patience_s
-    async with client.of(owners) as owner:
-        while True:
-            try:
-                return await owner.release(pending.id)
-            except HuzhengError as error:
-                if error.code not in _LATE or monotonic() > deadline:
-                    raise
-            await asyncio.sleep(_POLL_S)
+    while True:
+        try:
+            return await client.release(pending.id, owner)
+        except HuzhengError as error:
+            if error.code not in _LATE or monotonic() > deadline or not client.nodes_of(owner):
+                raise
+        await asyncio.sleep(_POLL_S)
 
 
 async def acknowledge(client: LedgerClient, signer: Signer, department: str, read: bytes, expires_ms: int) -> None:

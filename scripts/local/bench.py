@@ -1,7 +1,8 @@
 """Throughput and latency of four real daemons on this machine: real TLS, synchronous storage, every signature checked by every node.
 
 The load generator runs on the same cores. V is what signature checks alone would allow: cores / (4 × the time of one check), measured
-in the same run. Clients take the node's word for a result; they check no receipts. What proofs cost: scripts/bench proofs.
+in the same run. Clients take the node's word for a result; they check no receipts. What proofs cost: scripts/bench proofs. Reads of
+confidential fields: scripts/bench sharing.
 """
 
 from __future__ import annotations

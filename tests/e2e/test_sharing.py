@@ -1,12 +1,16 @@
-"""Four real daemons that share confidential fields: grants, reads, refusals, races, erasure, and values that are nowhere else."""
+"""Four real daemons that share confidential fields: grants, reads, refusals, races, erasure, and values that are nowhere else.
+
+All connections, of the nodes and of their callers, are listened in on.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -16,13 +20,20 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.errors import Code, HuzhengError
 from node.own_vault import OwnVault
+from node.profile import load_profile
 from node.sharing.asking import PendingRead
 from scripts.local.network import LocalNetwork, run_huzheng, wait_until
-from scripts.local.sharing import DOCUMENT, NAME, Sharer
+from scripts.local.sharing import DOCUMENT, NAME, PUBLIC, Sharer
+from tests.searching import Search
+from tests.wire_formats import PREFACE, grpc_messages, tls_records
+from tests.wiretap import Connection, Wiretap
 
 pytestmark = pytest.mark.timeout(300)
 PERSON = {"QLRZJZL": "1", "QLRMC": "王测试的保密姓名·Wang", "QLRZJH": "TEST-11010518991231002X"}
 OTHER = {"QLRZJZL": "1", "QLRMC": "李测试的保密姓名·Li", "QLRZJH": "TEST-110105189001019990"}
+CONFIDENTIAL = Search(person[name] for person in (PERSON, OTHER) for name in ("QLRMC", "QLRZJH"))
+OPEN = Search([PUBLIC["YWH"]])
+"""A value of the same records that all may know."""
 RACES = 200
 
 
@@ -31,8 +42,19 @@ def unit(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
-    made = LocalNetwork.create(tmp_path_factory.mktemp("sharing") / "n")
+def made(tmp_path_factory: pytest.TempPathFactory) -> LocalNetwork:
+    return LocalNetwork.create(tmp_path_factory.mktemp("sharing") / "n")
+
+
+@pytest.fixture(scope="module")
+def wiretap(made: LocalNetwork) -> Iterator[Wiretap]:
+    wiretap = Wiretap(made)
+    yield wiretap
+    wiretap.close()
+
+
+@pytest.fixture(scope="module")
+def network(made: LocalNetwork, wiretap: Wiretap) -> Iterator[LocalNetwork]:
     with made.running():
         yield made
 
@@ -67,7 +89,7 @@ async def granted(planning: Sharer, tax: Sharer, **terms: Any) -> AsyncIterator[
     yield grant
 
 
-def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: LocalNetwork) -> None:
+def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: LocalNetwork, wiretap: Wiretap) -> None:
     async def work(planning: Sharer, tax: Sharer) -> None:
         record_id = await registered(planning, unit(1))
         async with granted(planning, tax, fields=(NAME, DOCUMENT)) as grant:
@@ -78,6 +100,8 @@ def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: Loc
         # A lost reply can be fetched again, with the same key, until the read is acknowledged.
         again = await tax.read(pending)
         assert again.verdict.values == answered.verdict.values
+        # All calls of one client go over one connection to each node.
+        assert len(wiretap.taps["tax/system", "planning"].connections) == 1
         await OwnVault(tax.client, "tax").keep(pending.id, answered.disclosure)
         await tax.acknowledge(pending.id)
         assert await code_of(tax.read(pending)) is Code.ALREADY_DONE
@@ -130,17 +154,11 @@ def test_only_the_readers_system_gets_the_answer_and_only_of_an_ordered_read(net
         await registered(planning, unit(4))
         async with granted(planning, tax) as grant:
             pending = tax.begin(grant, unit(4))
-            owner = tax.client.of(tax.client.nodes_of("planning"))
-            async with owner:
-                assert await code_of(owner.release(pending.id)) is Code.UNKNOWN_READ
-                await tax.read(pending)
+            assert await code_of(tax.client.release(pending.id, "planning")) is Code.UNKNOWN_READ
+            await tax.read(pending)
             async with Sharer(network, "police") as police:
-                stranger = police.client.of(police.client.nodes_of("planning"))
-                async with stranger:
-                    assert await code_of(stranger.release(pending.id)) is Code.NOT_PARTY
-                elsewhere = tax.client.of(tax.client.nodes_of("housing"))
-                async with elsewhere:
-                    assert await code_of(elsewhere.release(pending.id)) is Code.NOT_PARTY
+                assert await code_of(police.client.release(pending.id, "planning")) is Code.NOT_PARTY
+            assert await code_of(tax.client.release(pending.id, "housing")) is Code.NOT_PARTY
 
     run(network, work)
 
@@ -254,29 +272,78 @@ def test_erased_values_are_gone_at_the_owners_and_the_readers_and_the_chain_stil
 
 def test_confidential_values_are_on_no_disk_but_encrypted_in_vaults(network: LocalNetwork) -> None:
     """After all that went before in this module: databases, logs, journals, vaults."""
-    values = [person[name] for person in (PERSON, OTHER) for name in ("QLRMC", "QLRZJH")]
-    needles = [form for value in values for form in _forms(value)]
     scanned = 0
     for path in network.directory.rglob("*"):
         # The reader's own key and request of a read that is not acknowledged hold no value either.
         if path.is_file():
             content = path.read_bytes()
             scanned += len(content)
-            assert not [needle for needle in needles if needle in content], path
+            assert not CONFIDENTIAL.finds(content), path
     assert scanned > 1_000_000
     for node in network.nodes.values():
         assert "Traceback" not in node.log.read_text()
+        assert not CONFIDENTIAL.finds(node.metrics().encode())
 
 
-def _forms(value: str) -> list[bytes]:
-    raw = value.encode()
-    return [
-        raw,
-        value.encode("utf-16-le"),
-        raw.hex().encode(),
-        base64.b64encode(raw).rstrip(b"=")[:-1],
-        value.encode("unicode_escape"),
-    ]
+def test_what_travelled_is_tls_in_which_nothing_is_found(network: LocalNetwork, wiretap: Wiretap) -> None:
+    """After all that went before in this module."""
+    connections = [connection for tap in wiretap.taps.values() for connection in tap.connections]
+    for raw in (raw for connection in connections for raw in connection.travelled):
+        assert not CONFIDENTIAL.finds(raw)
+        assert not OPEN.finds(raw)
+        tls_records(raw)
+    assert all(tls_records(raw) > 2 for connection in _answered(connections) for raw in connection.travelled)
+
+
+def test_what_is_said_without_tls_would_be_found(network: LocalNetwork, wiretap: Wiretap) -> None:
+    address = load_profile(network.profile("police", "clerk")).nodes[0].address
+    host, _, port = str(address).rpartition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(PERSON["QLRMC"].encode())
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1024):
+            pass
+    [caught] = wiretap.taps["police/clerk", "police"].connections
+    assert CONFIDENTIAL.finds(caught.travelled[0])
+    with pytest.raises(ValueError, match="no TLS record"):
+        tls_records(caught.travelled[0])
+
+
+def test_inside_of_tls_values_go_from_a_system_to_its_own_departments_vault_and_nowhere_else(
+    network: LocalNetwork, wiretap: Wiretap
+) -> None:
+    """After all that went before in this module. Even the answer to a read shows nothing to who could look into its connection."""
+    spoken, entrusted, open_to = set(), set(), set()
+    for place, tap in wiretap.taps.items():
+        for connection in _answered(tap.connections):
+            assert connection.asked.startswith(PREFACE)
+            spoken.add(place)
+            # Frames as they came, with the headers, and the messages that they are parts of.
+            asked, answered = (
+                [said, *grpc_messages(said)] for said in map(bytes, (connection.asked, connection.answered))
+            )
+            assert not any(map(CONFIDENTIAL.finds, answered)), place
+            if any(map(CONFIDENTIAL.finds, asked)):
+                entrusted.add(place)
+            if any(map(OPEN.finds, asked + answered)):
+                open_to.add(place)
+    # The owner's deposits, and what the reader keeps. That they are found shows that anything would be.
+    assert entrusted == {("planning/system", "planning"), ("tax/system", "tax")}
+    # Whoever is primary proposes the records themselves to all others.
+    assert any(
+        all((one, other) in open_to or (other, one) in open_to for other in network.nodes if other != one)
+        for one in network.nodes
+    )
+    # All nodes talk with each other, on one connection a pair.
+    between = {frozenset(place) for place in spoken if set(place) <= set(network.nodes)}
+    assert len(between) == len(list(combinations(network.nodes, 2)))
+    # And the sealed answers came this way.
+    assert ("tax/system", "planning") in spoken
+
+
+def _answered(connections: Iterable[Connection]) -> list[Connection]:
+    """Without those that were made while the other side was away."""
+    return [connection for connection in connections if connection.answered]
 
 
 def test_all_databases_verify_from_the_genesis(network: LocalNetwork) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import time
 from typing import Any
@@ -14,7 +14,7 @@ import grpc.aio
 import pytest
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1 import transaction_pb2
-from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer, LedgerServiceStub
 
 from ledger.crypto import ED25519_SHA256
 from ledger.errors import Code, HuzhengError
@@ -193,6 +193,25 @@ def test_where_all_nodes_are_gone_the_first_one_is_named() -> None:
                 await client.status()
         assert caught.value.code is Code.NODE_UNREACHABLE
         assert gone[0].address in caught.value.detail
+
+    asyncio.run(scenario())
+
+
+def test_a_call_for_one_department_goes_to_its_nodes_alone_and_to_the_next_where_one_is_gone() -> None:
+    async def status(channel: grpc.aio.Channel, limit: float) -> pb.GetStatusResponse:
+        return await LedgerServiceStub(channel).GetStatus(pb.GetStatusRequest(), timeout=limit)
+
+    async def scenario() -> None:
+        gone = Endpoint(f"127.0.0.1:{free_port()}", "planning", 1)
+        async with serving(new_node()) as endpoint:
+            async with client_for(gone, endpoint) as client:
+                assert isinstance(await client.call_one_of("planning", status), pb.GetStatusResponse)
+                assert await code_of(client.call_one_of("tax", status)) is Code.NODE_UNREACHABLE
+            async with client_for(replace(endpoint, department="tax"), gone) as client:
+                with pytest.raises(HuzhengError) as caught:
+                    await client.call_one_of("planning", status)
+        assert caught.value.code is Code.NODE_UNREACHABLE
+        assert gone.address in caught.value.detail
 
     asyncio.run(scenario())
 

@@ -221,3 +221,21 @@ def test_the_genesis_block_is_an_anchor_that_everyone_has(stored: tuple[Consorti
     raw = stored[1].statement([Question(OBJECTION, unit_code(1))])
     history = stored[1].history_proof(Height(0), Height(5), with_certificates=False)
     assert verify_statement(raw, genesis, anchor=anchor, history=history).height == 5
+
+
+def test_the_genesis_block_is_built_only_where_nothing_else_that_is_known_will_do(
+    stored: tuple[Consortium, ChainStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a whole state tree, more work than the rest of a verification: a client that has an anchor does not pay for it each time."""
+    consortium, store = stored
+    whole = store.history_proof(Height(2), Height(5))
+    link = verify_history(whole, consortium.genesis)
+    short = store.history_proof(Height(2), Height(5), with_certificates=False)
+
+    def build(_: Genesis) -> SealedBlock:
+        raise AssertionError("built")
+
+    for module in ("ledger.history", "ledger.anchor"):
+        monkeypatch.setattr(f"{module}.genesis_anchor", build)
+    assert verify_history(short, consortium.genesis, known=(link.old, link.new)) == link
+    assert read_anchor(write_anchor(link.new), consortium.genesis) == link.new
