@@ -119,16 +119,22 @@ class NodeConnections:
         raise first or HuzhengError(Code.NODE_UNREACHABLE)
 
     async def call_one_of(self, department: str, method: Callable[[grpc.aio.Channel, float], Awaitable[R]]) -> R:
-        """Calls the department's nodes, in order of preference, until one can be reached; no other node is ever asked."""
-        first: HuzhengError | None = None
+        """Calls the department's nodes, in order of preference, until one can be reached that has its vault; no other node is ever asked.
+
+        Raises:
+            HuzhengError: VAULT_NOT_CONFIGURED where none of them has a vault; NODE_UNREACHABLE; what the node answers.
+        """
+        failed: list[HuzhengError] = []
         for node in self.nodes_of(department):
             try:
                 return await self.call_at(node, method)
             except HuzhengError as error:
-                if error.code not in WORTH_ANOTHER_NODE:
+                if error.code not in (*WORTH_ANOTHER_NODE, Code.VAULT_NOT_CONFIGURED):
                     raise
-                first = first or error
-        raise first or HuzhengError(Code.NODE_UNREACHABLE, f"no node of {department} in the profile")
+                failed.append(error)
+        if not failed:
+            raise HuzhengError(Code.NODE_UNREACHABLE, f"nodes: none of {department}, whose vault is needed")
+        raise next((error for error in failed if error.code in WORTH_ANOTHER_NODE), failed[0])
 
     async def call_at(
         self,

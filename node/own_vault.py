@@ -11,7 +11,7 @@ from huzheng.v1.vault_service_pb2_grpc import VaultServiceStub
 from ledger.building import BuiltRecord
 from ledger.disclosure import Definitions, DisclosureVerdict, verify_disclosure
 from ledger.errors import Code, HuzhengError
-from node.connections import WORTH_ANOTHER_NODE, NodeConnections
+from node.connections import NodeConnections
 
 if TYPE_CHECKING:
     from huzheng.v1.vault_service_pb2_grpc import VaultServiceAsyncStub
@@ -66,20 +66,10 @@ class OwnVault:
         await self._call(lambda stub, limit: stub.Keep(request, timeout=limit))
 
     async def _call(self, method: Callable[[VaultServiceAsyncStub, float], Awaitable[R]]) -> R:
-        """Calls each node of the department until one has a vault. No other node is ever asked: values are in the question."""
-        failed: list[HuzhengError] = []
-        for node in self._connections.nodes_of(self._department):
-            try:
-                return await self._connections.call_at(
-                    node, lambda channel, limit: method(VaultServiceStub(channel), limit)
-                )
-            except HuzhengError as error:
-                if error.code not in (*WORTH_ANOTHER_NODE, Code.VAULT_NOT_CONFIGURED):
-                    raise
-                failed.append(error)
-        if not failed:
-            raise HuzhengError(Code.NODE_UNREACHABLE, f"nodes: none of {self._department}, whose vault is needed")
-        raise next((error for error in failed if error.code in WORTH_ANOTHER_NODE), failed[0])
+        """Calls a node of the department that has its vault. No other node is ever asked: values are in the question."""
+        return await self._connections.call_one_of(
+            self._department, lambda channel, limit: method(VaultServiceStub(channel), limit)
+        )
 
 
 def _deposits(records: Sequence[BuiltRecord], expires_ms: int) -> Iterator[pb.DepositRequest]:
