@@ -150,7 +150,13 @@ def _terms(state: sharing_pb2.GrantState) -> sharing_pb2.GrantTerms:
 async def _fetch_up_to(
     light: LightClient, request: audit.ListReadsRequest, height: int, on_page: Callable[[int], None]
 ) -> ReadList:
-    found = await fetch_reads(light.client, request, on_page)
+    try:
+        found = await fetch_reads(light.client, request, on_page)
+    except HuzhengError as error:
+        if error.code is Code.NOT_FOUND:
+            # That there is such a grant is proved.
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "no reads of what is there") from None
+        raise
     if found.height < height:
         raise HuzhengError(Code.NODE_BEHIND, f"reads up to block {found.height}; block {height} was seen")
     return found

@@ -12,6 +12,7 @@ from huzheng.v1 import ledger_service_pb2 as pb
 
 from ledger.crypto import ED25519_SHA256, strict
 from ledger.errors import Code
+from ledger.sharing.reading import account_key
 from node import light_client
 from node.cli.moment import Moment
 from node.cli.proved import prove_history, prove_newest_at, prove_record
@@ -144,6 +145,18 @@ async def test_a_newer_version_can_not_be_hidden(stage: Stage, sharing: SharingC
 
         node.alter = hide
         assert await code_of(prove_history(light, client, LATER, SUBJECT)) is Code.UNTRUSTED_ANSWER
+
+
+@in_a_loop
+async def test_of_more_entries_than_a_statement_takes_there_are_several(stage: Stage, sharing: SharingChain) -> None:
+    """An account of a later resource comes with what is needed to understand it."""
+    keys = [account_key(LATER, SUBJECT), *(b"g" + bytes(31) + bytes([number]) for number in range(130))]
+    node = stage.node(sharing.chain)
+    async with serving(node) as endpoint, stage.client(endpoint) as client:
+        light = LightClient(client, stage.anchors())
+        assert await light.entries(keys) == dict.fromkeys(keys)
+        assert [len(asked.entries) for asked in node.asked] == [64, 32, 32, 32, 32, 3]
+        assert await light.entries([]) == {}
 
 
 @in_a_loop

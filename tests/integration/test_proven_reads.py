@@ -204,6 +204,18 @@ def test_a_node_that_hides_a_read_is_found_out(tmp_path: Path, world: Sharing, c
     play(tmp_path, world, scenario)
 
 
+def test_a_node_that_says_that_there_is_no_such_grant_is_found_out(tmp_path: Path, world: Sharing) -> None:
+    def refuse(response: Any) -> None:
+        if isinstance(response, audit.ListReadsResponse):
+            raise HuzhengError(Code.NOT_FOUND, "grant")
+
+    async def scenario(node: StoredNode, light: LightClient) -> None:
+        node.refuse = refuse
+        assert await ended(prove_reads(light, requests(world)[1])) is Code.UNTRUSTED_ANSWER
+
+    play(tmp_path, world, scenario)
+
+
 def _both(name: str, value: Any) -> Change:
     """What was asked for and what the state has, altered alike."""
 
