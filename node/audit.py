@@ -34,8 +34,10 @@ class ReadList:
     """Reads, oldest first, up to a block."""
 
     reads: tuple[pb.ListedRead, ...]
+    height: int
+    """The block's, as the node says."""
     account: Account | None
-    """Of a subject or grant; None if the list is of something else, or of a part of the time."""
+    """Of a subject or grant, as the node tells it; None if the list is of something else, or of a part of the time."""
 
 
 async def fetch_reads(
@@ -63,7 +65,7 @@ async def fetch_reads(
         request.after.CopyFrom(page.next_after)
     is_whole = not request.since_ms and not request.until_ms
     account = Account(page.account, page.height, False) if is_whole and page.HasField("account") else None
-    return ReadList(tuple(reads), account)
+    return ReadList(tuple(reads), page.height, account)
 
 
 def require_complete(suite: Suite, reads: Iterable[pb.ListedRead], account: Account) -> int:
@@ -86,28 +88,8 @@ def is_accepted(listed: pb.ListedRead) -> bool:
     return listed.code == transaction_pb2.RESULT_CODE_ACCEPTED
 
 
-def _require_sound(suite: Suite, request: pb.ListReadsRequest, listed: pb.ListedRead) -> None:
-    place = listed.position
-    if listed.read_id != read_id(suite, listed.transaction_id, place.operation_index & 0xFF):
-        raise HuzhengError(Code.UNTRUSTED_ANSWER, "a read with another id than its transaction's")
-    if listed.HasField("state") is not is_accepted(listed) or (is_accepted(listed) and not _fits_state(listed)):
-        raise HuzhengError(Code.UNTRUSTED_ANSWER, "a read that was not asked for like that")
-    if not _is_about(request, listed):
-        raise HuzhengError(Code.UNTRUSTED_ANSWER, "a read of something else than was asked for")
-
-
-def _fits_state(listed: pb.ListedRead) -> bool:
-    asked, state = listed.asked, listed.state
-    return (
-        (asked.grant, asked.subject, asked.case_number, asked.reader_key)
-        == (state.grant, state.subject, state.case_number, state.reader_key)
-        and list(asked.fields) == list(state.fields)
-        and (listed.reader, listed.owner, listed.resource) == (state.reader, state.owner, state.resource)
-        and (listed.position.height, listed.time_ms) == (state.height, state.time_ms)
-    )
-
-
-def _is_about(request: pb.ListReadsRequest, listed: pb.ListedRead) -> bool:
+def is_about(request: pb.ListReadsRequest, listed: pb.ListedRead) -> bool:
+    """Whether a read is one of those that were asked for."""
     if listed.time_ms < request.since_ms or (request.until_ms and listed.time_ms >= request.until_ms):
         return False
     selector = request.WhichOneof("selector")
@@ -120,6 +102,27 @@ def _is_about(request: pb.ListReadsRequest, listed: pb.ListedRead) -> bool:
     if selector == "reader":
         return listed.reader == request.reader
     return listed.owner == request.owner
+
+
+def _require_sound(suite: Suite, request: pb.ListReadsRequest, listed: pb.ListedRead) -> None:
+    place = listed.position
+    if listed.read_id != read_id(suite, listed.transaction_id, place.operation_index & 0xFF):
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, "a read with another id than its transaction's")
+    if listed.HasField("state") is not is_accepted(listed) or (is_accepted(listed) and not _fits_state(listed)):
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, "a read that was not asked for like that")
+    if not is_about(request, listed):
+        raise HuzhengError(Code.UNTRUSTED_ANSWER, "a read of something else than was asked for")
+
+
+def _fits_state(listed: pb.ListedRead) -> bool:
+    asked, state = listed.asked, listed.state
+    return (
+        (asked.grant, asked.subject, asked.case_number, asked.reader_key)
+        == (state.grant, state.subject, state.case_number, state.reader_key)
+        and list(asked.fields) == list(state.fields)
+        and (listed.reader, listed.owner, listed.resource) == (state.reader, state.owner, state.resource)
+        and (listed.position.height, listed.time_ms) == (state.height, state.time_ms)
+    )
 
 
 def _position(position: pb.OperationPosition) -> Position:

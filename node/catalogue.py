@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from huzheng.v1 import ledger_service_pb2, state_pb2
+from huzheng.v1 import catalogue_pb2, ledger_service_pb2, state_pb2
 
 from ledger.catalogue import CompiledResource
 from ledger.errors import Code, HuzhengError
@@ -10,7 +10,7 @@ from ledger.genesis import Genesis
 
 
 class Catalogue:
-    """Definitions by name and schema version. What is not of the genesis is a node's word: nothing has proved it."""
+    """Definitions by name and schema version. What is not of the genesis is a node's word, until a light client has it proved."""
 
     def __init__(self, genesis: Genesis) -> None:
         self.genesis = genesis
@@ -37,10 +37,6 @@ class Catalogue:
         """Of all resources that are known here."""
         return sorted({name for name, _ in self._versions})
 
-    def is_proved(self, name: str, schema_version: int) -> bool:
-        """Whether a definition is that of the genesis, which the caller trusts."""
-        return self.genesis.version(name, schema_version) is not None
-
     def take(self, item: ledger_service_pb2.CatalogueItem) -> None:
         """Adds what a node tells of a resource or a schema version.
 
@@ -49,13 +45,19 @@ class Catalogue:
         """
         if item.HasField("resource"):
             self._states[item.resource.name] = item.resource.state
-        if not item.HasField("version"):
-            return
-        key = (item.version.name, item.version.schema_version)
+        if item.HasField("version"):
+            self.take_version(item.version)
+
+    def take_version(self, told: catalogue_pb2.Resource) -> None:
+        """Adds a schema version.
+
+        Raises:
+            HuzhengError: UNTRUSTED_ANSWER if it is not valid, or not what was known of it before.
+        """
         try:
-            told = CompiledResource(item.version)
+            compiled = CompiledResource(told)
         except HuzhengError:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, "a resource that is not valid") from None
-        known = self._versions.setdefault(key, told)
-        if known.message != told.message:
+        known = self._versions.setdefault((told.name, told.schema_version), compiled)
+        if known.message != told:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, "another definition than the one known")

@@ -118,8 +118,9 @@ class LedgerClient(NodeConnections):
         return LedgerClient(self.genesis, self._material, [self.nodes[number]], timeout_s=timeout_s or self.timeout_s)
 
     def leave_out(self) -> None:
-        """Never calls this node again, and forgets what it told of the members. It must not be the last one."""
+        """Never calls this node again, and forgets what it told of the members and of the catalogue. It must not be the last one."""
         super().leave_out()
+        self.catalogue = Catalogue(self.genesis)
         self._epochs = (first_epoch(self.genesis),)
 
     # Submitting

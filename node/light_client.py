@@ -7,21 +7,26 @@ history and the changes of the membership since, never block by block.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
-from huzheng.v1 import block_pb2, statement_pb2
+from huzheng.v1 import block_pb2, catalogue_pb2, state_pb2, statement_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 
 from ledger.anchor import check_against
+from ledger.catalogue import CompiledResource
+from ledger.catalogue_rules import is_resource_name
 from ledger.crypto import strict
 from ledger.epoch_proof import epoch_among, verify_epochs
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.history import fork_evidence, verify_history
+from ledger.published import resource_key, version_key
 from ledger.receipt import Verdict, verify_receipt
 from ledger.sealed_block import SealedBlock, verify_sealed
+from ledger.stated_entries import MAX_ENTRIES
 from ledger.statement import Question, StatementVerdict, verify_statement
 from node.anchor_file import AnchorStore
 from node.client import LedgerClient
@@ -29,6 +34,7 @@ from node.client import LedgerClient
 _PATIENCE_S = 3.0
 """How long a node that is behind what was seen may take to get there."""
 _PAUSE_S = 0.1
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +68,69 @@ class LightClient:
         """The newest block that was verified."""
         return self._anchors.anchor
 
-    async def entries(self, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
-        """What keys of the state have, None where they are not there, as of a block no older than any seen before.
+    async def entries(self, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
+        """What keys of the state have, None where they are not there, as of blocks no older than any seen before.
 
-        At most `ledger.stated_entries.MAX_ENTRIES`, and none of heads or seen ids.
+        None of them may be of heads or of a seen id.
 
         Raises:
             HuzhengError: as `statement`.
         """
-        found = (await self.statement(keys=keys)).verdict.entries
-        return {key: found[key] for key in keys}
+        wanted = frozenset(keys)
+        found: dict[bytes, bytes | None] = {}
+        async for stated in self.statements(wanted):
+            found.update(stated.verdict.entries)
+        return {key: found[key] for key in wanted}
+
+    async def statements(self, keys: Iterable[bytes], *, whole: bool = False) -> AsyncIterator[Stated]:
+        """What keys of the state have, in as many statements as that takes, none of an older block than the one before.
+
+        Raises:
+            HuzhengError: as `statement`.
+        """
+        waiting, count = sorted(set(keys)), MAX_ENTRIES
+        while waiting:
+            try:
+                stated = await self.statement(keys=waiting[:count], whole=whole)
+            except HuzhengError as error:
+                # Entries may be long, and nodes add those of the catalogue without which others are not understood.
+                if error.code is not Code.TOO_LARGE or count == 1:
+                    raise
+                count //= 2
+                continue
+            yield stated
+            del waiting[:count]
+
+    async def resource(self, name: str) -> CompiledResource:
+        """The definition of a resource: that of the genesis, or the newest one, which is proved.
+
+        Raises:
+            HuzhengError: UNKNOWN_RESOURCE, which is proved, naming those that are known; as `statement`.
+        """
+        known = self.genesis.catalogue.get(name)
+        if known is not None:
+            return known
+        key = resource_key(name)
+        raw = (await self.entries([key]))[key] if is_resource_name(name) else None
+        if raw is None:
+            raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(self._client.catalogue.names()))
+        newest = strict.read(state_pb2.ResourceState, raw).newest_version
+        await self.learn([(name, newest)])
+        found = self._client.catalogue.version(name, newest)
+        if found is None:
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "a resource without its newest schema version")
+        return found
+
+    async def learn(self, versions: Iterable[tuple[str, int]]) -> None:
+        """Has the definitions of schema versions proved that are not the genesis'; the client's catalogue has them from then on.
+
+        Raises:
+            HuzhengError: UNTRUSTED_ANSWER also if a node told something else of one before; as `statement`.
+        """
+        keys = {version_key(name, version) for name, version in versions if self.genesis.version(name, version) is None}
+        for raw in (await self.entries(keys)).values():
+            if raw is not None:
+                self._client.catalogue.take_version(strict.read(catalogue_pb2.Resource, raw))
 
     async def statement(
         self,
@@ -122,6 +181,20 @@ class LightClient:
         """
         with _not_found_is_a_lie():
             raw, verdict = await self._client.record_receipt(record_id)
+        return raw, await self._under_anchor(raw, verdict)
+
+    async def transaction_receipt(self, transaction_id: bytes) -> tuple[bytes, Verdict]:
+        """A transaction's receipt, which is of the anchor's chain.
+
+        Raises:
+            HuzhengError: as `record_receipt`.
+        """
+        with _not_found_is_a_lie():
+            raw, verdict = await self._client.transaction_receipt(transaction_id)
+        return raw, await self._under_anchor(raw, verdict)
+
+    async def _under_anchor(self, raw: bytes, verdict: Verdict) -> Verdict:
+        """What a receipt proves that was verified with the genesis alone."""
         if verdict.height > self.anchor.height:
             await self.move_on()
         anchor, history = self.anchor, b""
@@ -130,7 +203,7 @@ class LightClient:
         if verdict.height < anchor.height:
             history = await self._client.history_proof(verdict.height, anchor.height)
         try:
-            return raw, verify_receipt(raw, self.genesis, anchor, history)
+            return verify_receipt(raw, self.genesis, anchor, history)
         except HuzhengError as error:
             raise await self._not_believed(anchor, error) from None
 
@@ -166,17 +239,8 @@ class LightClient:
         self._anchors.keep(block)
 
     async def _when_not_behind(self, request: pb.GetStatementRequest) -> pb.GetStatementResponse:
-        """Nodes store a block within moments of one another: one that is a little behind is given the time."""
-        waited_s = 0.0
-        while True:
-            try:
-                with _not_found_is_a_lie():
-                    return await self._client.statement(request)
-            except HuzhengError as error:
-                if error.code is not Code.NODE_BEHIND or waited_s >= _PATIENCE_S:
-                    raise
-            await asyncio.sleep(_PAUSE_S)
-            waited_s += _PAUSE_S
+        with _not_found_is_a_lie():
+            return await patiently(lambda: self._client.statement(request))
 
     async def _not_believed(self, anchor: SealedBlock, error: HuzhengError) -> HuzhengError:
         """What to say of a node whose proof does not hold: that there are two chains, if it shows the other one."""
@@ -192,6 +256,23 @@ class LightClient:
             epochs = ()
         kept = self._anchors.keep_fork(fork_evidence(anchor, other, epochs), anchor.height)
         return HuzhengError(Code.FORKED, f"height {anchor.height}; {kept}")
+
+
+async def patiently(ask: Callable[[], Awaitable[R]]) -> R:
+    """What is answered. Nodes store a block within moments of one another: one that is a little behind is given the time.
+
+    Raises:
+        HuzhengError: as `ask`; NODE_BEHIND if it still is.
+    """
+    waited_s = 0.0
+    while True:
+        try:
+            return await ask()
+        except HuzhengError as error:
+            if error.code is not Code.NODE_BEHIND or waited_s >= _PATIENCE_S:
+                raise
+        await asyncio.sleep(_PAUSE_S)
+        waited_s += _PAUSE_S
 
 
 def _with_epochs(raw: bytes, epochs: Iterable[block_pb2.EpochProof]) -> bytes:
@@ -267,7 +348,7 @@ def _not_found_is_a_lie() -> Iterator[None]:
     try:
         yield
     except HuzhengError as error:
-        if error.code is Code.NOT_FOUND:
+        if error.code in (Code.NOT_FOUND, Code.UNKNOWN_RESOURCE):
             raise HuzhengError(Code.UNTRUSTED_ANSWER, "no proof of what is there") from None
         raise
 

@@ -161,6 +161,11 @@ class Queries:
         """
         if len(request.questions) > MAX_QUESTIONS:
             raise HuzhengError(Code.INVALID_REQUEST, f"questions: at most {MAX_QUESTIONS}")
+        # Before what is said of resources, of which a node that is behind may not know yet.
+        if self._chain.tip.height < request.seen_height:
+            raise HuzhengError(
+                Code.NODE_BEHIND, f"block {self._chain.tip.height}; block {request.seen_height} was seen"
+            )
         for question in request.questions:
             self._require_fitting(question.resource, question.subject)
         self._require_entries(request.entries)
@@ -168,8 +173,6 @@ class Queries:
         raw = self._chain.statement(questions, request.entries, with_records=request.with_records)
         header = read_header(strict.read(statement_pb2.Statement, raw).header)
         seen, height = Height(request.seen_height), Height(header.height)
-        if height < seen:
-            raise HuzhengError(Code.NODE_BEHIND, f"block {height}; block {seen} was seen")
         return pb.GetStatementResponse(
             statement=raw,
             epochs=self._chain.epoch_proofs(header.epoch)[request.known_epoch :],

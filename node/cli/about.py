@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from huzheng.v1 import ledger_service_pb2 as pb
 
     from node.client import LedgerClient
+    from node.light_client import LightClient
 
 AboutArgument = Annotated[
     list[str],
@@ -35,8 +36,8 @@ async def find_record(client: LedgerClient, about: list[str], version: int) -> p
     return await client.record_of(resource, subject, version)
 
 
-async def resource_and_subject(client: LedgerClient, about: list[str]) -> tuple[str, str]:
-    """Two arguments as a resource of the catalogue and a subject in its canonical form.
+async def resource_and_subject(client: LedgerClient | LightClient, about: list[str]) -> tuple[str, str]:
+    """Two arguments as a resource of the catalogue and a subject in its canonical form; with a light client, the resource is proved.
 
     Raises:
         HuzhengError: INVALID_REQUEST, UNKNOWN_RESOURCE, BAD_SUBJECT.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from node.cli.output import Output, json_time, local_time, printable, short
@@ -14,9 +15,22 @@ if TYPE_CHECKING:
     from huzheng.v1 import audit_pb2 as pb
 
     from ledger.genesis import Genesis
+    from node.audit import Account
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would calculate instead of showing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of reads that is to be shown."""
+
+    request: pb.ListReadsRequest
+    reads: Sequence[pb.ListedRead]
+    account: Account | None
+    """What it is complete by."""
+    is_proven: bool
+    """Whether each of the reads is proved."""
 
 
 def field_names(listed: pb.ListedRead) -> list[str]:
@@ -85,6 +99,34 @@ def read_to_dict(listed: pb.ListedRead) -> dict[str, Any]:
         "transaction_id": listed.transaction_id.hex(),
         "operation_index": listed.position.operation_index,
     }
+
+
+def listing_to_dict(listing: Listing) -> dict[str, Any]:
+    """A list of reads, for programs: what it is about, whether each of them is proved, and what it is complete by."""
+    account = listing.account
+    complete = None
+    if account is not None:
+        complete = {"accepted": account.reads.count, "height": account.height, "proven": account.is_proven}
+    return {
+        "about": _about(listing.request),
+        "reads": [read_to_dict(listed) for listed in listing.reads],
+        "proven": listing.is_proven,
+        "complete": complete,
+    }
+
+
+def _about(request: pb.ListReadsRequest) -> dict[str, str | int]:
+    about: dict[str, str | int] = {
+        "resource": request.subject.resource,
+        "subject": request.subject.subject,
+        "department": request.reader,
+        "owner": request.owner,
+        "grant": request.grant.hex(),
+        "record_id": request.record_id.hex(),
+        "since_ms": request.since_ms,
+        "until_ms": request.until_ms,
+    }
+    return {name: value for name, value in about.items() if value}
 
 
 _CSV_COLUMNS = (

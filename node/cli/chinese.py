@@ -371,6 +371,11 @@ CHINESE: dict[str, str] = (
             "清单完整：截至区块 {height}，获准的读取无一遗漏，共 {n} 次。"
         ),
         "What the list was compared with is the node's word.": "用于比对的数目与摘要为节点所称。",
+        "Each read is proved, and so is that no accepted one is missing; whether a refused one is missing is not.": (
+            "每条读取均已证明，获准的无一遗漏亦已证明；被拒绝的是否有遗漏未经证明。"
+        ),
+        "Each read is proved; whether one is missing is not.": "每条读取均已证明；清单是否有遗漏未经证明。",
+        "Kept in {directory}, for `huzheng audit verify`.": "已保存到 {directory}，可用 `huzheng audit verify` 验证。",
         "read, {time}": "已读取，{time}",
         "requested": "已请求",
         "refused: {code}": "被拒绝：{code}",

@@ -44,12 +44,6 @@ CHINESE_CATALOGUE: dict[str, str] = {
     "Withdrawn.": "已撤下。",
     "{file}: {d} duties, {r} resources, {n} tables.": "{file}：职责 {d} 项，数据资源 {r} 项，数据表 {n} 张。",
     "{n} duties and resources of other departments are left out.": "其他部门的 {n} 项职责和数据资源未处理。",
-    "The record is proved. That there is nothing newer is the node's word: {name} is not in the genesis.": (
-        "该记录已证明。没有更新的版本仅为节点所称：创世文件中没有 {name}。"
-    ),
-    "What the fields are called is the node's word: schema version {n} of {name} is not in the genesis.": (
-        "字段名称仅为节点所称：创世文件中没有 {name} 的结构版本 {n}。"
-    ),
     "publishes the duty {code}": "发布职责 {code}",
     "publishes the table {name} of {resource}": "发布 {resource} 的数据表 {name}",
     "publishes {name}, schema version {n}": "发布 {name}，结构版本 {n}",

@@ -345,12 +345,23 @@ CHINESE_HELP: dict[str, str] = {
     "See who read what, when and on which grounds, and what should be looked at.": (
         "查看谁于何时、以何依据读取了什么，以及须关注的事项。"
     ),
-    "List reads of confidential fields, accepted and refused, oldest first.": (
-        "列出对保密字段的读取，包括获准的和被拒绝的，由旧到新。"
+    "List reads of confidential fields, accepted and refused, oldest first, each of them proved.": (
+        "列出对保密字段的读取，包括获准的和被拒绝的，由旧到新，逐条证明。"
     ),
     (
-        "With --subject or --grant, and without times, the list is checked to be complete: exit status 4 if it is not."
-    ): "使用 --subject 或 --grant 且不限时间时，核验清单是否完整：不完整时退出码为 4。",
+        "With --subject or --grant, and without times, that no accepted read is missing is proved too. Exit status 4 if it is not."
+    ): "使用 --subject 或 --grant 且不限时间时，还证明获准的读取无一遗漏。未能证明时退出码为 4。",
+    "Also keep the list with its proofs in this directory, for anyone to verify.": (
+        "同时将清单及其证明保存到该目录，供任何人验证。"
+    ),
+    "Have each read proved, instead of believing the node.": "要求逐条证明读取，而非听信节点。",
+    "Verify a list of reads with its proofs offline: needs no node, only the genesis file.": (
+        "离线验证读取清单及其证明：不需要节点，只需创世文件。"
+    ),
+    "Exit status 4 if something that the list says is not proved by the files beside it.": (
+        "清单所述如有未被同目录文件证明之处，退出码为 4。"
+    ),
+    "What `huzheng audit reads --proofs` has written.": "`huzheng audit reads --proofs` 写出的目录。",
     "Of this subject.": "该登记对象的读取。",
     "By this department.": "该部门的读取。",
     "Of this department's data.": "对该部门数据的读取。",

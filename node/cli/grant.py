@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.errors import Code, HuzhengError
-from node.cli.catalogued import field_names, field_numbers
-from node.cli.connection import with_believed_node, with_client
+from node.cli.catalogued import field_numbers
+from node.cli.connection import with_client
 from node.cli.files import parse_hash
+from node.cli.light import with_light_client
 from node.cli.moment import parse_end
 from node.cli.output import local_time, printable
 from node.cli.session import Session, command, group
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from huzheng.v1 import audit_pb2, sharing_pb2
 
     from node.client import Final, LedgerClient
+    from node.light_client import LightClient
+    from node.sharing.proving import ProvenGrant
 
 app = group("Grants: apply for confidential fields, decide on applications, end what was granted.")
 
@@ -155,51 +158,68 @@ def list_grants(
         bool, typer.Option("--owner", help="Those for the department's own data, instead of those it applied for.")
     ] = False,
 ) -> None:
-    """List grants, oldest application first: what is asked for, what is granted, what is left of it."""
+    """List grants, oldest application first: what is asked for, what is granted, what is left of it.
+
+    Each is proved; whether one is missing is not.
+    """
     from huzheng.v1 import audit_pb2
 
     whose = department or session.profile().client.department
 
-    async def work(client: LedgerClient) -> list[tuple[audit_pb2.ListedGrant, list[str]]]:
-        request = audit_pb2.ListGrantsRequest(owner=whose) if owner else audit_pb2.ListGrantsRequest(applicant=whose)
-        found = [item async for item in client.grants(request)]
-        return [(item, await _names(client, _terms(item.state))) for item in found]
+    async def work(light: LightClient, client: LedgerClient) -> list[ProvenGrant]:
+        from node.sharing.proving import prove_grants
 
-    found = with_believed_node(session, work)
+        request = audit_pb2.ListGrantsRequest(owner=whose) if owner else audit_pb2.ListGrantsRequest(applicant=whose)
+        told = [item.grant async for item in client.grants(request)]
+        try:
+            found = await prove_grants(light, told)
+        except HuzhengError as error:
+            if error.code is Code.NOT_FOUND:
+                raise HuzhengError(Code.UNTRUSTED_ANSWER, error.detail) from None
+            raise
+        if any(whose != (item.state.owner if owner else item.state.applicant) for item in found):
+            raise HuzhengError(Code.UNTRUSTED_ANSWER, "a grant of another department")
+        return found
+
+    found = with_light_client(session, work)
     if session.out.is_json:
-        session.out.json({"grants": [_to_dict(item, names) for item, names in found]})
+        session.out.json({"grants": [_to_dict(item) for item in found], "proven": True})
         return
     t = session.t
     rows = [
         (
-            item.grant.hex(),
+            item.id.hex(),
             _status(session, item.state),
             item.state.applicant,
-            _terms(item.state).resource,
-            ", ".join(names),
-            f"{item.state.reads.count}/{_terms(item.state).max_reads}",
-            local_time(_terms(item.state).expires_ms),
+            item.terms.resource,
+            ", ".join(item.field_names),
+            f"{item.state.reads.count}/{item.terms.max_reads}",
+            local_time(item.terms.expires_ms),
         )
-        for item, names in found
+        for item in found
     ]
     columns = [t("Grant"), t("Status"), t("Applicant"), t("Resource"), t("Fields"), t("Reads"), t("Expires")]
     session.out.table("", columns, rows, numbers=[5])
+    session.out.note(t("Each grant is proved; whether one is missing is not."), "yellow")
 
 
 @command(app, "show", online=True)
 def show(session: Session, grant: GrantArgument) -> None:
-    """Show a grant: who, what, on which grounds, and where it stands."""
+    """Show a grant, proved: who, what, on which grounds, and where it stands."""
     identifier = parse_hash(grant, "GRANT")
 
-    async def work(client: LedgerClient) -> tuple[audit_pb2.ListedGrant, list[str]]:
-        item = await find_grant(client, identifier)
-        return item, await _names(client, _terms(item.state))
+    async def work(light: LightClient, _client: LedgerClient) -> ProvenGrant:
+        from node.sharing.proving import prove_grants
 
-    item, names = with_believed_node(session, work)
+        [found] = await prove_grants(light, [identifier])
+        return found
+
+    item = with_light_client(session, work)
     if session.out.is_json:
-        session.out.json(_to_dict(item, names))
+        session.out.json(_to_dict(item) | {"proven": True})
         return
-    session.out.pairs("", list(_pairs(session, item, names)))
+    session.out.pairs("", list(_pairs(session, item)))
+    session.out.note(session.t("Proved, as of block {height}.", height=item.height), "green")
 
 
 async def find_grant(client: LedgerClient, grant: bytes) -> audit_pb2.ListedGrant:
@@ -210,15 +230,6 @@ async def find_grant(client: LedgerClient, grant: bytes) -> audit_pb2.ListedGran
     if not found:
         raise HuzhengError(Code.UNKNOWN_GRANT)
     return found[0]
-
-
-def _terms(state: sharing_pb2.GrantState) -> sharing_pb2.GrantTerms:
-    """What counts: what is granted, or else what is asked for."""
-    return state.granted if state.HasField("granted") else state.applied
-
-
-async def _names(client: LedgerClient, terms: sharing_pb2.GrantTerms) -> list[str]:
-    return field_names(await client.resource(terms.resource), terms.fields)
 
 
 def _status(session: Session, state: sharing_pb2.GrantState) -> str:
@@ -233,15 +244,14 @@ def _status(session: Session, state: sharing_pb2.GrantState) -> str:
     return names.get(state.status, "?")
 
 
-def _pairs(session: Session, item: audit_pb2.ListedGrant, names: list[str]) -> Iterator[tuple[str, object]]:
-    t, state = session.t, item.state
-    terms = _terms(state)
-    yield t("Grant"), item.grant.hex()
+def _pairs(session: Session, item: ProvenGrant) -> Iterator[tuple[str, object]]:
+    t, state, terms = session.t, item.state, item.terms
+    yield t("Grant"), item.id.hex()
     yield t("Status"), _status(session, state)
     yield t("Applicant"), state.applicant
     yield t("Owner"), state.owner
     yield t("Resource"), terms.resource
-    yield t("Fields"), ", ".join(names)
+    yield t("Fields"), ", ".join(item.field_names)
     yield t("Subjects"), ", ".join(map(printable, terms.subjects)) or t("any")
     yield t("Case"), printable(terms.case_number) or t("any")
     yield t("Purpose"), printable(state.purpose)
@@ -257,18 +267,17 @@ def _pairs(session: Session, item: audit_pb2.ListedGrant, names: list[str]) -> I
         yield t("Reason"), printable(state.reason)
 
 
-def _to_dict(item: audit_pb2.ListedGrant, names: list[str]) -> dict[str, Any]:
+def _to_dict(item: ProvenGrant) -> dict[str, Any]:
     from huzheng.v1 import sharing_pb2
 
-    state = item.state
-    terms = _terms(state)
+    state, terms = item.state, item.terms
     return {
-        "grant": item.grant.hex(),
+        "grant": item.id.hex(),
         "status": sharing_pb2.GrantStatus.Name(state.status).removeprefix("GRANT_STATUS_").lower(),
         "applicant": state.applicant,
         "owner": state.owner,
         "resource": terms.resource,
-        "fields": names,
+        "fields": item.field_names,
         "subjects": list(terms.subjects),
         "case": terms.case_number,
         "purpose": state.purpose,
@@ -281,4 +290,5 @@ def _to_dict(item: audit_pb2.ListedGrant, names: list[str]) -> dict[str, Any]:
         "ended_ms": state.ended_ms,
         "ended_by": state.ended_by,
         "reason": state.reason,
+        "height": item.height,
     }

@@ -37,9 +37,7 @@ class Found:
     located: pb.LocatedRecord
     catalogue: Catalogue
     as_of: AsOf | None
-    """None if that there is nothing newer is the node's word alone."""
-    contents_proved: bool = True
-    """Whether what the record says is proved."""
+    """None if nothing is proved: it is the node's word."""
     replaced_at: AsOf | None = None
     """Of a version that was asked for as of some moment: the block in which the next one came, if one did."""
 
@@ -58,30 +56,21 @@ async def prove_record(light: LightClient, client: LedgerClient, about: list[str
         record_id = located.record_id
         question = _question_of(located)
     else:
-        question = Question(*await resource_and_subject(client, about))
-    if question.resource not in light.genesis.catalogue:
-        return await _prove_contents(light, client, about, version)
+        question = Question(*await resource_and_subject(light, about))
     answer, as_of = await _newest(light, question)
     if not answer.version or version > answer.version:
         raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
     if version and not record_id:
         record_id = await _told_version(client, about, version)
-    proved = await _prove(light, client, record_id or answer.record_id)
+    proved = await _prove(light, record_id or answer.record_id)
     if _version(proved) > answer.version:
         # It came with a block after the statement's.
         answer, as_of = await _newest(light, question)
     proved.current = proved.record_id == answer.record_id
     if version and _version(proved) != version:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "another version than the one asked for")
+    await _learn_of(light, [proved])
     return Found(proved, client.catalogue, as_of)
-
-
-async def _prove_contents(light: LightClient, client: LedgerClient, about: list[str], version: int) -> Found:
-    """A record in a resource that was published after the genesis: by its receipt, which says nothing of newer ones."""
-    told = await find_record(client, about, version)
-    proved = await _prove(light, client, told.record_id)
-    proved.current = told.current
-    return Found(proved, client.catalogue, None)
 
 
 async def prove_history(
@@ -99,7 +88,7 @@ async def prove_history(
         raise HuzhengError(Code.NOT_FOUND, f"proved as of block {as_of.height}: there never was one")
     told = await _told(client, resource, subject, answer.version)
     # A version that came after the statement's block is left out: the statement says of which block this is all.
-    found = [await _prove(light, client, record_id) for record_id in told]
+    found = [await _prove(light, record_id) for record_id in told]
     previous = b""
     for number, located in enumerate(found, 1):
         record = _record(located)
@@ -111,6 +100,7 @@ async def prove_history(
     if previous != answer.record_id:
         raise HuzhengError(Code.UNTRUSTED_ANSWER, "the newest version is missing")
     found[-1].current = True
+    await _learn_of(light, found)
     return found, as_of
 
 
@@ -122,9 +112,7 @@ async def prove_newest_at(light: LightClient, client: LedgerClient, about: list[
     Raises:
         HuzhengError: NOT_FOUND, which is proved; INVALID_REQUEST if the moment has not come yet; as `prove_history`.
     """
-    resource, subject = await resource_and_subject(client, about)
-    if resource not in light.genesis.catalogue:
-        raise HuzhengError(Code.INVALID_REQUEST, f"--at: {resource} is not in the genesis")
+    resource, subject = await resource_and_subject(light, about)
     found, as_of = await prove_history(light, client, resource, subject)
     if not _is_over(moment, as_of):
         raise HuzhengError(
@@ -185,7 +173,7 @@ async def _newest(light: LightClient, question: Any) -> tuple[Answer, AsOf]:
     return verdict.answers[question], AsOf(verdict.height, verdict.time_ms)
 
 
-async def _prove(light: LightClient, client: LedgerClient, record_id: bytes) -> pb.LocatedRecord:
+async def _prove(light: LightClient, record_id: bytes) -> pb.LocatedRecord:
     from huzheng.v1 import block_pb2
     from huzheng.v1 import ledger_service_pb2 as pb
 
@@ -207,11 +195,26 @@ async def _prove(light: LightClient, client: LedgerClient, record_id: bytes) -> 
         department=verdict.department,
     )
     if verdict.record is not None and not verdict.record.is_shown:
-        # On what ground is the node's word; that something was there is proved.
-        told = await client.record(record_id)
-        if told.HasField("expunged"):
-            located.expunged.CopyFrom(told.expunged)
+        await _prove_order(light, located)
     return located
+
+
+async def _prove_order(light: LightClient, located: pb.LocatedRecord) -> None:
+    """When and on what ground the contents of a record were removed, if that was ordered by whose it is."""
+    from huzheng.v1 import sharing_pb2
+
+    from ledger.crypto import strict
+    from ledger.sharing.erasing import expunge_key
+
+    key = expunge_key(located.department, located.transaction_id, located.record_index)
+    raw = (await light.entries([key]))[key]
+    if raw is not None:
+        located.expunged.CopyFrom(strict.read(sharing_pb2.ExpungeState, raw))
+
+
+async def _learn_of(light: LightClient, found: list[pb.LocatedRecord]) -> None:
+    """The definitions by which these records are shown."""
+    await light.learn({(record.resource, record.schema_version) for record in map(_record, found)})
 
 
 def _record(located: pb.LocatedRecord) -> Any:
@@ -257,28 +260,6 @@ def say_how_far_proved(session: Session, genesis: Genesis, as_of: AsOf | None, *
         id=short(genesis.chain_id),
     )
     session.out.note(text, "green")
-
-
-def say_what_is_not_proved(session: Session, found: Found) -> None:
-    """Of a record, whatever is a node's word."""
-    record, t = _record(found.located), session.t
-    if found.as_of is None and found.contents_proved:
-        text = t("The record is proved. That there is nothing newer is the node's word: {name} is not in the genesis.")
-        session.out.note(text.format(name=record.resource), "yellow")
-    say_whose_definition(session, found.catalogue, [found.located])
-
-
-def say_whose_definition(session: Session, catalogue: Catalogue, records: list[pb.LocatedRecord]) -> None:
-    """Of schema versions that are not of the genesis: nothing has proved what their fields are called."""
-    cited = {(record.resource, record.schema_version) for record in map(_record, records)}
-    for name, version in sorted(cited):
-        if not catalogue.is_proved(name, version):
-            text = session.t(
-                "What the fields are called is the node's word: schema version {n} of {name} is not in the genesis.",
-                n=version,
-                name=name,
-            )
-            session.out.note(text, "yellow")
 
 
 def say_until_when(session: Session, found: Found) -> None:

@@ -22,7 +22,6 @@ from node.cli.proved import (
     prove_record,
     say_how_far_proved,
     say_until_when,
-    say_what_is_not_proved,
 )
 from node.cli.session import Session, command, group
 from node.cli.show import action_name, lacks_contents, located_pairs, located_to_dict, removal
@@ -72,8 +71,8 @@ def get(
         elif verified:
             found = await prove_record(light, client, about, version)
         else:
-            found = Found(await find_record(client, about, version), client.catalogue, None, contents_proved=False)
-        await client.learn_of([found.located.record])
+            found = Found(await find_record(client, about, version), client.catalogue, None)
+            await client.learn_of([found.located.record])
         return found
 
     found = with_light_client(session, ask)
@@ -87,9 +86,7 @@ def get(
         session.out.line(session.t("Nothing is in force: the newest statement was withdrawn."), "bold yellow")
     if moment is not None:
         say_until_when(session, found)
-    if found.as_of is not None or not found.contents_proved:
-        say_how_far_proved(session, found.catalogue.genesis, found.as_of, newest=view["current"])
-    say_what_is_not_proved(session, found)
+    say_how_far_proved(session, found.catalogue.genesis, found.as_of, newest=view["current"])
 
 
 @command(app, "history", online=True)
@@ -99,17 +96,15 @@ def history(
     """List all versions about a subject, oldest first."""
 
     async def ask(light: LightClient, client: LedgerClient) -> tuple[list[pb.LocatedRecord], Catalogue, AsOf | None]:
+        if verified:
+            found, as_of = await prove_history(light, client, *await resource_and_subject(light, [resource, subject]))
+            return found, client.catalogue, as_of
         name, about = await resource_and_subject(client, [resource, subject])
-        as_of = None
-        # Of what was published after the genesis, a statement can't be verified yet.
-        if verified and name in client.genesis.catalogue:
-            found, as_of = await prove_history(light, client, name, about)
-        else:
-            found = [located async for located in client.history(name, about)]
+        found = [located async for located in client.history(name, about)]
         if not found:
             raise HuzhengError(Code.NOT_FOUND)
         await client.learn_of(located.record for located in found)
-        return found, client.catalogue, as_of
+        return found, client.catalogue, None
 
     found, catalogue, as_of = with_light_client(session, ask)
     views = [located_to_dict(catalogue, located) for located in found]

@@ -180,7 +180,7 @@ def lacks_contents(view: dict[str, Any]) -> bool:
 
 
 def removal(out: Output, located: pb.LocatedRecord) -> str:
-    """When and on what ground a record's contents were removed, as far as the node says."""
+    """When and on what ground a record's contents were removed, if an order to do so is known."""
     t, order = out.texts, located.expunged
     if not located.HasField("expunged"):
         return t("removed or not shown")

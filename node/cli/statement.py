@@ -47,8 +47,8 @@ def get(
 ) -> None:
     """Fetch a statement, verify it against the genesis, and keep it: anyone can then verify it offline."""
 
-    async def ask(light: LightClient, client: LedgerClient) -> tuple[Stated, Genesis]:
-        questions = await questions_about(client, about[:-1], about[-1])
+    async def ask(light: LightClient, _client: LedgerClient) -> tuple[Stated, Genesis]:
+        questions = await questions_about(light, about[:-1], about[-1])
         return await light.statement(questions, with_records=contents, whole=True), light.genesis
 
     stated, genesis = with_light_client(session, ask)
@@ -68,7 +68,7 @@ def get(
         session.out.line(session.t("Statement kept in {file}, {n} bytes.", file=out, n=len(stated.raw)))
 
 
-async def questions_about(client: LedgerClient, names: list[str], subject: str) -> list[Question]:
+async def questions_about(light: LightClient, names: list[str], subject: str) -> list[Question]:
     """One for each resource, in a register for all of its resources.
 
     Raises:
@@ -79,8 +79,8 @@ async def questions_about(client: LedgerClient, names: list[str], subject: str) 
 
     if not names:
         raise HuzhengError(Code.INVALID_REQUEST, "a resource or register, and a subject, are needed")
-    catalogue = sorted(client.genesis.catalogue)
+    catalogue = sorted(light.genesis.catalogue)
     chosen = [
         resource for name in names for resource in catalogue if name in (resource, register_of(resource))
     ] or names
-    return [Question(*await resource_and_subject(client, [resource, subject])) for resource in dict.fromkeys(chosen)]
+    return [Question(*await resource_and_subject(light, [resource, subject])) for resource in dict.fromkeys(chosen)]

@@ -81,11 +81,14 @@ class Sharing:
         self._say("the neighbour's flat: refused, OUTSIDE_GRANT, and that stays on the chain too")
 
     def audit(self) -> None:
-        """An auditor of a third department sees who read what."""
+        """An auditor of a third department sees who read what, and hands it on with its proofs."""
         auditor = self._network.profile("police", "auditor")
-        found = self._json(auditor, "audit", "reads", "--grant", self._grant)
+        kept = self._directory / "reads"
+        found = self._json(auditor, "audit", "reads", "--grant", self._grant, "--proofs", str(kept))
         for read in found["reads"]:
-            self._say(f"{read['reader']} {read['subject']}: {read['status']} {read.get('code') or ''}".rstrip())
+            self._say(f"{read['reader']} {read['subject']}: {read['status']} {read['reason'] or ''}".rstrip())
+        run_huzheng("audit", "verify", kept, "--genesis", self._network.genesis)
+        self._say("each of them is proved, and that no accepted one is missing; offline, from the kept files, too")
 
     def erase(self) -> None:
         """The person is forgotten, at the owner's and at the reader's."""

@@ -21,7 +21,8 @@ def test_four_departments_share_a_chain(tmp_path: Path) -> None:
     assert "exit status 4" in story
     assert story.count("there is none") + story.count("in force, version") == 7
     assert "{'QLRMC': '王测试'}" in story
-    assert "OUTSIDE_GRANT" in story
+    assert "refused OUTSIDE_GRANT" in story
+    assert "each of them is proved" in story
     assert "planning and tax have destroyed the values" in story
     assert "4 nodes prove that they have the same chain" in story
     assert "police is back and has caught up" in story

@@ -6,11 +6,13 @@ All connections, of the nodes and of their callers, are listened in on.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,8 +115,8 @@ def test_a_read_under_a_grant_brings_the_values_and_is_known_to_all(network: Loc
     run(network, work)
 
 
-def test_what_a_grant_does_not_allow_is_refused_and_on_record(network: LocalNetwork) -> None:
-    async def work(planning: Sharer, tax: Sharer) -> None:
+def test_what_a_grant_does_not_allow_is_refused_and_on_record(network: LocalNetwork, tmp_path: Path) -> None:
+    async def work(planning: Sharer, tax: Sharer) -> bytes:
         await registered(planning, unit(2))
         grant = await tax.apply(subjects=[unit(2)], case_number="2026-2", max_reads=1)
         assert await code_of(tax.read(tax.begin(grant, unit(2), case="2026-2"))) is Code.WRONG_GRANT_STATE
@@ -145,8 +147,16 @@ def test_what_a_grant_does_not_allow_is_refused_and_on_record(network: LocalNetw
             "GRANT_USED_UP",
             "NOT_PARTY",
         ]
+        return grant
 
-    run(network, work)
+    grant = run(network, work).hex()
+    auditor = network.profile("housing", "auditor")
+    run_huzheng("audit", "reads", "--grant", grant, "--proofs", tmp_path / "kept", "--profile", auditor)
+    offline = run_huzheng("audit", "verify", tmp_path / "kept", "-g", network.genesis, "-o", "json")
+    proved = json.loads(offline.stdout)
+    assert (proved["complete"]["accepted"], proved["complete"]["proven"], len(proved["reads"])) == (1, True, 7)
+    shown = json.loads(run_huzheng("grant", "show", grant, "--profile", auditor, "-o", "json").stdout)
+    assert (shown["reads"], shown["proven"]) == (1, True)
 
 
 def test_only_the_readers_system_gets_the_answer_and_only_of_an_ordered_read(network: LocalNetwork) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import pytest
 from huzheng.v1 import audit_pb2 as audit
 
 from ledger.crypto import SIMULATION
+from node.anchor_file import AnchorStore
+from node.light_client import LightClient
 from node.network import Network
-from tests.builders import unit_code
-from tests.command_line import CommandLine, Ran
+from tests.builders import OBJECTION, objection_fields, unit_code
+from tests.command_line import CommandLine, Ran, write_lines
 from tests.integration.test_audit_service import Audited, Client, audited
 from tests.integration.test_ledger_service import CONSORTIUM
 from tests.sharing import (
@@ -56,8 +58,14 @@ def commands(tmp_path: Path, huzheng: CommandLine, monkeypatch: pytest.MonkeyPat
             def with_client(_session: object, work: Callable[[Client], Any]) -> Any:
                 return asyncio.run_coroutine_threadsafe(work(client), loop).result(20)
 
+            def with_light_client(_session: object, work: Callable[[LightClient, Client], Any]) -> Any:
+                light = LightClient(client, AnchorStore(None, client.genesis))
+                return asyncio.run_coroutine_threadsafe(work(light, client), loop).result(20)
+
             for module in ("audit", "reliance"):
                 monkeypatch.setattr(f"node.cli.{module}.with_client", with_client)
+            for module in ("audit", "grant"):
+                monkeypatch.setattr(f"node.cli.{module}.with_light_client", with_light_client)
 
             async def run(*arguments: object) -> Ran:
                 return await asyncio.to_thread(huzheng, *arguments)
@@ -97,7 +105,9 @@ def test_reads_of_a_subject_are_listed_and_found_complete(world: Sharing, comman
             in found.out
         )
         told = (await run("audit", "reads", "--subject", REGISTER, FIRST, "-o", "json")).json
-        assert told["complete"] == {"accepted": 2, "height": world.chain.tip.height, "proven": False}
+        assert told["complete"] == {"accepted": 2, "height": world.chain.tip.height, "proven": True}
+        assert (told["proven"], told["about"]) == (True, {"resource": REGISTER, "subject": FIRST})
+        assert "Each read is proved, and so is that no accepted one is missing;" in found.err
         assert [(item["status"], item["reason"]) for item in told["reads"]] == [
             ("read", None),
             ("requested", None),
@@ -124,12 +134,15 @@ def test_reads_of_a_subject_are_listed_and_found_complete(world: Sharing, comman
             "operation_index": 0,
         }
         by_grant = (await run("audit", "reads", "--grant", grant.hex(), "-o", "json")).json
-        assert by_grant == told
+        assert by_grant == told | {"about": {"grant": grant.hex()}}
         for option, value in (("--department", "tax"), ("--owner", "planning")):
             other = (await run("audit", "reads", option, value, "-o", "json")).json
-            assert other == told | {"complete": None}
-        of_record = (await run("audit", "reads", "--record", world.newest().hex(), "-o", "json")).json
-        assert of_record == {"reads": told["reads"][:2], "complete": None}
+            assert other == told | {"about": {option.removeprefix("--"): value}, "complete": None}
+        record = world.newest().hex()
+        of_record = (await run("audit", "reads", "--record", record, "-o", "json")).json
+        assert of_record == told | {"about": {"record_id": record}, "reads": told["reads"][:2], "complete": None}
+        believed = (await run("audit", "reads", "--subject", REGISTER, FIRST, "--unverified", "-o", "json")).json
+        assert believed == told | {"proven": False, "complete": told["complete"] | {"proven": False}}
         chinese = await run("audit", "reads", "--subject", REGISTER, FIRST, "--lang", "zh")
         assert "被拒绝：OUTSIDE_GRANT" in chinese.out
         assert "清单完整" in chinese.out
@@ -147,10 +160,52 @@ def test_a_list_that_leaves_a_read_out_ends_as_not_proven(world: Sharing, comman
 
     async def scenario(run: Run) -> None:
         for option in (("--subject", REGISTER, FIRST), ("--grant", grant.hex())):
-            found = await run("audit", "reads", *option, "-o", "json")
-            assert (found.status, found.error["code"], found.out) == (4, "BAD_PROOF", "")
+            for how, code in (("--verified", "UNTRUSTED_ANSWER"), ("--unverified", "BAD_PROOF")):
+                found = await run("audit", "reads", *option, how, "-o", "json")
+                assert (found.status, found.error["code"], found.out) == (4, code, "")
 
     commands(world, scenario, leave_out)
+
+
+def test_grants_are_shown_and_listed_as_proved(world: Sharing, commands: Callable[..., None]) -> None:
+    grant = world.grant()
+    world.read(grant)
+
+    async def scenario(run: Run) -> None:
+        told = (await run("grant", "show", grant.hex(), "-o", "json")).json
+        assert (told["proven"], told["height"], told["status"]) == (True, world.chain.tip.height, "active")
+        assert (told["reads"], told["fields"], told["purpose"]) == (1, ["OWNER", "PRICE"], "契税")
+        shown = await run("grant", "show", grant.hex())
+        assert f"Proved, as of block {world.chain.tip.height}." in shown.err
+        for department, option in (("tax", ()), ("planning", ("--owner",))):
+            found = await run("grant", "list", "--department", department, *option)
+            assert (found.status, grant.hex() in found.out) == (0, True)
+            assert "Each grant is proved; whether one is missing is not." in found.err
+        listed = (await run("grant", "list", "--department", "tax", "-o", "json")).json
+        told.pop("proven")
+        assert listed == {"grants": [told], "proven": True}
+        unknown = await run("grant", "show", "00" * 32, "-o", "json")
+        assert (unknown.status, unknown.error["code"]) == (6, "NOT_FOUND")
+
+    commands(world, scenario)
+
+
+@pytest.mark.parametrize("invented", [True, False])
+def test_a_grant_that_is_not_one_of_the_department_s_is_not_listed(
+    world: Sharing, commands: Callable[..., None], monkeypatch: pytest.MonkeyPatch, invented: bool
+) -> None:
+    other = bytes(32) if invented else world.grant(by="housing")
+
+    async def lying(_client: object, _request: object) -> AsyncIterator[audit.ListedGrant]:
+        yield audit.ListedGrant(grant=other)
+
+    monkeypatch.setattr(Client, "grants", lying)
+
+    async def scenario(run: Run) -> None:
+        found = await run("grant", "list", "--department", "tax", "-o", "json")
+        assert (found.status, found.error["code"]) == (4, "UNTRUSTED_ANSWER")
+
+    commands(world, scenario)
 
 
 def test_times_narrow_a_list_down_which_then_proves_nothing(world: Sharing, commands: Callable[..., None]) -> None:
@@ -165,7 +220,8 @@ def test_times_narrow_a_list_down_which_then_proves_nothing(world: Sharing, comm
         assert [item["time"] for item in told["reads"]] == ["2020-09-13T13:26:50.000Z"]
         assert told["complete"] is None
         found = await run(*arguments)
-        assert "the node's word" in found.err
+        assert "Each read is proved; whether one is missing is not." in found.err
+        assert "the node's word" in (await run(*arguments, "--unverified")).err
         assert "Complete" not in found.out
         nothing = await run("audit", "reads", "--department", "housing")
         assert (nothing.status, "Nobody asked" in nothing.out) == (0, True)
@@ -282,11 +338,25 @@ def test_a_record_that_is_not_in_force_any_more_is_pointed_out(
     commands(world, scenario)
 
 
-def test_a_whole_node_answers_by_a_profile(huzheng: CommandLine, network: Network) -> None:
+def test_a_whole_node_answers_by_a_profile(huzheng: CommandLine, network: Network, tmp_path: Path) -> None:
+    line = {"resource": OBJECTION, "subject": unit_code(1), "fields": objection_fields()}
+    system = network.clients["planning"] / "system"
+    assert huzheng("submit", write_lines(tmp_path / "in.jsonl", [line]), "--profile", system).status == 0
     profile = ("--profile", network.clients["planning"] / "auditor")
     nobody = huzheng("audit", "reads", "--department", "planning", *profile)
     assert (nobody.status, "Nobody asked" in nobody.out) == (0, True)
     never = huzheng("audit", "reads", "--subject", "property.ownership", unit_code(1), *profile, "-o", "json").json
-    assert (never["reads"], never["complete"]["accepted"]) == ([], 0)
+    assert (never["reads"], never["complete"]["accepted"], never["complete"]["proven"]) == ([], 0, True)
+    kept = tmp_path / "kept"
+    about = ("audit", "reads", "--subject", "property.ownership", unit_code(1), "--proofs", kept)
+    assert huzheng(*about, *profile).status == 0
+    offline = huzheng("audit", "verify", kept, "-g", network.genesis, "-o", "json").json
+    assert (offline["reads"], offline["complete"]["accepted"]) == ([], 0)
+    unknown = huzheng("audit", "reads", "--grant", "00" * 32, *profile, "-o", "json")
+    assert (unknown.status, "proved as of block" in unknown.error["detail"]) == (6, True)
+    assert huzheng("grant", "show", "00" * 32, *profile, "-o", "json").error["code"] == "NOT_FOUND"
+    assert huzheng("audit", "reads", "--subject", "property.ownership", "no unit", *profile).status == 5
+    none = huzheng("audit", "reads", "--subject", "no.resource", "A", *profile, "-o", "json")
+    assert none.error["code"] == "UNKNOWN_RESOURCE"
     assert huzheng("audit", "alerts", *profile).status == 0
     assert huzheng("reliance", "list", "00" * 32, *profile, "-o", "json").error["code"] == "NOT_FOUND"

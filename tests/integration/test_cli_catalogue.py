@@ -80,10 +80,12 @@ def test_what_is_published_is_listed_written_read_amended_and_withdrawn(
     assert submitted["accepted"] == 2
     about = ("property.permit", unit_code(1))
     record = huzheng("record", "get", *about, *profile, "-o", "json").json
-    assert (record["fields"], record["verified"]) == ({"XKBH": "GH2026"}, False)
+    assert (record["fields"], record["verified"]) == ({"XKBH": "GH2026"}, True)
     for_people = huzheng("record", "get", *about, *profile)
     assert "permit number (XKBH)" in for_people.out
-    assert "not in the genesis" in for_people.err
+    assert "Proved, and that there is nothing newer" in for_people.err
+    stated = huzheng("statement", "get", *about, *profile, "-o", "json").json
+    assert stated["answers"][0]["record"]["fields"] == {"XKBH": "GH2026"}
     listed = huzheng("record", "list", "property.permit", *profile, "-o", "json").json
     assert [item["fields"]["XKBH"] for item in listed["records"]] == ["GH2026"] * 2
 
@@ -91,7 +93,11 @@ def test_what_is_published_is_listed_written_read_amended_and_withdrawn(
     changes = huzheng("catalogue", "publish", file, *profile, "--yes", "-o", "json").json["changes"]
     assert changes == [{"kind": "resource", "name": "property.permit", "new": False, "different": ["+CS"]}]
     assert huzheng("submit", permits(tmp_path / "b.jsonl", 1, floors=3), *profile).status == 0
-    history = huzheng("record", "history", *about, *profile, "-o", "json").json["records"]
+    listed = huzheng("record", "history", *about, *profile, "-o", "json").json
+    history = listed["records"]
+    assert listed["verified"] is True
+    first = huzheng("record", "get", *about, "--at", history[0]["height"], *profile, "-o", "json").json
+    assert (first["version"], first["replaced_at"]["height"]) == (1, history[1]["height"])
     assert [(item["schema_version"], item["fields"].get("CS")) for item in history] == [(1, None), (2, "3")]
     block = huzheng("chain", "block", str(history[1]["height"]), *profile, "-o", "json").json
     assert block["transactions"][0]["records"][0]["fields"] == {"XKBH": "GH2026", "CS": "3"}

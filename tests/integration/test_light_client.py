@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import grpc.aio
 import pytest
 from google.protobuf.message import Message
-from huzheng.v1 import block_pb2, history_pb2, statement_pb2
+from huzheng.v1 import audit_pb2, block_pb2, history_pb2, statement_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 
@@ -91,6 +91,12 @@ class StoredNode(LedgerServiceServicer):
 
     async def GetMembership(self, request: pb.GetMembershipRequest, context: Context) -> pb.GetMembershipResponse:
         return await self._answer(self._queries.membership, request, context)
+
+    async def ListReads(self, request: audit_pb2.ListReadsRequest, context: Context) -> audit_pb2.ListReadsResponse:
+        return await self._answer(self._queries.audit.reads, request, context)
+
+    async def ListGrants(self, request: audit_pb2.ListGrantsRequest, context: Context) -> audit_pb2.ListGrantsResponse:
+        return await self._answer(self._queries.audit.grants, request, context)
 
 
 @dataclass

@@ -114,9 +114,6 @@ def test_a_client_knows_the_genesis_and_then_what_it_was_told(chain: Chain) -> N
     first = known.version(PERMIT, 1)
     assert first is not None
     assert first.message == resource()
-    assert not known.is_proved(PERMIT, 1)
-    assert known.is_proved(OBJECTION, 1)
-    assert not known.is_proved(OBJECTION, 2)
 
 
 def test_a_withdrawn_resource_is_not_for_writing() -> None:
