@@ -34,7 +34,6 @@ from ledger.genesis import Genesis
 from ledger.receipt import Verdict, verify_receipt
 from node.catalogue import Catalogue
 from node.connections import DEFAULT_TIMEOUT_S, Endpoint, NodeConnections
-from node.errors import from_problem
 from node.profile import ClientProfile
 from node.tls import TlsMaterial, load_material, own_authority
 
@@ -141,21 +140,6 @@ class LedgerClient(NodeConnections):
         request = pb.SubmitRequest(transaction=transaction, no_wait=True)
         response = await self._call(lambda stub, limit: stub.Submit(request, timeout=limit))
         return response.transaction_id
-
-    async def submit_stream(
-        self, transactions: AsyncIterator[tuple[int, bytes]]
-    ) -> AsyncIterator[tuple[int, Final | HuzhengError]]:
-        """Submits (tag, transaction) pairs over one stream; yields (tag, outcome) as each becomes final."""
-
-        async def requests() -> AsyncIterator[pb.SubmitStreamRequest]:
-            async for tag, transaction in transactions:
-                yield pb.SubmitStreamRequest(tag=tag, transaction=transaction)
-
-        async for answer in self._watch(lambda stub: stub.SubmitStream(requests())):
-            if answer.HasField("problem"):
-                yield answer.tag, from_problem(answer.problem)
-            else:
-                yield answer.tag, self._final(answer.transaction_id, answer.receipt)
 
     # Reading
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import structlog
 from huzheng.v1 import transaction_pb2 as pb
@@ -45,6 +46,9 @@ _PEERS = "*peers"
 """The peers' turn among the departments; no department's id has a star."""
 
 Offer = Callable[[WellFormedTransaction], None]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 log = structlog.get_logger("intake")
 
@@ -116,31 +120,56 @@ class Intake:
                 CALLER_NOT_ALLOWED, CALLER_NOT_DEPARTMENT; PERSONAL_DATA; a refusal that is certain (see node.entry);
                 OVERLOADED, NOT_READY.
         """
-        try:
-            return await self._submit(raw, caller)
-        except HuzhengError as error:
-            self._metrics.refused.labels(str(error.code)).inc()
-            raise
+        [outcome] = await self.submit_all([raw], caller)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    async def _submit(self, raw: bytes, caller: Caller) -> Submission:
+    async def submit_all(self, raws: Sequence[bytes], caller: Caller) -> list[Submission | Exception]:
+        """Takes several transactions in, each for itself: what `submit` returns or raises for each."""
+        outcomes = [self._try(self._known, raw, caller) for raw in raws]
+        new = [position for position, outcome in enumerate(outcomes) if outcome is None]
+        examined = await self._examine([raws[position] for position in new], caller)
+        for position, found in zip(new, examined, strict=True):
+            outcomes[position] = self._try(self._settle, found, caller)
+        for outcome in outcomes:
+            if isinstance(outcome, HuzhengError):
+                self._metrics.refused.labels(str(outcome.code)).inc()
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    @staticmethod
+    def _try(step: Callable[[T, Caller], R], item: T, caller: Caller) -> R | Exception:
+        try:
+            return step(item, caller)
+        except Exception as error:
+            return error
+
+    def _known(self, raw: bytes, caller: Caller) -> Submission | None:
+        """What is pending already; None where it must be looked at."""
         self._require_open()
         self._require_size(raw)
         caller.require(Role.SYSTEM)
         self._rate.spend(caller.department, monotonic_ms())
         pending = self._mempool.verified(raw)
-        if pending is not None:
-            _require_department(pending, caller)
-            return self._join(pending)
-        examined = await self._examine(raw, caller)
+        if pending is None:
+            return None
+        _require_department(pending, caller)
+        return self._join(pending)
+
+    def _settle(self, outcome: _Examined | Exception, caller: Caller) -> Submission:
+        """What was found out about a transaction is known."""
+        self._count_check(outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
         self._require_open()
-        _require_department(examined.transaction, caller)
-        place = self._place(examined)
+        _require_department(outcome.transaction, caller)
+        place = self._place(outcome)
         if place is not None:
-            return await self._already_final(examined.transaction.id, place)
-        if examined.transaction.id in self._mempool:
-            return self._join(examined.transaction)
-        self._require_acceptable(examined)
-        return self._take_in(examined.transaction)
+            return self._already_final(outcome.transaction.id, place)
+        if outcome.transaction.id in self._mempool:
+            return self._join(outcome.transaction)
+        self._require_acceptable(outcome)
+        return self._take_in(outcome.transaction)
 
     def _require_open(self) -> None:
         if self._closed is not None:
@@ -151,13 +180,20 @@ class Intake:
         if len(raw) > limit:
             raise HuzhengError(Code.TOO_LARGE, f"a transaction may have {limit} bytes")
 
-    async def _examine(self, raw: bytes, caller: Caller) -> _Examined:
+    async def _examine(self, raws: Sequence[bytes], caller: Caller) -> list[_Examined | Exception]:
         work = partial(self._examine_submitted, self._now_ms())
-        [outcome] = await self._checks.run(caller.department, [raw], work)
-        self._count_check(outcome)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        groups = [raws[start : start + MAX_GROUP_ITEMS] for start in range(0, len(raws), MAX_GROUP_ITEMS)]
+        done = await asyncio.gather(*(self._examine_group(caller.department, group, work) for group in groups))
+        return [outcome for group in done for outcome in group]
+
+    async def _examine_group(
+        self, source: str, raws: Sequence[bytes], work: Callable[[bytes], _Examined]
+    ) -> Sequence[_Examined | Exception]:
+        try:
+            return await self._checks.run(source, raws, work)
+        except Exception as error:
+            # Too much waits, or the node stops.
+            return [error] * len(raws)
 
     def _examine_submitted(self, now_ms: int, raw: bytes) -> _Examined:
         """In a worker thread."""
@@ -202,11 +238,9 @@ class Intake:
         self._offer(transaction)
         return submission
 
-    async def _already_final(self, transaction_id: bytes, place: Place) -> Submission:
+    def _already_final(self, transaction_id: bytes, place: Place) -> Submission:
         loop = asyncio.get_running_loop()
-        final: Final = loop.create_future()
-        final.set_result(await loop.run_in_executor(self._receipts, self._prove, transaction_id, place))
-        return Submission(transaction_id, final)
+        return Submission(transaction_id, loop.run_in_executor(self._receipts, self._prove, transaction_id, place))
 
     def _prove(self, transaction_id: bytes, place: Place) -> FinalTransaction:
         return FinalTransaction(transaction_id, place, transaction_receipt(self._genesis, self._store, place))

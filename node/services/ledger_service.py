@@ -12,21 +12,16 @@ import grpc.aio
 from huzheng.v1 import audit_pb2, ledger_service_pb2_grpc
 from huzheng.v1 import ledger_service_pb2 as pb
 
-from ledger.errors import HuzhengError
 from node.audit_queries import RelianceCursor
-from node.errors import to_problem
 from node.feed import BlockFeed
-from node.identity import Caller
 from node.intake import Intake
 from node.queries import Queries
-from node.services.gate import current_caller, report_incident
+from node.services.gate import current_caller
+from node.services.submit_stream import SubmitStream
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
     Context = grpc.aio.ServicerContext[Any, Any]
-
-MAX_OUTSTANDING = 512
-"""Transactions of one stream that are not answered; until one is, no more are read from it."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -68,11 +63,11 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         self, request_iterator: AsyncIterator[pb.SubmitStreamRequest], context: Context
     ) -> AsyncIterator[pb.SubmitStreamResponse]:
         """Many transactions; each is answered when it is final or refused, in any order."""
-        stream = _SubmitStream(self._intake, current_caller())
+        stream = SubmitStream(self._intake, current_caller())
         reading = asyncio.ensure_future(stream.read(request_iterator))
         try:
-            async for answer in stream.answers(reading):
-                yield answer
+            async for response in stream.responses(reading):
+                yield response
         finally:
             await stream.abandon(reading)
 
@@ -181,52 +176,3 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     async def _read(self, query: Callable[[Q], A], question: Q) -> A:
         return await asyncio.get_running_loop().run_in_executor(self._readers, query, question)
-
-
-class _SubmitStream:
-    """One stream of submissions: bounded in what it has not answered yet, so that a fast client is slowed down."""
-
-    def __init__(self, intake: Intake, caller: Caller) -> None:
-        self._intake = intake
-        self._caller = caller
-        self._places = asyncio.Semaphore(MAX_OUTSTANDING)
-        self._answers: asyncio.Queue[pb.SubmitStreamResponse | None] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def read(self, requests: AsyncIterator[pb.SubmitStreamRequest]) -> None:
-        """Takes in what the client sends, until it sends no more and all is answered."""
-        try:
-            async for request in requests:
-                await self._places.acquire()
-                task = asyncio.ensure_future(self._submit(request))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            await asyncio.gather(*self._tasks)
-        finally:
-            self._answers.put_nowait(None)
-
-    async def _submit(self, request: pb.SubmitStreamRequest) -> None:
-        answer = pb.SubmitStreamResponse(tag=request.tag)
-        try:
-            submission = await self._intake.submit(request.transaction, self._caller)
-            answer.transaction_id = submission.transaction_id
-            answer.receipt = (await submission.final).receipt
-        except HuzhengError as error:
-            answer.problem.CopyFrom(to_problem(error))
-        except Exception as failure:
-            answer.problem.CopyFrom(to_problem(report_incident("SubmitStream", failure)))
-        self._answers.put_nowait(answer)
-
-    async def answers(self, reading: asyncio.Task[None]) -> AsyncIterator[pb.SubmitStreamResponse]:
-        """Each answer, until the last; then raises what went wrong with the stream itself."""
-        while (answer := await self._answers.get()) is not None:
-            yield answer
-            self._places.release()
-        await reading
-
-    async def abandon(self, reading: asyncio.Task[None]) -> None:
-        """The client is gone, or all is done: nobody waits any more."""
-        tasks = [reading, *self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

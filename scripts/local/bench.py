@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import platform
@@ -71,11 +72,13 @@ class Run:
     def __init__(self, transactions: Sequence[bytes], seconds: float) -> None:
         self._transactions = iter(transactions)
         self._end = time.monotonic() + seconds
+        self.is_over = False
         self.latencies_s: list[float] = []
 
     def next(self) -> bytes | None:
         """The next transaction, or None when it is time to stop."""
-        if time.monotonic() > self._end:
+        self.is_over = time.monotonic() > self._end
+        if self.is_over:
             return None
         found = next(self._transactions, None)
         if found is None:
@@ -101,24 +104,33 @@ async def unary(workload: Workload, department: str, run: Run) -> None:
 
 
 async def stream(workload: Workload, department: str, run: Run, outstanding: int) -> None:
-    """One stream to the department's node with so many transactions under way."""
+    """One stream to the department's node with so many transactions under way; what may be sent goes in one message."""
     channel, stub = workload.stub(department)
-    room = asyncio.Semaphore(outstanding)
+    room, changed = outstanding, asyncio.Event()
     started: dict[int, float] = {}
 
     async def requests() -> AsyncIterator[ledger_service_pb2.SubmitStreamRequest]:
-        tag = 0
-        while (raw := run.next()) is not None:
-            await room.acquire()
-            tag += 1
-            started[tag] = time.monotonic()
-            yield ledger_service_pb2.SubmitStreamRequest(tag=tag, transaction=raw)
+        nonlocal room
+        tags = itertools.count()
+        while True:
+            changed.clear()
+            raws = [raw for raw in (run.next() for _ in range(room)) if raw is not None]
+            room -= len(raws)
+            group = [ledger_service_pb2.TaggedTransaction(tag=next(tags), transaction=raw) for raw in raws]
+            started.update((item.tag, time.monotonic()) for item in group)
+            if group:
+                yield ledger_service_pb2.SubmitStreamRequest(transactions=group)
+            if run.is_over:
+                return
+            await changed.wait()
 
-    async for answer in stub.SubmitStream(requests()):
-        if answer.HasField("problem"):
-            raise NetworkFailure(f"refused: {answer.problem.code}")
-        run.done(started.pop(answer.tag), answer.receipt)
-        room.release()
+    async for response in stub.SubmitStream(requests()):
+        for answer in response.answers:
+            if answer.HasField("problem"):
+                raise NetworkFailure(f"refused: {answer.problem.code}")
+            run.done(started.pop(answer.tag), answer.receipt)
+        room += len(response.answers)
+        changed.set()
     await channel.close(None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -33,11 +33,12 @@ from node.pki import issue, new_authority
 from node.queries import Queries
 from node.server import Services, build_server, listen, max_message_bytes
 from node.services.gate import Gate, current_caller
-from node.services.ledger_service import MAX_OUTSTANDING, LedgerService
+from node.services.ledger_service import LedgerService
 from node.services.operator_service import MakeBackup, OperatorService
 from node.services.permissions import PERMISSIONS
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
+from node.services.submit_stream import MAX_OUTSTANDING
 from node.services.vault_service import VaultService
 from node.sharing.releasing import Releaser
 from node.sharing.sealing import seal
@@ -315,16 +316,26 @@ def test_a_refusal_on_chain_is_answered_with_its_receipt(tmp_path: Path) -> None
     play(tmp_path, scenario)
 
 
+def tagged(*transactions: tuple[int, bytes]) -> pb.SubmitStreamRequest:
+    return pb.SubmitStreamRequest(
+        transactions=[pb.TaggedTransaction(tag=tag, transaction=raw) for tag, raw in transactions]
+    )
+
+
+async def collect(responses: AsyncIterable[pb.SubmitStreamResponse]) -> list[pb.TaggedAnswer]:
+    return [answer async for response in responses for answer in response.answers]
+
+
 def test_a_stream_answers_each_transaction_by_its_tag(tmp_path: Path) -> None:
     async def scenario(server: Server) -> None:
         sealing = asyncio.ensure_future(server.node.keep_sealing())
 
         async def requests() -> AsyncIterator[pb.SubmitStreamRequest]:
             for tag in range(300):
-                yield pb.SubmitStreamRequest(tag=tag, transaction=b"junk" if tag % 100 == 7 else one(tag + 1))
+                yield tagged((tag, b"junk" if tag % 100 == 7 else one(tag + 1)))
 
         async with server.client() as stub:
-            answers = {answer.tag: answer async for answer in stub.SubmitStream(requests())}
+            answers = {answer.tag: answer for answer in await collect(stub.SubmitStream(requests()))}
         sealing.cancel()
         assert set(answers) == set(range(300))
         for tag, answer in answers.items():
@@ -489,7 +500,7 @@ def about(resource: str = OBJECTION, subject: str = unit_code(10)) -> pb.GetStat
 
 VALID: dict[str, Any] = {
     "Submit": pb.SubmitRequest(transaction=one(77)),
-    "SubmitStream": pb.SubmitStreamRequest(tag=1, transaction=one(78)),
+    "SubmitStream": pb.SubmitStreamRequest(transactions=[pb.TaggedTransaction(tag=1, transaction=one(78))]),
     "GetRecord": pb.GetRecordRequest(resource=OBJECTION, subject=unit_code(10), version=1),
     "ListHistory": pb.ListHistoryRequest(resource=OBJECTION, subject=unit_code(10), page_size=3),
     "ListRecords": pb.ListRecordsRequest(resource=OBJECTION, subject_prefix="11", after_subject="1", page_size=2),
@@ -655,7 +666,7 @@ def test_a_stream_is_read_no_faster_than_it_is_answered(tmp_path: Path) -> None:
     async def requests() -> AsyncIterator[pb.SubmitStreamRequest]:
         for tag in range(3 * MAX_OUTSTANDING):
             sent.append(tag)
-            yield pb.SubmitStreamRequest(tag=tag, transaction=transactions[tag])
+            yield tagged((tag, transactions[tag]))
 
     transactions = [one(tag + 1) for tag in range(3 * MAX_OUTSTANDING)]
 
@@ -666,7 +677,7 @@ def test_a_stream_is_read_no_faster_than_it_is_answered(tmp_path: Path) -> None:
             await asyncio.sleep(0.2)
             assert server.node.mempool.pending_count == MAX_OUTSTANDING
             sealing = asyncio.ensure_future(server.node.keep_sealing())
-            answers = [answer async for answer in call]
+            answers = await collect(call)
             sealing.cancel()
         assert len(answers) == 3 * MAX_OUTSTANDING
         assert all(answer.receipt for answer in answers)
@@ -674,10 +685,47 @@ def test_a_stream_is_read_no_faster_than_it_is_answered(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+def test_transactions_that_come_together_are_answered_each_for_itself(tmp_path: Path) -> None:
+    """One twice, one that is no transaction, one that is final already, and more than are checked in one go."""
+
+    async def scenario(server: Server) -> None:
+        async with server.client() as stub:
+            await server.sealed(stub, one(1))
+            new = [one(number) for number in range(2, 102)]
+            together = tagged(*enumerate([*new, new[0], b"junk", one(1)]))
+            sealing = asyncio.ensure_future(server.node.keep_sealing())
+            answers = {answer.tag: answer for answer in await collect(stub.SubmitStream(stream_of(together)))}
+            sealing.cancel()
+        assert set(answers) == set(range(103))
+        verdicts = {tag: verify_receipt(answer.receipt, GENESIS) for tag, answer in answers.items() if answer.receipt}
+        assert all(verdict.accepted for verdict in verdicts.values())
+        assert answers[101].problem.code == "NOT_STRICT"
+        assert answers[100].receipt == answers[0].receipt
+        assert verdicts[102].height < verdicts[0].height
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("count", [0, MAX_OUTSTANDING + 1])
+def test_a_message_of_none_or_too_many_transactions_ends_the_stream(tmp_path: Path, count: int) -> None:
+    async def scenario(server: Server) -> None:
+        message = tagged(*((tag, b"") for tag in range(count)))
+        async with server.client() as stub:
+            status, error = await failure(collect(stub.SubmitStream(stream_of(message))))
+            assert (status, error.code) == (grpc.StatusCode.INVALID_ARGUMENT, Code.INVALID_REQUEST)
+
+    play(tmp_path, scenario)
+
+
+async def stream_of(*messages: pb.SubmitStreamRequest) -> AsyncIterator[pb.SubmitStreamRequest]:
+    for message in messages:
+        yield message
+
+
 def test_clients_that_leave_leave_nothing_behind(tmp_path: Path) -> None:
     async def endless() -> AsyncIterator[pb.SubmitStreamRequest]:
         for tag in range(50):
-            yield pb.SubmitStreamRequest(tag=tag, transaction=one(tag + 1))
+            yield tagged((tag, one(tag + 1)))
         await asyncio.sleep(100)
 
     async def scenario(server: Server) -> None:

@@ -75,6 +75,30 @@ Global___SubmitResponse: _TypeAlias = SubmitResponse  # noqa: Y015
 
 @_typing.final
 class SubmitStreamRequest(_message.Message):
+    """Transactions of a stream: as many as are at hand, since a message costs more than a signature check."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaggedTransaction]:
+        """At least one, and at most 512."""
+
+    def __init__(
+        self,
+        *,
+        transactions: _abc.Iterable[Global___TaggedTransaction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transactions", b"transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitStreamRequest: _TypeAlias = SubmitStreamRequest  # noqa: Y015
+
+@_typing.final
+class TaggedTransaction(_message.Message):
     """One transaction of a stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -96,10 +120,32 @@ class SubmitStreamRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SubmitStreamRequest: _TypeAlias = SubmitStreamRequest  # noqa: Y015
+Global___TaggedTransaction: _TypeAlias = TaggedTransaction  # noqa: Y015
 
 @_typing.final
 class SubmitStreamResponse(_message.Message):
+    """Answers to transactions of a stream, in any order: as many as are known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaggedAnswer]: ...
+    def __init__(
+        self,
+        *,
+        answers: _abc.Iterable[Global___TaggedAnswer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitStreamResponse: _TypeAlias = SubmitStreamResponse  # noqa: Y015
+
+@_typing.final
+class TaggedAnswer(_message.Message):
     """The answer to one transaction of a stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -130,7 +176,7 @@ class SubmitStreamResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SubmitStreamResponse: _TypeAlias = SubmitStreamResponse  # noqa: Y015
+Global___TaggedAnswer: _TypeAlias = TaggedAnswer  # noqa: Y015
 
 @_typing.final
 class Problem(_message.Message):
