@@ -330,6 +330,9 @@ CHINESE_HELP: dict[str, str] = {
     "With --anchor: the proof that links the file's block with it.": (
         "与 --anchor 同用：将文件所属区块与锚点相连的证明。"
     ),
+    "With --anchor: likewise of the block as of which a disclosure proves its schema version.": (
+        "与 --anchor 同用：披露文件证明结构版本时所依据的区块，与锚点相连的证明。"
+    ),
     "Write the anchor to this file, for `huzheng verify`.": "将锚点写入该文件，供 `huzheng verify` 使用。",
     "The version that was the newest then, proved; such as 2021-03-01.": "当时的最新版本，附证明；如 2021-03-01。",
     "A receipt, disclosure, statement, anchor or proof of history.": "凭证、披露文件、现状证明、锚点或历史证明。",
