@@ -17,6 +17,7 @@ from ledger.errors import HuzhengError
 from ledger.genesis import Genesis
 from tests.confidential import NOTE, OWNER, SHARE, consortium, dwelling_record, receipt_of
 from tests.fuzzing.mutation import Mutator
+from tests.fuzzing.targets import TARGETS, inputs
 from tests.javascript_verifier import ask, code_or, same_keys
 from tests.unit.test_javascript_verifier import damaged
 from tests.vectors import load
@@ -140,3 +141,8 @@ def test_what_makes_a_definition_valid_is_judged_alike() -> None:
     right = [not resource_problems(strict.read(catalogue_pb2.Resource, raw)) for raw in readable]
     assert {raw.hex(): (js, py) for raw, js, py in zip(readable, said, right, strict=True) if js != py} == {}
     assert min(Counter(right).values()) > 200
+
+
+def test_what_the_fuzzer_makes_and_has_sealed() -> None:
+    counted = compare(list(inputs(TARGETS["disclosure"], seed=2, count=4_000)))
+    assert counted.keys() >= {"valid", "BAD_FIELD", "MISSING_FIELD", "SCHEMA_UNKNOWN", "EPOCH_UNKNOWN", "BAD_SIGNATURE"}
