@@ -366,7 +366,16 @@ CHINESE_HELP: dict[str, str] = {
         "显示须关注的事项：逾期的更新、异常和被拒绝的读取，以及无人确认的事项。"
     ),
     "Exit status 4 if there is anything.": "如有任何事项，退出码为 4。",
-    "See which records rely on others.": "查看哪些记录以其他记录为依据。",
+    "See which records rely on others, and what becomes of these.": "查看哪些记录以其他记录为依据，以及所依据的记录有何变化。",
+    "Follow what happens to records that your department's records rely on, until Ctrl-C.": (
+        "持续显示本部门记录所依据的记录有何变化，直至按 Ctrl-C。"
+    ),
+    (
+        "One line for each record of theirs that relies on one which was replaced or revoked: it has to be looked at. A connection "
+        "that is lost is opened again, and nothing is left out. Shown as the node tells it."
+    ): "所依据的记录被更正或撤销时，每条以其为依据的记录显示一行，须予复核。连接中断后自动重连，不会遗漏。内容以节点所述为准。",
+    "Whose records rely; your own department's if it is not given.": "查看哪个部门的记录；不填则为本部门。",
+    "Stop after this many events; 0 is never.": "显示若干条后停止；0 表示不停止。",
     "List all records that rely on a record, with their departments, and say whether it is still in force.": (
         "列出以某记录为依据的全部记录及其部门，并说明该记录是否仍然有效。"
     ),
