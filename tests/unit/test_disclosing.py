@@ -11,6 +11,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.anchor import write_anchor
 from ledger.building import BuiltRecord, build_record
+from ledger.commitments import SecretField, confidential_root
 from ledger.crypto import ED25519_SHA256, Domain, Epoch, Height, build_certificate, seal_message, strict
 from ledger.disclosure import DisclosureVerdict, verify_disclosure
 from ledger.epochs import first_epoch
@@ -20,6 +21,9 @@ from ledger.sealed_block import SealedBlock, verify_sealed
 from ledger.statement import verify_bundle
 from ledger.store import ChainStore
 from node.disclosing import record_disclosure, version_statement
+from node.identity import Caller, Role
+from node.sharing.releasing import Releaser
+from node.sharing.sealing import AskedFor, ReaderKey, open_answer, seal
 from tests.builders import Chain
 from tests.confidential import (
     DWELLING,
@@ -35,6 +39,7 @@ from tests.confidential import (
 )
 from tests.javascript_verifier import ask
 from tests.memberships import WINDOW, add, change_transaction, grow_to, store_up_to, stored
+from tests.sharing import CONFIDENTIAL, Sharing
 
 CONSORTIUM = consortium(ED25519_SHA256, n=4, parameters=Parameters(watermark_window=WINDOW))
 GENESIS = CONSORTIUM.genesis
@@ -194,3 +199,38 @@ def test_under_an_anchor_both_blocks_are_of_its_chain(stage: Stage) -> None:
         for given in options
     )
     assert [answer.get("code") for answer in said] == [None, Code.BAD_PROOF, Code.BAD_PROOF]
+
+
+class Kept:
+    """A vault that has the fields of every record."""
+
+    def __init__(self, *fields: SecretField) -> None:
+        self.fields = fields
+
+    def deposit(self, records: object, expires_ms: int) -> None:
+        raise NotImplementedError
+
+    def secrets(self, record_id: bytes) -> tuple[SecretField, ...]:
+        return self.fields
+
+    def keep_copy(self, record_id: bytes, fields: object) -> None:
+        raise NotImplementedError
+
+
+def test_an_answer_to_a_read_needs_the_genesis_alone_too(tmp_path: Path) -> None:
+    """The whole register was published after the genesis."""
+    world = Sharing(consortium=CONSORTIUM)
+    secrets = [SecretField(number, f"value {number}", bytes(16)) for number in CONFIDENTIAL]
+    record = world.record("AB1000", confidential_root=confidential_root(ED25519_SHA256, secrets))
+    world.must("planning", records=[record])
+    key = ReaderKey.new()
+    read = world.read(world.grant(), "AB1000", reader_key=key.public, fields=[2, 3])
+    store = stored(tmp_path / "data", world.chain)
+    try:
+        releaser = Releaser(GENESIS, store, "planning", Kept(*secrets), seal)
+        sealed = releaser.release(read, Caller("tax", Role.SYSTEM, "registry"))
+    finally:
+        store.close()
+    _, verdict = open_answer(GENESIS, sealed, key, AskedFor(read, record.id, (2, 3)))
+    assert verdict.values == {2: "value 2", 3: "value 3"}
+    assert verdict.record.values == {"KIND": "a"}
