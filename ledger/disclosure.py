@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from huzheng.v1 import block_pb2, disclosure_pb2
+from huzheng.v1 import block_pb2, disclosure_pb2, statement_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
@@ -24,15 +24,17 @@ from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError
 from ledger.fields.values import CompiledField
 from ledger.genesis import Genesis
-from ledger.proven_record import ProvenRecord
+from ledger.proven_record import ProvenRecord, Versions
+from ledger.published import compiled, version_key
 from ledger.receipt import RECEIPT_OVERHEAD_BYTES, Verdict, verify_receipt
 from ledger.sealed_block import SealedBlock
+from ledger.statement import max_statement_bytes, verify_statement
 
 MAX_FIELDS_BYTES = MAX_CONFIDENTIAL * (MAX_TEXT_BYTES + 1024)
 """Of a disclosure without its receipt and its proof of the schema version (P3)."""
 
-Definitions = Callable[[str, int], CompiledResource | None]
-"""Gives a schema version of a resource that is proved by something else than the genesis; None if it does not know it."""
+ProveVersion = Callable[[str, int], bytes]
+"""Gives the statement that proves a schema version of a resource, with its proofs of epochs (P3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,19 @@ class DisclosureVerdict:
 
 
 def build_disclosure(
-    genesis: Genesis, receipt: bytes, fields: Sequence[SecretField], numbers: Collection[int]
+    genesis: Genesis,
+    receipt: bytes,
+    fields: Sequence[SecretField],
+    numbers: Collection[int],
+    prove_version: ProveVersion | None = None,
 ) -> bytes:
     """Shows these numbers of a record, whose receipt this is and all of whose confidential fields these are, in order.
 
+    `prove_version`: asked where the genesis does not have the record's schema version.
+
     Raises:
         HuzhengError: BAD_COMMITMENT where the record commits to other fields, UNKNOWN_FIELD for a number that is not among them,
-            NOT_STRICT.
+            SCHEMA_UNKNOWN where `prove_version` is needed and not given, NOT_STRICT; what `prove_version` raises.
     """
     record = strict.read(pb.Record, strict.read(block_pb2.Receipt, receipt).record.record)
     if confidential_root(genesis.suite, fields) != record.confidential_root:
@@ -91,7 +99,21 @@ def build_disclosure(
         for secret in fields
         if secret.number in ways
     ]
-    return strict.write(disclosure_pb2.Disclosure(receipt=receipt, fields=shown))
+    catalogue = _version_proof(genesis, record, prove_version)
+    return strict.write(disclosure_pb2.Disclosure(receipt=receipt, fields=shown, catalogue=catalogue))
+
+
+def _version_proof(genesis: Genesis, record: pb.Record, prove_version: ProveVersion | None) -> bytes:
+    """`catalogue` of a disclosure of a record; empty where the genesis has its schema version."""
+    if genesis.version(record.resource, record.schema_version) is not None:
+        return b""
+    if prove_version is None:
+        raise _schema_unknown(record.resource, record.schema_version)
+    return prove_version(record.resource, record.schema_version)
+
+
+def _schema_unknown(resource: str, schema_version: int) -> HuzhengError:
+    return HuzhengError(Code.SCHEMA_UNKNOWN, f"{resource}, version {schema_version}")
 
 
 def verify_disclosure(
@@ -100,21 +122,27 @@ def verify_disclosure(
     anchor: SealedBlock | None = None,
     history: bytes = b"",
     known_epochs: Iterable[EpochTerms] = (),
-    definitions: Definitions | None = None,
+    catalogue_history: bytes = b"",
 ) -> DisclosureVerdict:
     """What the disclosure proves, trusting the genesis alone (P1 to P3), and, if one is given, that it is of the anchor's chain.
 
-    `history`: the `HistoryProof` that links the receipt's block with the anchor. `known_epochs`: as of `verify_receipt`.
-    `definitions`: asked for a schema version that the genesis does not have.
+    `history`: the `HistoryProof` that links the receipt's block with the anchor; `catalogue_history`: that of the block as of which
+    the schema version is proved, where the genesis does not have it. `known_epochs`: as of `verify_receipt` and `verify_statement`.
 
     Raises:
-        HuzhengError: with the reason why it proves nothing: as `verify_receipt`; SCHEMA_UNKNOWN. BAD_FIELD and MISSING_FIELD
+        HuzhengError: with the reason why it proves nothing: as `verify_receipt` and, where it proves the schema version,
+            `verify_statement`; SCHEMA_UNKNOWN where it does not and the genesis does not have it. BAD_FIELD and MISSING_FIELD
             where the record does commit to what is shown, so that its department is proved to have broken P2.
     """
+    epochs = tuple(known_epochs)
     disclosure = _read(raw, genesis)
-    receipt = verify_receipt(disclosure.receipt, genesis, anchor, history, known_epochs)
+    proved = None
+    if disclosure.catalogue:
+        verify_statement(disclosure.catalogue, genesis, epochs, anchor, catalogue_history)
+        proved = _proved_version(disclosure.catalogue)
+    receipt = verify_receipt(disclosure.receipt, genesis, anchor, history, epochs, _with_proved(genesis, proved))
     record = _asserted(receipt)
-    definition = _definition(genesis, record, definitions)
+    definition = _definition(genesis, record, proved)
     _check_order(disclosure.fields)
     specs = [_verify_commitment(genesis, definition, record, shown) for shown in disclosure.fields]
     # Only now is it known that the department itself committed to the values.
@@ -128,20 +156,44 @@ def verify_disclosure(
 
 def max_disclosure_bytes(genesis: Genesis) -> int:
     """Of a disclosure with all that may be in it."""
-    return genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES + MAX_EPOCHS_BYTES + MAX_FIELDS_BYTES
+    receipt = genesis.parameters.max_transaction_bytes + RECEIPT_OVERHEAD_BYTES + MAX_EPOCHS_BYTES
+    return receipt + max_statement_bytes(genesis) + MAX_EPOCHS_BYTES + MAX_FIELDS_BYTES
 
 
 def _read(raw: bytes, genesis: Genesis) -> disclosure_pb2.Disclosure:
-    """P3, its form; the receipt has limits of its own (R1, R8)."""
+    """P3, its form; the receipt and the statement have limits of their own (R1, Q1, R8)."""
     if len(raw) > max_disclosure_bytes(genesis):
         raise HuzhengError(Code.TOO_LARGE, "disclosure")
     disclosure = strict.read(disclosure_pb2.Disclosure, raw)
-    if len(raw) - len(disclosure.receipt) > MAX_FIELDS_BYTES:
+    if len(raw) - len(disclosure.receipt) - len(disclosure.catalogue) > MAX_FIELDS_BYTES:
         raise HuzhengError(Code.TOO_LARGE, "disclosure: fields")
-    if disclosure.catalogue:
-        # Statements have no entries yet (Q8); what can't be checked must not look as if it had been.
-        raise HuzhengError(Code.BAD_PROOF, "a proof of the schema version, which this software can't check")
     return disclosure
+
+
+def _proved_version(statement: bytes) -> CompiledResource:
+    """The schema version that a verified statement proves, if it proves nothing else: there is one way to say it (P3)."""
+    message = strict.read(statement_pb2.Statement, statement)
+    if message.leaves or message.records or len(message.entries) != 1:
+        raise HuzhengError(Code.BAD_PROOF, "catalogue: not one entry and nothing else")
+    [entry] = message.entries
+    try:
+        definition = compiled(entry.value)
+    except HuzhengError:
+        raise HuzhengError(Code.BAD_PROOF, "catalogue: no resource, or one that no block makes") from None
+    if entry.key != version_key(definition.name, definition.schema_version):
+        raise HuzhengError(Code.BAD_PROOF, "catalogue: an entry that is no schema version")
+    return definition
+
+
+def _with_proved(genesis: Genesis, proved: CompiledResource | None) -> Versions:
+    """What is known of schema versions: the genesis', and one that is proved."""
+
+    def find(name: str, schema_version: int) -> CompiledResource | None:
+        if proved is not None and (proved.name, proved.schema_version) == (name, schema_version):
+            return proved
+        return genesis.version(name, schema_version)
+
+    return find
 
 
 def _asserted(receipt: Verdict) -> ProvenRecord:
@@ -151,14 +203,18 @@ def _asserted(receipt: Verdict) -> ProvenRecord:
     return record
 
 
-def _definition(genesis: Genesis, record: ProvenRecord, definitions: Definitions | None) -> CompiledResource:
-    found = genesis.catalogue.get(record.resource)
-    if found is not None and found.schema_version == record.schema_version:
-        return found
-    published = None if definitions is None else definitions(record.resource, record.schema_version)
-    if published is None:
-        raise HuzhengError(Code.SCHEMA_UNKNOWN, f"{record.resource}, version {record.schema_version}")
-    return published
+def _definition(genesis: Genesis, record: ProvenRecord, proved: CompiledResource | None) -> CompiledResource:
+    """The record's schema version: the genesis', or else the one that the disclosure proves."""
+    known = genesis.version(record.resource, record.schema_version)
+    if proved is None:
+        if known is None:
+            raise _schema_unknown(record.resource, record.schema_version)
+        return known
+    if known is not None:
+        raise HuzhengError(Code.BAD_PROOF, "catalogue: a proof of a schema version that the genesis has")
+    if (proved.name, proved.schema_version) != (record.resource, record.schema_version):
+        raise HuzhengError(Code.BAD_PROOF, "catalogue: a proof of another schema version than the record's")
+    return proved
 
 
 def _check_order(fields: Sequence[disclosure_pb2.DisclosedField]) -> None:

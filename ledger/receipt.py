@@ -19,7 +19,7 @@ from ledger.epoch_proof import MAX_EPOCHS_BYTES, check_sizes, require_not_over, 
 from ledger.epochs import EpochTerms
 from ledger.errors import Code, HuzhengError, refusal
 from ledger.genesis import Genesis
-from ledger.proven_record import ProvenRecord, read_proven, record_id
+from ledger.proven_record import ProvenRecord, Versions, read_proven, record_id
 from ledger.sealed_block import BlockVerdict, SealedBlock, verify_sealed
 from ledger.transaction import INCONCLUSIVE
 
@@ -163,11 +163,12 @@ def verify_receipt(
     anchor: SealedBlock | None = None,
     history: bytes = b"",
     known_epochs: Iterable[EpochTerms] = (),
+    versions: Versions | None = None,
 ) -> Verdict:
     """What the receipt proves, trusting the genesis alone (R1 to R9), and, if one is given, that it is of the anchor's chain.
 
     `history`: the `HistoryProof` that links the receipt's block with the anchor. `known_epochs`: from `verify_epochs`, which
-    tell when the receipt's own epoch was over.
+    tell when the receipt's own epoch was over. `versions`: the schema versions that are known (R6), those of the genesis unless given.
 
     Raises:
         HuzhengError: with the reason why it proves nothing: TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN,
@@ -180,7 +181,7 @@ def verify_receipt(
     body, identifier = _verify_transaction(receipt, block.header, genesis)
     result = _verify_result(receipt, block.header, identifier, genesis)
     accepted = result.code == pb.RESULT_CODE_ACCEPTED
-    record = _verify_record(receipt.record, body, genesis, accepted) if receipt.HasField("record") else None
+    record = _verify_record(receipt.record, body, genesis, accepted, versions) if receipt.HasField("record") else None
     if anchor is not None:
         check_against(genesis, anchor, block, history, epochs)
     return Verdict(block, anchor, identifier, body.department, result.code, result.index, record)
@@ -226,10 +227,14 @@ def _verify_result(
 
 
 def _verify_record(
-    proof: block_pb2.RecordProof, body: pb.TransactionBody, genesis: Genesis, accepted: bool
+    proof: block_pb2.RecordProof,
+    body: pb.TransactionBody,
+    genesis: Genesis,
+    accepted: bool,
+    versions: Versions | None,
 ) -> ProvenRecord:
     identifier = record_id(genesis, proof.record)
     root = merkle.root_from_path(genesis.suite, identifier, proof.index, body.record_count, proof.path)
     if root != body.records_root:
         raise HuzhengError(Code.BAD_PROOF, "the record's audit path does not lead to the records root")
-    return read_proven(genesis, proof.record, proof.payload, accepted=accepted)
+    return read_proven(genesis, proof.record, proof.payload, accepted=accepted, versions=versions)

@@ -9,7 +9,7 @@ from huzheng.v1 import vault_service_pb2 as pb
 from huzheng.v1.vault_service_pb2_grpc import VaultServiceStub
 
 from ledger.building import BuiltRecord
-from ledger.disclosure import Definitions, DisclosureVerdict, verify_disclosure
+from ledger.disclosure import DisclosureVerdict, verify_disclosure
 from ledger.errors import Code, HuzhengError
 from node.connections import NodeConnections
 
@@ -42,14 +42,12 @@ class OwnVault:
         for request in _deposits(records, expires_ms):
             await self._call(lambda stub, limit, to=request: stub.Deposit(to, timeout=limit))  # type: ignore[misc]
 
-    async def disclose(
-        self, record_id: bytes, fields: Sequence[int], definitions: Definitions | None = None
-    ) -> tuple[bytes, DisclosureVerdict]:
+    async def disclose(self, record_id: bytes, fields: Sequence[int]) -> tuple[bytes, DisclosureVerdict]:
         """A disclosure of fields (numbers, in ascending order) of one of the department's records, checked to prove them."""
         request = pb.DiscloseRequest(record_id=record_id, fields=fields)
         answer = await self._call(lambda stub, limit: stub.Disclose(request, timeout=limit))
         try:
-            verdict = verify_disclosure(answer.disclosure, self._connections.genesis, definitions=definitions)
+            verdict = verify_disclosure(answer.disclosure, self._connections.genesis)
         except HuzhengError as error:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, str(error)) from None
         if verdict.record.id != record_id or list(verdict.values) != list(fields):

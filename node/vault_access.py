@@ -13,14 +13,14 @@ from ledger.catalogue import SALT_BYTES, CompiledResource
 from ledger.catalogue_rules import MAX_CONFIDENTIAL, is_ascending
 from ledger.commitments import SecretField, check_value, confidential_root
 from ledger.crypto import HASH_BYTES, Domain, strict
-from ledger.disclosure import build_disclosure, verify_disclosure
+from ledger.disclosure import verify_disclosure
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.sharing.erasing import is_erased
 from ledger.sharing.reading import find_read
-from ledger.store import ChainReader
+from ledger.store import ChainStore
+from node.disclosing import record_disclosure
 from node.identity import Caller, Role
-from node.receipts import record_receipt
 
 MAX_SECRETS_BYTES = 1 << 20
 """Of one record's confidential fields: what an entry of a vault may have."""
@@ -60,7 +60,7 @@ class VaultAccess:
     def __init__(
         self,
         genesis: Genesis,
-        chain: ChainReader,
+        chain: ChainStore,
         department: str,
         secrets: SecretStore | None,
         now_ms: Callable[[], int],
@@ -106,7 +106,7 @@ class VaultAccess:
             raise HuzhengError(Code.NOT_PARTY)
         if is_erased(self._chain.state, read.owner, read.record_id):
             raise HuzhengError(Code.ERASED)
-        verdict = verify_disclosure(request.disclosure, self._genesis, definitions=self._chain.published().version)
+        verdict = verify_disclosure(request.disclosure, self._genesis)
         if verdict.record.id != read.record_id or not set(verdict.values) <= set(read.fields):
             raise HuzhengError(Code.BAD_ANSWER, "not what the read asked for")
         shown = strict.read(disclosure_pb2.Disclosure, request.disclosure).fields
@@ -117,7 +117,7 @@ class VaultAccess:
 
         Raises:
             HuzhengError: CALLER_NOT_ALLOWED, VAULT_NOT_CONFIGURED, INVALID_REQUEST, NOT_FOUND, NOT_OWNER, ERASED, VALUES_MISSING,
-                UNKNOWN_FIELD; those of the vault.
+                UNKNOWN_FIELD, NOT_READY; those of the vault.
         """
         secrets = self._opened(caller, Role.SYSTEM, Role.CLERK)
         if len(request.record_id) != HASH_BYTES:
@@ -134,8 +134,7 @@ class VaultAccess:
         fields = secrets.secrets(request.record_id)
         if fields is None:
             raise HuzhengError(Code.VALUES_MISSING, f"record {request.record_id.hex()}")
-        receipt = record_receipt(self._genesis, self._chain, place)
-        return build_disclosure(self._genesis, receipt, fields, request.fields)
+        return record_disclosure(self._genesis, self._chain, place, fields, request.fields)
 
     def _opened(self, caller: Caller, *roles: Role) -> SecretStore:
         caller.require(*roles)

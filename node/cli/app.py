@@ -13,6 +13,7 @@ from node.cli import (
     catalogue,
     certificate,
     chain,
+    disclosing,
     doctor,
     erasing,
     evidence,
@@ -95,6 +96,7 @@ def build_app() -> typer.Typer:
     doctor.add_to(app)
     app.add_typer(evidence.app, name="evidence")
     backup.add_to(app)
+    disclosing.add_to(vault.app)
     erasing.add_to(vault.app)
     app.add_typer(vault.app, name="vault")
     app.add_typer(member.app, name="member")

@@ -397,5 +397,9 @@ CHINESE: dict[str, str] = (
         "The record is in force.": "该记录有效。",
         "The record is NOT IN FORCE any more: what relies on it has to be looked at.": "该记录已不再有效：须复核以其为依据的记录。",
         "No record relies on it.": "没有记录以其为依据。",
+        "replaced by": "已被更正：",
+        "revoked by": "已被撤销：",
+        "relied on by {department}": "依据部门：{department}",
+        "Stopped. --from-height {h} goes on from here.": "已停止。使用 --from-height {h} 可由此继续。",
     }
 )

@@ -330,6 +330,9 @@ CHINESE_HELP: dict[str, str] = {
     "With --anchor: the proof that links the file's block with it.": (
         "与 --anchor 同用：将文件所属区块与锚点相连的证明。"
     ),
+    "With --anchor: likewise of the block as of which a disclosure proves its schema version.": (
+        "与 --anchor 同用：披露文件证明结构版本时所依据的区块，与锚点相连的证明。"
+    ),
     "Write the anchor to this file, for `huzheng verify`.": "将锚点写入该文件，供 `huzheng verify` 使用。",
     "The version that was the newest then, proved; such as 2021-03-01.": "当时的最新版本，附证明；如 2021-03-01。",
     "A receipt, disclosure, statement, anchor or proof of history.": "凭证、披露文件、现状证明、锚点或历史证明。",
@@ -374,7 +377,16 @@ CHINESE_HELP: dict[str, str] = {
         "显示须关注的事项：逾期的更新、异常和被拒绝的读取，以及无人确认的事项。"
     ),
     "Exit status 4 if there is anything.": "如有任何事项，退出码为 4。",
-    "See which records rely on others.": "查看哪些记录以其他记录为依据。",
+    "See which records rely on others, and what becomes of these.": "查看哪些记录以其他记录为依据，以及所依据的记录有何变化。",
+    "Follow what happens to records that your department's records rely on, until Ctrl-C.": (
+        "持续显示本部门记录所依据的记录有何变化，直至按 Ctrl-C。"
+    ),
+    (
+        "One line for each record of theirs that relies on one which was replaced or revoked: it has to be looked at. A connection "
+        "that is lost is opened again, and nothing is left out. Shown as the node tells it."
+    ): "所依据的记录被更正或撤销时，每条以其为依据的记录显示一行，须予复核。连接中断后自动重连，不会遗漏。内容以节点所述为准。",
+    "Whose records rely; your own department's if it is not given.": "查看哪个部门的记录；不填则为本部门。",
+    "Stop after this many events; 0 is never.": "显示若干条后停止；0 表示不停止。",
     "List all records that rely on a record, with their departments, and say whether it is still in force.": (
         "列出以某记录为依据的全部记录及其部门，并说明该记录是否仍然有效。"
     ),

@@ -1,4 +1,4 @@
-"""Chinese texts of `huzheng grant`, `read` and of erasures."""
+"""Chinese texts of `huzheng grant`, `read`, of disclosures and of erasures."""
 
 from __future__ import annotations
 
@@ -87,6 +87,16 @@ CHINESE_SHARING: dict[str, str] = {
     "Stopped. `huzheng read resume` goes on with what was begun.": "已停止。可用 `huzheng read resume` 继续。",
     "Read, checked and acknowledged.": "已读取、核对并确认。",
     "Read": "读取",
+    # vault disclose
+    "Show confidential fields of a record of your own department, with proof that the record commits to them.": (
+        "出示本部门一条记录的保密字段，并证明与记录的承诺一致。"
+    ),
+    (
+        "The values come from the vault of your department's node, for its systems and clerks alone. The proof says nothing of "
+        "other fields, and needs the genesis file and nothing else (`huzheng verify`)."
+    ): "值取自本部门节点的保密库，仅供本部门的系统和窗口人员使用。证明不涉及其他字段，只需创世文件即可核验（`huzheng verify`）。",
+    "Keep the disclosure in this file; - is standard output.": "将披露文件存入该文件；- 表示标准输出。",
+    "Disclosure kept in {file}, {n} bytes.": "披露文件已存入 {file}，共 {n} 字节。",
     # vault erase
     "Order that the confidential values of a record, or of all versions about a subject, be destroyed for good.": (
         "下令永久销毁一条记录或某登记对象全部版本的保密字段。"

@@ -33,7 +33,7 @@ class Follower:
 
     async def blocks(self, client: LedgerClient) -> None:
         """One line for each block. Blocks arrive without gaps, each proved by its certificate."""
-        async for answer in self._steadily(client.watch_blocks):
+        async for answer in steadily(self._session, lambda: client.watch_blocks(self._next)):
             # Asked for again, since the stream has no results.
             block = await check_block(client, await client.block(block_hash=answer.hash))
             if block.block_hash != answer.hash:
@@ -51,32 +51,13 @@ class Follower:
         if resource:
             await client.resource(resource)
 
-        def watch(height: int) -> AsyncIterator[pb.WatchRecordsResponse]:
-            return client.watch_records(height, resource)
-
-        async for answer in self._steadily(watch):
+        async for answer in steadily(self._session, lambda: client.watch_records(self._next, resource)):
             self._next = answer.height + 1
             await client.learn_of(located.record for located in answer.records)
             for located in answer.records:
                 self._print_record(client, located)
             if self._is_last():
                 return
-
-    async def _steadily(self, watch: Callable[[int], AsyncIterator[A]]) -> AsyncIterator[A]:
-        """The stream, opened again where it broke off. The first connection must succeed."""
-        seen = False
-        while True:
-            try:
-                async for answer in watch(self._next):
-                    seen = True
-                    yield answer
-                error = HuzhengError(Code.NOT_READY)
-            except HuzhengError as failure:
-                error = failure
-            if not seen or error.code not in _WORTH_WAITING_FOR:
-                raise error
-            self._session.out.note(self._session.t("Connection lost; connecting again."), "yellow")
-            await asyncio.sleep(_RECONNECT_AFTER_S)
 
     def _is_last(self) -> bool:
         self._left -= 1
@@ -112,3 +93,22 @@ class Follower:
             action_name(session.out, view),
         )
         session.out.line("  ".join(parts))
+
+
+async def steadily(
+    session: Session, watch: Callable[[], AsyncIterator[A]], *, is_connected: bool = False
+) -> AsyncIterator[A]:
+    """What a stream brings, opened again where it broke off. The first connection must succeed, unless it is known to."""
+    seen = is_connected
+    while True:
+        try:
+            async for answer in watch():
+                seen = True
+                yield answer
+            error = HuzhengError(Code.NOT_READY)
+        except HuzhengError as failure:
+            error = failure
+        if not seen or error.code not in _WORTH_WAITING_FOR:
+            raise error
+        session.out.note(session.t("Connection lost; connecting again."), "yellow")
+        await asyncio.sleep(_RECONNECT_AFTER_S)

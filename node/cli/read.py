@@ -136,9 +136,8 @@ async def _go_on(session: Session, client: LedgerClient, reads: Reads, pending: 
     from node.sharing.asking import acknowledge, carry_out
 
     profile: ClientProfile = session.profile()
-    await client.resource(pending.request.resource)
     light = LightClient(client, anchors_of(session, client))
-    answered = await carry_out(light, reads, pending, session.timeout_s, client.catalogue.version)
+    answered = await carry_out(light, reads, pending, session.timeout_s)
     if keep:
         await OwnVault(client, profile.client.department).keep(pending.id, answered.disclosure)
     signer = load_system(profile, client.genesis)

@@ -1,4 +1,4 @@
-"""`huzheng reliance`: who relied on a record, and whether it is still in force."""
+"""`huzheng reliance`: who relied on a record, whether it is still in force, and what becomes of those that one's own records rely on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from node.catalogue import Catalogue
     from node.client import LedgerClient
 
-app = group("See which records rely on others.")
+app = group("See which records rely on others, and what becomes of these.")
 
 
 @command(app, "list", online=True)
@@ -66,6 +66,27 @@ def list_reliance(
     else:
         session.out.line(t("No record relies on it."))
     session.out.note(t("Not verified: this is the node's word."), "yellow")
+
+
+@command(app, "watch", online=True)
+def watch(
+    session: Session,
+    from_height: Annotated[
+        int, typer.Option("--from-height", min=0, help="Start with this block; 0 is the next new one.")
+    ] = 0,
+    department: Annotated[
+        str, typer.Option("--department", help="Whose records rely; your own department's if it is not given.")
+    ] = "",
+    count: Annotated[int, typer.Option("--count", min=0, help="Stop after this many events; 0 is never.")] = 0,
+) -> None:
+    """Follow what happens to records that your department's records rely on, until Ctrl-C.
+
+    One line for each record of theirs that relies on one which was replaced or revoked: it has to be looked at. A connection
+    that is lost is opened again, and nothing is left out. Shown as the node tells it.
+    """
+    from node.cli.reliance_watch import RelianceWatch
+
+    with_client(session, RelianceWatch(session, from_height, department, count).run)
 
 
 async def fetch_reliance(client: LedgerClient, record_id: bytes) -> tuple[pb.LocatedRecord, list[pb.LocatedRecord]]:

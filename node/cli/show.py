@@ -77,8 +77,18 @@ def replica_names(genesis: Genesis, membership: Membership, replicas: tuple[int,
     return ", ".join(names)
 
 
-def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict, *, asked: bool = False) -> None:
-    """What a valid receipt proves, and what it does not. `asked`: whether a node has proved if there is anything newer."""
+def verdict_for_people(
+    out: Output,
+    genesis: Genesis,
+    verdict: Verdict,
+    *,
+    asked: bool = False,
+    definition: CompiledResource | None = None,
+) -> None:
+    """What a valid receipt proves, and what it does not. `asked`: whether a node has proved if there is anything newer.
+
+    `definition`: the record's schema version, where it is proved; else the genesis' is looked for.
+    """
     t, language = out.texts, out.texts.language
     record = verdict.record
     if verdict.refusal is not None:
@@ -94,15 +104,13 @@ def verdict_for_people(out: Output, genesis: Genesis, verdict: Verdict, *, asked
         out.line(t("VALID: this record is on the chain."), "bold green")
     pairs: list[tuple[str, object]] = []
     if record is not None:
+        known = definition or genesis.catalogue.get(record.resource)
         pairs += [
-            (t("Resource"), resource_title(genesis, record.resource, language)),
+            (t("Resource"), _title(known, record.resource, language)),
             (t("Subject"), printable(record.subject)),
             (t("Version"), f"{record.version}, {t('revokes') if record.revokes else t('asserts')}"),
             *(
-                (
-                    field_title(genesis, record.resource, name, language),
-                    field_value(genesis, record.resource, name, value, language),
-                )
+                (_field_title(known, name, language), _field_value(known, name, value, language))
                 for name, value in (record.values or {}).items()
             ),
             (t("Record id"), record.id.hex()),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def disclosure_for_people(out: Output, genesis: Genesis, verdict: DisclosureVerdict, *, asked: bool) -> None:
     """What a valid disclosure proves. `asked`: whether a node has proved if there is anything newer."""
     t = out.texts
-    verdict_for_people(out, genesis, verdict.receipt, asked=asked)
+    verdict_for_people(out, genesis, verdict.receipt, asked=asked, definition=verdict.definition)
     titles = {
         spec.number: _title(spec.title_en, spec.title_zh, t.language) for spec in verdict.definition.message.fields
     }

@@ -54,6 +54,7 @@ class Trust:
     genesis: Genesis
     anchor: SealedBlock | None
     history: bytes
+    catalogue_history: bytes
     epochs: Sequence[EpochTerms]
     ask_epochs: Callable[[HuzhengError], Sequence[EpochTerms]] | None
     """Asks a node how the members changed since the genesis, which it has to prove; None if nobody is to be asked."""
@@ -88,6 +89,14 @@ def verify(
         Path | None,
         typer.Option("--history", metavar="FILE", help="With --anchor: the proof that links the file's block with it."),
     ] = None,
+    catalogue_history: Annotated[
+        Path | None,
+        typer.Option(
+            "--catalogue-history",
+            metavar="FILE",
+            help="With --anchor: likewise of the block as of which a disclosure proves its schema version.",
+        ),
+    ] = None,
     epochs: Annotated[
         Path | None,
         typer.Option("--epochs", metavar="FILE", help="How the members changed, for a statement that does not say."),
@@ -103,7 +112,7 @@ def verify(
     trusted = chosen_genesis(session, genesis)
     if chain_id is not None and parse_hash(chain_id, "--chain-id") != trusted.chain_id:
         raise HuzhengError(Code.WRONG_CHAIN, "the genesis file is not that of --chain-id")
-    trust = _trust(session, trusted, (anchor, history, epochs), max_age, offline)
+    trust = _trust(session, trusted, (anchor, history, catalogue_history, epochs), max_age, offline)
     worst = ExitStatus.OK
     for number, path in enumerate(files):
         if len(files) > 1 and not session.out.is_json:
@@ -116,20 +125,23 @@ def verify(
 def _trust(
     session: Session,
     genesis: Genesis,
-    files: tuple[Path | None, Path | None, Path | None],
+    files: tuple[Path | None, Path | None, Path | None, Path | None],
     max_age: str | None,
     offline: bool,
 ) -> Trust:
     from ledger.statement import verify_bundle
     from node.anchor_file import read_anchor_file
 
-    anchor, history, epochs = files
-    if history is not None and anchor is None:
-        raise HuzhengError(Code.INVALID_REQUEST, "--history goes with --anchor")
+    anchor, history, catalogue_history, epochs = files
+    if anchor is None:
+        for option, given in (("--history", history), ("--catalogue-history", catalogue_history)):
+            if given is not None:
+                raise HuzhengError(Code.INVALID_REQUEST, f"{option} goes with --anchor")
     return Trust(
         genesis,
         None if anchor is None else read_anchor_file(anchor, genesis),
         b"" if history is None else read_bytes(history),
+        b"" if catalogue_history is None else read_bytes(catalogue_history),
         () if epochs is None else verify_bundle(read_bytes(epochs), genesis),
         None if offline else partial(ask_for_epochs, session, genesis),
         None if max_age is None else _duration_ms(max_age),
@@ -202,7 +214,7 @@ def _verdict_of(path: Path, trust: Trust) -> AnyVerdict:
     if _is_disclosure(raw):
         if trust.max_age_ms is not None:
             raise HuzhengError(Code.INVALID_REQUEST, "--max-age is for statements: a disclosure is of a receipt's time")
-        return verify_disclosure(raw, trust.genesis, trust.anchor, trust.history, trust.epochs)
+        return verify_disclosure(raw, trust.genesis, trust.anchor, trust.history, trust.epochs, trust.catalogue_history)
     if not _is_statement(raw):
         if trust.max_age_ms is not None:
             raise HuzhengError(

@@ -55,7 +55,8 @@ function textOf({ pattern, max_bytes: limit }) {
   return (value) => value !== "" && size(value) <= limit && isOf(value);
 }
 
-function isPlainText(value) {
+/** Whether a text has none of the characters that could make it read otherwise than it is (F1). */
+export function isPlainText(value) {
   for (const character of value) {
     const code = character.codePointAt(0);
     if (FORBIDDEN_IN_TEXT.some(([first, last]) => code >= first && code <= last)) return false;

@@ -19,12 +19,14 @@ const EPOCHS_FIELD = 10;
  * What the receipt proves, trusting the genesis alone (R1 to R9). Numbers above 2^53 are BigInts.
  *
  * Options: `anchor`, from `readAnchor`, of whose chain it must be then, and `history`, the bytes of the HistoryProof that links them; `epochs`,
- * from `verifyBundle`, which tell when the receipt's own epoch was over.
+ * from `verifyBundle`, which tell when the receipt's own epoch was over; `versionOf`, which gives the schema versions that are known (R6), by name
+ * and number, or null: those of the genesis unless given.
  *
  * Throws TOO_LARGE, NOT_STRICT, WRONG_CHAIN, PROTOCOL_UNKNOWN, EPOCH_UNKNOWN, BAD_CERTIFICATE, BAD_SIGNATURE, BAD_PROOF, UNKNOWN_FIELD,
  * MALFORMED_TRANSACTION, FORKED.
  */
-export function verifyReceipt(bytes, genesis, { anchor = null, history = null, epochs: known = [] } = {}) {
+export function verifyReceipt(bytes, genesis, options = {}) {
+  const { anchor = null, history = null, epochs: known = [], versionOf = versionInGenesis.bind(null, genesis) } = options;
   return guarded(async () => {
     const limit = genesis.parameters.max_transaction_bytes + OVERHEAD_BYTES;
     const receipt = readLimited("Receipt", bytes, limit, EPOCHS_FIELD);
@@ -35,7 +37,7 @@ export function verifyReceipt(bytes, genesis, { anchor = null, history = null, e
     const result = await verifyResult(receipt, block.header, id);
     const code = RESULTS.get(result.code);
     const accepted = code === "ACCEPTED";
-    const record = receipt.record === null ? null : await verifyRecord(receipt.record, body, genesis, accepted);
+    const record = receipt.record === null ? null : await verifyRecord(receipt.record, body, genesis, versionOf, accepted);
     if (anchor !== null) await checkAgainst(genesis, anchor, block, history, epochs);
     return {
       kind: "receipt",
@@ -74,10 +76,10 @@ async function verifyResult(receipt, header, id) {
   return result;
 }
 
-async function verifyRecord(proof, body, genesis, accepted) {
+async function verifyRecord(proof, body, genesis, versionOf, accepted) {
   const id = await digest("record", proof.record);
   const root = await rootFromPath(id, proof.index, body.record_count, proof.path);
   if (!equal(root, body.records_root)) throw badProof("the record's audit path does not lead to the records root");
   const found = await readRecord(proof.record, proof.payload);
-  return describeRecord(genesis, versionInGenesis.bind(null, genesis), id, found, proof.payload, accepted);
+  return describeRecord(genesis, versionOf, id, found, proof.payload, accepted);
 }

@@ -104,7 +104,8 @@ function* versionsIn(entries) {
   }
 }
 
-function versionKey(name, version) {
+/** Where the state has a schema version of a resource (D2). */
+export function versionKey(name, version) {
   const number = new DataView(new ArrayBuffer(4));
   number.setUint32(0, version);
   return joined([new TextEncoder().encode(`c${name}\0`), new Uint8Array(number.buffer)]);

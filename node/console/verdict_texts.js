@@ -4,7 +4,10 @@ import { readEntry } from "./state_entries.js";
 import { TEXTS } from "./texts.js";
 import { isoTime } from "./verdict_values.js";
 
-/** What a verdict says to people; `language` is "en" or "zh". Names and titles are those of the genesis. Lines are separated by line feeds. */
+/**
+ * What a verdict says to people; `language` is "en" or "zh". Names and titles are those of the genesis, or of what is proved besides. Lines are separated
+ * by line feeds.
+ */
 export function describe(verdict, genesis, language = "en") {
   const words = { language, genesis, ...WORDS[language] };
   return LINES[verdict.kind](verdict, words).join("\n");
@@ -104,9 +107,9 @@ const LINES = {
 
   disclosure(verdict, words) {
     const fields = Object.entries(verdict.confidential).map(([name, value]) =>
-      words.shown(fieldTitle(verdict.record.resource, name, words), value ?? words.noValue),
+      words.shown(fieldTitle(verdict.definition, name, words), value ?? words.noValue),
     );
-    return [...LINES.receipt(verdict, words), ...fields];
+    return [...LINES.receipt(verdict, { ...words, definition: verdict.definition }), ...fields];
   },
 
   statement(verdict, words) {
@@ -184,12 +187,13 @@ function shortTime(time) {
   return time === null ? "?" : `${time.slice(0, 19).replace("T", " ")} UTC`;
 }
 
-function title(resource, { genesis, language }) {
-  return genesis.catalogue.get(resource)?.[`title_${language}`] || resource;
+/** `definition` is that of the resource which a verdict is about, where it is proved; else the genesis' is looked for. */
+function title(resource, { genesis, language, definition = genesis.catalogue.get(resource) }) {
+  return definition?.[`title_${language}`] || resource;
 }
 
-function fieldTitle(resource, name, { genesis, language }) {
-  const spec = genesis.catalogue.get(resource).fields.find((field) => field.name === name);
+function fieldTitle(definition, name, { language }) {
+  const spec = definition.fields.find((field) => field.name === name);
   return spec[`title_${language}`] || name;
 }
 

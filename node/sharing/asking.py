@@ -18,7 +18,7 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.building import build_transaction, transaction_id
 from ledger.crypto import Signer
-from ledger.disclosure import Definitions, DisclosureVerdict
+from ledger.disclosure import DisclosureVerdict
 from ledger.errors import Code, HuzhengError
 from ledger.proven_state import ProvenState
 from ledger.sharing.reading import read_id, read_key
@@ -156,13 +156,7 @@ class Reads:
         return self._directory / f"{identifier.hex()}{SUFFIX}"
 
 
-async def carry_out(
-    light: LightClient,
-    reads: Reads,
-    pending: PendingRead,
-    patience_s: float,
-    definitions: Definitions | None = None,
-) -> Answered:
+async def carry_out(light: LightClient, reads: Reads, pending: PendingRead, patience_s: float) -> Answered:
     """Has a read ordered, fetches the answer from its owner's node and checks it. May be repeated.
 
     Which record was read, and so what the answer must show, is proved by the state.
@@ -179,7 +173,7 @@ async def carry_out(
     read = await _proven_read(light, pending, patience_s)
     sealed = await _fetch(client, pending, patience_s)
     asked = AskedFor(pending.id, read.record_id, pending.request.fields)
-    disclosure, verdict = open_answer(client.genesis, sealed, pending.key, asked, definitions)
+    disclosure, verdict = open_answer(client.genesis, sealed, pending.key, asked)
     return Answered(pending, final.verdict.height, disclosure, verdict)
 
 

@@ -8,14 +8,13 @@ from huzheng.v1 import disclosure_pb2
 from huzheng.v1 import sharing_pb2 as sharing
 
 from ledger.crypto import HASH_BYTES, strict
-from ledger.disclosure import build_disclosure
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 from ledger.sharing.erasing import is_erased
 from ledger.sharing.reading import find_read
-from ledger.store import ChainReader
+from ledger.store import ChainStore
+from node.disclosing import record_disclosure
 from node.identity import Caller, Role
-from node.receipts import record_receipt
 from node.vault_access import SecretStore
 
 RELEASE_WINDOW_MS = 24 * 3_600_000
@@ -29,7 +28,7 @@ class Releaser:
     """Answers reads of one department's records."""
 
     def __init__(
-        self, genesis: Genesis, store: ChainReader, department: str, secrets: SecretStore | None, seal: Seal
+        self, genesis: Genesis, store: ChainStore, department: str, secrets: SecretStore | None, seal: Seal
     ) -> None:
         """`secrets`: None where this node has no vault."""
         self._genesis = genesis
@@ -43,7 +42,7 @@ class Releaser:
 
         Raises:
             HuzhengError: INVALID_REQUEST; UNKNOWN_READ, also while this node lacks the read's block; NOT_PARTY; ALREADY_DONE once
-                it was acknowledged; RELEASE_OVER; ERASED; VAULT_NOT_CONFIGURED, VAULT_CLOSED, VALUES_MISSING; those of the vault.
+                it was acknowledged; RELEASE_OVER; ERASED; VAULT_NOT_CONFIGURED, VAULT_CLOSED, VALUES_MISSING; NOT_READY; those of the vault.
         """
         if len(read_id) != HASH_BYTES:
             raise HuzhengError(Code.INVALID_REQUEST, "a read's id has 32 bytes")
@@ -74,4 +73,4 @@ class Releaser:
             raise HuzhengError(Code.VALUES_MISSING, f"record {read.record_id.hex()}")
         there = {field.number for field in fields}
         numbers = [number for number in read.fields if number in there]
-        return build_disclosure(self._genesis, record_receipt(self._genesis, self._store, place), fields, numbers)
+        return record_disclosure(self._genesis, self._store, place, fields, numbers)

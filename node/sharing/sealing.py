@@ -12,7 +12,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 
 from ledger.crypto import strict
-from ledger.disclosure import Definitions, DisclosureVerdict, verify_disclosure
+from ledger.disclosure import DisclosureVerdict, verify_disclosure
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
 
@@ -54,9 +54,7 @@ def seal(message: bytes, public_key: bytes) -> bytes:
         raise HuzhengError(Code.BAD_OPERATION, "the read's key is no X25519 key") from None
 
 
-def open_answer(
-    genesis: Genesis, sealed: bytes, key: ReaderKey, asked: AskedFor, definitions: Definitions | None = None
-) -> tuple[bytes, DisclosureVerdict]:
+def open_answer(genesis: Genesis, sealed: bytes, key: ReaderKey, asked: AskedFor) -> tuple[bytes, DisclosureVerdict]:
     """The `Disclosure` in a sealed answer, and what it proves.
 
     Raises:
@@ -69,7 +67,7 @@ def open_answer(
     answer = strict.read(disclosure_pb2.ReadAnswer, message)
     if answer.read != asked.read_id:
         raise HuzhengError(Code.BAD_ANSWER, "the answer to another read")
-    verdict = verify_disclosure(answer.disclosure, genesis, definitions=definitions)
+    verdict = verify_disclosure(answer.disclosure, genesis)
     if verdict.record.id != asked.record_id:
         raise HuzhengError(Code.BAD_ANSWER, "another record than the one that was read")
     there = {spec.number for spec in verdict.definition.confidential}

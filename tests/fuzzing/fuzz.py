@@ -1,4 +1,4 @@
-"""Fuzzes what reads bytes from anybody: receipts, statements, proofs of history, anchors, forks, genesis files, strict form.
+"""Fuzzes what reads bytes from anybody: receipts, statements, disclosures, proofs of history, anchors, forks, genesis files, strict form.
 
 Inputs are changed inside of the messages that they hold, with real signatures, and those that cover new code are changed further. A reader may
 refuse with one of the codes that it documents, within a second of CPU time and a bounded memory; it may find valid only what the vectors in

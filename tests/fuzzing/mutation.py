@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, state_pb2, transaction_pb2
+from huzheng.v1 import block_pb2, genesis_pb2, membership_pb2, state_pb2, statement_pb2, transaction_pb2
 
 from tests.fuzzing.wire import loosen, mangle
 
@@ -27,6 +27,8 @@ CARRIED: dict[str, type[Message]] = {
     "head": state_pb2.Head,
     "change": membership_pb2.MembershipChange,
     "replica": genesis_pb2.Replica,
+    "receipt": block_pb2.Receipt,
+    "catalogue": statement_pb2.Statement,
 }
 """What fields of bytes with these names hold."""
 

@@ -12,15 +12,26 @@ from hashlib import sha256
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from huzheng.v1 import block_pb2, history_pb2, state_pb2, statement_pb2, transaction_pb2
+from huzheng.v1 import (
+    block_pb2,
+    catalogue_pb2,
+    disclosure_pb2,
+    genesis_pb2,
+    history_pb2,
+    state_pb2,
+    statement_pb2,
+    transaction_pb2,
+)
 
 from ledger.crypto import ED25519_SHA256, Domain, Signer
 from ledger.errors import HuzhengError
 from ledger.merkle import root_from_path
 from ledger.state.proof import root_from_proof
 from tests.fuzzing.mutation import carried, write
+from tests.naive import confidential as naive
 from tests.naive.ledger import tagged_hash
 from tests.vectors import example
+from tests.vectors.sections import confidential
 
 MARK = 77_777
 """The proposer of a header that was sealed here."""
@@ -71,7 +82,7 @@ def _quorum(epoch: int) -> int:
 def _seal(header: block_pb2.BlockHeader, raw: bytes, replica: int) -> block_pb2.SealSignature:
     """I4. Always the same one: Ed25519 throws no dice."""
     sealed = block_pb2.Seal(epoch=header.epoch, height=header.height, block_hash=tagged_hash("block", raw))
-    signature = _replica(replica).sign(Domain.SIGN_SEAL, example.CHAIN_ID + write(sealed))
+    signature = _replica(replica).sign(Domain.SIGN_SEAL, header.chain_id + write(sealed))
     return block_pb2.SealSignature(replica=replica, signature=signature)
 
 
@@ -180,6 +191,40 @@ def _name_record(leaf: statement_pb2.LeafProof, stated: statement_pb2.StatedReco
         return
 
 
+def _seal_disclosure(disclosure: disclosure_pb2.Disclosure, dice: random.Random) -> None:
+    """The receipt of a record that commits to the first field, often the only one then, and the statement."""
+    receipt = block_pb2.Receipt.FromString(disclosure.receipt)
+    if disclosure.catalogue and dice.random() < 0.5:
+        statement = statement_pb2.Statement.FromString(disclosure.catalogue)
+        _seal_statement(statement, dice)
+        disclosure.catalogue = write(statement)
+    if disclosure.fields and dice.random() < 0.8:
+        if dice.random() < 0.7:
+            del disclosure.fields[1:]
+        _commit_to_field(receipt, disclosure)
+    _seal_receipt(receipt, dice)
+    disclosure.receipt = write(receipt)
+
+
+def _commit_to_field(receipt: block_pb2.Receipt, disclosure: disclosure_pb2.Disclosure) -> None:
+    """The record's confidential root, from the first field up (P1)."""
+    record = transaction_pb2.Record.FromString(receipt.record.record)
+    numbers, shown = _confidential_numbers(record, disclosure.catalogue), disclosure.fields[0]
+    leaf = naive.leaf(shown.number, shown.value, shown.salt)
+    place = numbers.index(shown.number)
+    record.confidential_root = root_from_path(ED25519_SHA256, leaf, place, len(numbers), shown.path)
+    receipt.record.record = write(record)
+
+
+def _confidential_numbers(record: transaction_pb2.Record, catalogue: bytes) -> list[int]:
+    """Of the schema version that is proved, or of the genesis'."""
+    entries = statement_pb2.Statement.FromString(catalogue).entries
+    proved = [catalogue_pb2.Resource.FromString(entry.value) for entry in entries]
+    known = [*proved, *genesis_pb2.Genesis.FromString(confidential.GENESIS).catalogue]
+    found = next((resource for resource in known if resource.name == record.resource), catalogue_pb2.Resource())
+    return [spec.number for spec in found.fields if spec.confidential]
+
+
 def _seal_history(proof: history_pb2.HistoryProof, dice: random.Random) -> None:
     """The later header's history, and seals; of the earlier one perhaps too."""
     if dice.random() < 0.4:
@@ -223,6 +268,7 @@ def slot_hash(slot: statement_pb2.SlotProof) -> bytes:
 _SEALERS: Mapping[type[Message], Callable[[Any, random.Random], None]] = {
     block_pb2.Receipt: _seal_receipt,
     statement_pb2.Statement: _seal_statement,
+    disclosure_pb2.Disclosure: _seal_disclosure,
     history_pb2.HistoryProof: _seal_history,
     history_pb2.Fork: _seal_headers,
     history_pb2.Anchor: _seal_headers,

@@ -13,10 +13,11 @@ from functools import cache, cached_property
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from huzheng.v1 import block_pb2, genesis_pb2, history_pb2, statement_pb2
+from huzheng.v1 import block_pb2, disclosure_pb2, genesis_pb2, history_pb2, statement_pb2
 
 from ledger.anchor import read_anchor
 from ledger.crypto import strict
+from ledger.disclosure import verify_disclosure
 from ledger.epoch_proof import verify_epochs
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
@@ -27,6 +28,7 @@ from ledger.statement import verify_statement
 from tests.fuzzing.mutation import CARRIED, Mutator, carried
 from tests.fuzzing.mutation import write as written
 from tests.fuzzing.proven import Proven, ProvenReceipts, ProvenStatements
+from tests.fuzzing.proven_disclosures import ProvenDisclosures
 from tests.fuzzing.sealing import headers, is_certificate, is_marked, seal
 from tests.fuzzing.wire import mangle
 from tests.naive import strict as naive
@@ -174,8 +176,7 @@ def _strict_seeds(messages: Sequence[type[Message]]) -> Seeds:
 
 STRICT_MESSAGES: Sequence[type[Message]] = (
     *dict.fromkeys(CARRIED.values()),
-    block_pb2.Receipt,
-    statement_pb2.Statement,
+    disclosure_pb2.Disclosure,
     genesis_pb2.Genesis,
 )
 
@@ -205,6 +206,12 @@ def _all(*targets: Target) -> Mapping[str, Target]:
 _HISTORY = load("history.json")
 _RECEIPTS = _seeds("receipt", *load("receipts.json")["cases"], *load("membership.json")["receipts"])
 _STATEMENTS = _seeds("statement", *load("statements.json")["cases"], *load("statement_entries.json")["cases"])
+
+
+_CONFIDENTIAL, _LATER = load("confidential.json"), load("disclosed_catalogue.json")
+DISCLOSING = Genesis.read(bytes.fromhex(_CONFIDENTIAL["genesis"]))
+"""Has resources with confidential fields."""
+_DISCLOSURES = _seeds("disclosure", *_CONFIDENTIAL["disclosures"], *_LATER["disclosures"])
 
 
 def _is_anchor(message: Any) -> bool:
@@ -242,6 +249,14 @@ TARGETS: Mapping[str, Target] = _all(
         documented(verify_statement),
         _STATEMENTS,
         ProvenStatements(_STATEMENTS.sound, _STATEMENTS.unsound),
+    ),
+    Target(
+        "disclosure",
+        [disclosure_pb2.Disclosure],
+        lambda raw: verify_disclosure(raw, DISCLOSING).to_dict(),
+        documented(verify_disclosure, verify_receipt, verify_statement),
+        _DISCLOSURES,
+        ProvenDisclosures(_DISCLOSURES.sound),
     ),
     _sealed_target("history", history_pb2.HistoryProof, verify_history, _seeds("proof", *_HISTORY["proofs"])),
     _sealed_target("anchor", history_pb2.Anchor, read_anchor, _seeds("anchor", *_HISTORY["anchors"]), _is_anchor),

@@ -11,6 +11,7 @@ import * as merkle from "../../node/console/merkle.js";
 import { compilePattern } from "../../node/console/patterns.js";
 import { decodeBase45 } from "../../node/console/printed_codes.js";
 import { assignSlots } from "../../node/console/registers.js";
+import { isResource } from "../../node/console/resource_rules.js";
 import { RESULTS } from "../../node/console/results.js";
 import { SCHEMA } from "../../node/console/schema.js";
 import { verifyCertificate } from "../../node/console/sealed_blocks.js";
@@ -47,9 +48,10 @@ function genesisOf(text) {
 
 /** Anchors, histories and bundles that a question brings along. */
 async function optionsOf(question, genesis) {
-  const { anchor, history, bundle, genesis_bundle: fromGenesis, ...options } = question.options ?? {};
+  const { anchor, history, catalogueHistory, bundle, genesis_bundle: fromGenesis, ...options } = question.options ?? {};
   if (anchor) options.anchor = await verifier.readAnchor(bytes(anchor), genesis);
   if (history) options.history = bytes(history);
+  if (catalogueHistory) options.catalogueHistory = bytes(catalogueHistory);
   if (fromGenesis) options.epochs = await verifier.verifyBundle(bytes(fromGenesis), genesis);
   if (bundle) options.epochs = await verifier.verifyBundle(bytes(bundle), genesis, options);
   return options;
@@ -100,6 +102,7 @@ const ANSWERS = {
     const fits = compileSpec(read("FieldSpec", bytes(spec)));
     return values.map((value) => fits(Buffer.from(value, "hex").toString()));
   },
+  is_resource: ({ bytes: text }) => isResource(read("Resource", bytes(text))),
   matches({ pattern, values }) {
     const matches = compilePattern(pattern);
     return values.map(matches);

@@ -6,14 +6,22 @@ from collections import Counter
 
 import pytest
 from google.protobuf.message import DecodeError, Message
+from huzheng.v1 import statement_pb2
 
+from ledger.catalogue import CompiledResource
+from ledger.crypto import strict
 from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.proven_record import ProvenRecord
+from ledger.published import compiled
 from tests.fuzzing.targets import TARGETS, VALID, FuzzFailure, inputs
 
 INPUTS = 2_500
 MET = {
     "receipt": "NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF BAD_SIGNATURE UNKNOWN_FIELD",
     "statement": "TOO_LARGE NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF",
+    "disclosure": "NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF BAD_SIGNATURE UNKNOWN_FIELD "
+    "SCHEMA_UNKNOWN BAD_FIELD MISSING_FIELD",
     "history": "TOO_LARGE NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF",
     "anchor": "TOO_LARGE NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF",
     "fork": "NOT_STRICT WRONG_CHAIN PROTOCOL_UNKNOWN EPOCH_UNKNOWN BAD_CERTIFICATE BAD_PROOF",
@@ -58,6 +66,19 @@ class Anywhere:
         return False
 
 
+def proved_by_the_first_entry(statement: bytes) -> CompiledResource:
+    """Whatever else the statement says."""
+    return compiled(strict.read(statement_pb2.Statement, statement).entries[0].value)
+
+
+def proved_or_known(genesis: Genesis, record: ProvenRecord, proved: CompiledResource | None) -> CompiledResource:
+    """Whether or not a proof is called for."""
+    found = proved or genesis.version(record.resource, record.schema_version)
+    if found is None:
+        raise HuzhengError(Code.SCHEMA_UNKNOWN)
+    return found
+
+
 BREAKS: list[tuple[str, str, object]] = [
     ("receipt", "ledger.crypto.strict.read", lax_read),
     ("receipt", "ledger.receipt.verify_leaf", nothing),
@@ -71,6 +92,13 @@ BREAKS: list[tuple[str, str, object]] = [
     ("statement", "ledger.crypto.strict.DecodeError", LookupError),
     ("statement", "ledger.statement.verify_sealed", refuse_strangely),
     ("statement", "ledger.statement.require_last", nothing),
+    ("disclosure", "ledger.crypto.strict.read", lax_read),
+    ("disclosure", "ledger.sealed_block.verify_certificate", nothing),
+    ("disclosure", "ledger.disclosure.verify_statement", nothing),
+    ("disclosure", "ledger.disclosure._proved_version", proved_by_the_first_entry),
+    ("disclosure", "ledger.disclosure._definition", proved_or_known),
+    ("disclosure", "ledger.disclosure._check_order", nothing),
+    ("disclosure", "ledger.disclosure.merkle.root_from_path", lambda *_: Anywhere()),
     ("history", "ledger.history.verify_link", nothing),
     ("history", "ledger.history.require_last", nothing),
     ("anchor", "ledger.sealed_block.verify_certificate", nothing),

@@ -30,8 +30,11 @@ from tests.confidential import (
     PLOT,
     PRICE,
     SHARE,
+    SINCE,
     VALUES,
+    compiled,
     consortium,
+    dwelling,
     dwelling_record,
 )
 from tests.vaults import new_vault
@@ -237,6 +240,18 @@ def test_systems_and_clerks_of_the_department_get_a_disclosure(node: Node, calle
     verdict = verify_disclosure(raw, CONSORTIUM.genesis)
     assert verdict.record.id == record.id
     assert verdict.values == {OWNER: VALUES["OWNER"], SHARE: ""}
+
+
+def test_of_a_schema_version_that_came_later_the_disclosure_proves_it_too(node: Node) -> None:
+    publish = sharing_pb2.PublishResource(resource=dwelling(2))
+    node.seal(CONSORTIUM.transaction(operations=[ledger_pb.Operation(publish_resource=publish)], nonce=1))
+    values = {name: VALUES[name] for name in ("OWNER", "PRICE")}
+    record = node.registered(
+        build_record(CONSORTIUM.genesis, compiled(2), PLOT, 1, b"", {"KIND": "flat"}, confidential=values)
+    )
+    raw = node.vault.disclose(pb.DiscloseRequest(record_id=record.id, fields=[OWNER, SINCE]), CLERK)
+    verdict = verify_disclosure(raw, CONSORTIUM.genesis)
+    assert (verdict.definition.schema_version, verdict.values) == (2, {OWNER: VALUES["OWNER"], SINCE: ""})
 
 
 @pytest.mark.parametrize(

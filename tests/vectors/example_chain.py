@@ -54,9 +54,11 @@ class Block:
         return [example.transaction_id(raw) for _, raw, _, _ in self.ended]
 
 
-def certificate(height: int, block_hash: bytes, replicas: tuple[int, ...] = (1, 2, 3)) -> bytes:
+def certificate(
+    height: int, block_hash: bytes, replicas: tuple[int, ...] = (1, 2, 3), chain_id: bytes = example.CHAIN_ID
+) -> bytes:
     """Seals of these replicas over a block, in this order (I4)."""
-    message = example.CHAIN_ID + write(block_pb2.Seal(height=height, block_hash=block_hash))
+    message = chain_id + write(block_pb2.Seal(height=height, block_hash=block_hash))
     seals = [(replica, signer(f"replica {replica}").sign(Domain.SIGN_SEAL, message)) for replica in replicas]
     return write(
         block_pb2.Certificate(seals=[block_pb2.SealSignature(replica=r, signature=signature) for r, signature in seals])

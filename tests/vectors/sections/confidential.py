@@ -12,12 +12,12 @@ from typing import Any
 from huzheng.v1 import block_pb2, catalogue_pb2, disclosure_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from ledger.crypto import Domain
 from tests.naive import confidential, merkle
 from tests.naive.confidential import Secret
 from tests.naive.ledger import tagged_hash
 from tests.vectors import example
-from tests.vectors.example import OTHER, Built, signer, write
+from tests.vectors.example import OTHER, Built, write
+from tests.vectors.example_chain import certificate
 
 _Cases = dict[str, tuple[str, bytes]]
 DWELLING, PERSON = "demo.dwelling", "demo.person"
@@ -25,7 +25,8 @@ OWNER, PRICE, SINCE, SHARE, USE = 2, 4, 5, 130, 131
 """Confidential fields of a dwelling; the first two are required."""
 
 
-def _dwelling() -> catalogue_pb2.Resource:
+def dwelling() -> catalogue_pb2.Resource:
+    """As the genesis has it."""
     spec, kind = catalogue_pb2.FieldSpec, catalogue_pb2.FieldType
     return catalogue_pb2.Resource(
         name=DWELLING,
@@ -71,7 +72,7 @@ def _person() -> catalogue_pb2.Resource:
 
 def _genesis() -> bytes:
     message = example.genesis_message()
-    added = [_dwelling(), _person()]
+    added = [dwelling(), _person()]
     for resource in added:
         for titled in (resource.subject, *resource.fields):
             titled.title_zh = titled.title_en = titled.name or "Subject"
@@ -89,16 +90,17 @@ def _salt(number: int) -> bytes:
     return sha256(b"salt %d" % number).digest()[:16]
 
 
-def _secret(number: int, value: str) -> Secret:
+def secret_of(number: int, value: str) -> Secret:
+    """With a salt that hangs on the number."""
     return number, value, _salt(number)
 
 
 SECRETS = [
-    _secret(OWNER, "张三"),
-    _secret(PRICE, "1200000.50"),
-    _secret(SINCE, ""),
-    _secret(SHARE, "50%"),
-    _secret(USE, "lives"),
+    secret_of(OWNER, "张三"),
+    secret_of(PRICE, "1200000.50"),
+    secret_of(SINCE, ""),
+    secret_of(SHARE, "50%"),
+    secret_of(USE, "lives"),
 ]
 NAMES = {OWNER: "OWNER", PRICE: "PRICE", SINCE: "SINCE", SHARE: "SHARE", USE: "USE"}
 
@@ -119,7 +121,7 @@ PERSON_RECORD = Built(
 )
 
 
-def _receipt(*records: Built, code: int = 1, seals: tuple[int, ...] = (1, 2, 3), shown: bool = True) -> bytes:
+def receipt_of(*records: Built, code: int = 1, seals: tuple[int, ...] = (1, 2, 3), shown: bool = True) -> bytes:
     """Of the first of these records, in a block of its transaction alone, which a quorum sealed."""
     transaction = pb.Transaction.FromString(example.transaction(*records, chain_id=CHAIN_ID))
     identifier = tagged_hash("transaction", transaction.body)
@@ -137,7 +139,7 @@ def _receipt(*records: Built, code: int = 1, seals: tuple[int, ...] = (1, 2, 3),
     )
     receipt = block_pb2.Receipt(
         header=header,
-        certificate=_certificate(7, tagged_hash("block", header), seals),
+        certificate=certificate(7, tagged_hash("block", header), seals, CHAIN_ID),
         body=transaction.body,
         signature=transaction.signature,
         result=result,
@@ -149,15 +151,7 @@ def _receipt(*records: Built, code: int = 1, seals: tuple[int, ...] = (1, 2, 3),
     return write(receipt)
 
 
-def _certificate(height: int, block_hash: bytes, replicas: tuple[int, ...]) -> bytes:
-    message = CHAIN_ID + write(block_pb2.Seal(height=height, block_hash=block_hash))
-    seals = [(replica, signer(f"replica {replica}").sign(Domain.SIGN_SEAL, message)) for replica in replicas]
-    return write(
-        block_pb2.Certificate(seals=[block_pb2.SealSignature(replica=r, signature=signature) for r, signature in seals])
-    )
-
-
-def _shown(place: int, secrets: Sequence[Secret] = SECRETS, **changes: Any) -> disclosure_pb2.DisclosedField:
+def shown_field(place: int, secrets: Sequence[Secret] = SECRETS, **changes: Any) -> disclosure_pb2.DisclosedField:
     """A field as it is disclosed, with other contents where they are given."""
     number, value, salt = secrets[place]
     fields: dict[str, Any] = {
@@ -170,7 +164,7 @@ def _shown(place: int, secrets: Sequence[Secret] = SECRETS, **changes: Any) -> d
 
 
 def _disclosure(*fields: disclosure_pb2.DisclosedField, receipt: bytes | None = None) -> bytes:
-    return write(disclosure_pb2.Disclosure(receipt=_receipt(RECORD) if receipt is None else receipt, fields=fields))
+    return write(disclosure_pb2.Disclosure(receipt=receipt_of(RECORD) if receipt is None else receipt, fields=fields))
 
 
 def _sound() -> list[dict[str, object]]:
@@ -182,12 +176,14 @@ def _sound() -> list[dict[str, object]]:
         "no field": [],
     }
     cases = [
-        _case(name, RECORD, [SECRETS[place] for place in places], _disclosure(*(_shown(place) for place in places)))
+        _case(
+            name, RECORD, [SECRETS[place] for place in places], _disclosure(*(shown_field(place) for place in places))
+        )
         for name, places in plans.items()
     ]
-    others = _disclosure(_shown(1), receipt=_receipt(RECORD, pair))
+    others = _disclosure(shown_field(1), receipt=receipt_of(RECORD, pair))
     cases.append(_case("record with another in its transaction", RECORD, [SECRETS[1]], others))
-    lone = _disclosure(_shown(0, LONE), receipt=_receipt(PERSON_RECORD))
+    lone = _disclosure(shown_field(0, LONE), receipt=receipt_of(PERSON_RECORD))
     cases.append(_case("only confidential field of its schema", PERSON_RECORD, LONE, lone))
     return cases
 
@@ -204,8 +200,8 @@ def _case(name: str, record: Built, secrets: Sequence[Secret], raw: bytes) -> di
 
 
 def _about_the_form() -> _Cases:
-    raw = _disclosure(_shown(0), _shown(1))
-    receipt = _receipt(RECORD)
+    raw = _disclosure(shown_field(0), shown_field(1))
+    receipt = receipt_of(RECORD)
     return {
         "empty": ("WRONG_CHAIN", b""),
         "not a message": ("NOT_STRICT", b"\xff" * 40),
@@ -213,108 +209,118 @@ def _about_the_form() -> _Cases:
         "trailing zero byte": ("NOT_STRICT", raw + b"\x00"),
         "unknown field": ("NOT_STRICT", raw + b"\x20\x01"),
         "unknown field in a field": ("NOT_STRICT", raw + b"\x12\x04\x08\x07\x28\x01"),
-        "receipt after the fields": ("NOT_STRICT", write(disclosure_pb2.Disclosure(fields=[_shown(0)])) + b"\x0a\x01x"),
+        "receipt after the fields": (
+            "NOT_STRICT",
+            write(disclosure_pb2.Disclosure(fields=[shown_field(0)])) + b"\x0a\x01x",
+        ),
         "receipt twice": ("NOT_STRICT", raw + raw),
         "value not UTF-8": ("NOT_STRICT", raw + b"\x12\x05\x08\x07\x12\x01\xff"),
         "empty value present": ("NOT_STRICT", raw + b"\x12\x04\x08\x07\x12\x00"),
         "receipt alone": ("NOT_STRICT", receipt),
-        "fields out of order": ("BAD_PROOF", _disclosure(_shown(1), _shown(0))),
-        "field twice": ("BAD_PROOF", _disclosure(_shown(0), _shown(0))),
+        "fields out of order": ("BAD_PROOF", _disclosure(shown_field(1), shown_field(0))),
+        "field twice": ("BAD_PROOF", _disclosure(shown_field(0), shown_field(0))),
         "field empty": ("UNKNOWN_FIELD", _disclosure(disclosure_pb2.DisclosedField())),
-        "65 fields": ("BAD_PROOF", _disclosure(*(_shown(0, number=number) for number in range(1, 66)))),
+        "65 fields": ("BAD_PROOF", _disclosure(*(shown_field(0, number=number) for number in range(1, 66)))),
     }
 
 
 def _about_the_receipt() -> _Cases:
-    field = _shown(0)
+    field = shown_field(0)
     revoking = Built(b"", resource=DWELLING, version=2, replaces=RECORD.id, action=pb.RECORD_ACTION_REVOKE)
     bare = _record(confidential_root=b"")
-    cut = block_pb2.Receipt.FromString(_receipt(RECORD))
+    cut = block_pb2.Receipt.FromString(receipt_of(RECORD))
     cut.record.payload = example.payload((1, "house"))
     return {
         "receipt unset": ("WRONG_CHAIN", _disclosure(field, receipt=b"")),
-        "receipt not strict": ("NOT_STRICT", _disclosure(field, receipt=_receipt(RECORD) + b"\x00")),
-        "receipt with a seal too few": ("BAD_CERTIFICATE", _disclosure(field, receipt=_receipt(RECORD, seals=(1, 2)))),
+        "receipt not strict": ("NOT_STRICT", _disclosure(field, receipt=receipt_of(RECORD) + b"\x00")),
+        "receipt with a seal too few": (
+            "BAD_CERTIFICATE",
+            _disclosure(field, receipt=receipt_of(RECORD, seals=(1, 2))),
+        ),
         "receipt with another payload": ("BAD_PROOF", _disclosure(field, receipt=write(cut))),
-        "receipt without record": ("BAD_PROOF", _disclosure(field, receipt=_receipt(RECORD, shown=False))),
-        "receipt of a refused record": ("BAD_PROOF", _disclosure(field, receipt=_receipt(RECORD, code=16))),
-        "receipt of a revoking record": ("BAD_PROOF", _disclosure(field, receipt=_receipt(revoking))),
-        "no field, receipt of a revoking record": ("BAD_PROOF", _disclosure(receipt=_receipt(revoking))),
-        "receipt of another record": ("BAD_PROOF", _disclosure(field, receipt=_receipt(_record(SECRETS[::-1])))),
-        "record without root, accepted and sealed": ("BAD_PROOF", _disclosure(field, receipt=_receipt(bare))),
+        "receipt without record": ("BAD_PROOF", _disclosure(field, receipt=receipt_of(RECORD, shown=False))),
+        "receipt of a refused record": ("BAD_PROOF", _disclosure(field, receipt=receipt_of(RECORD, code=16))),
+        "receipt of a revoking record": ("BAD_PROOF", _disclosure(field, receipt=receipt_of(revoking))),
+        "no field, receipt of a revoking record": ("BAD_PROOF", _disclosure(receipt=receipt_of(revoking))),
+        "receipt of another record": ("BAD_PROOF", _disclosure(field, receipt=receipt_of(_record(SECRETS[::-1])))),
+        "record without root, accepted and sealed": ("BAD_PROOF", _disclosure(field, receipt=receipt_of(bare))),
         "schema version that the genesis lacks": (
             "SCHEMA_UNKNOWN",
-            _disclosure(field, receipt=_receipt(_record(schema_version=3))),
+            _disclosure(field, receipt=receipt_of(_record(schema_version=3))),
         ),
         "schema version of the past": (
             "SCHEMA_UNKNOWN",
-            _disclosure(field, receipt=_receipt(_record(schema_version=1))),
+            _disclosure(field, receipt=receipt_of(_record(schema_version=1))),
         ),
     }
 
 
 def _about_the_fields() -> _Cases:
-    good = _shown(1)
+    good = shown_field(1)
     path = list(good.path)
     flipped = [bytes([path[0][0] ^ 1]) + path[0][1:], *path[1:]]
     cases = {
-        "value of another field": _disclosure(_shown(1, value=SECRETS[3][1])),
-        "value changed": _disclosure(_shown(1, value="1200000.5")),
-        "value hidden": _disclosure(_shown(1, value="")),
-        "value invented where there is none": _disclosure(_shown(2, value="2020-02-29")),
-        "number of another field": _disclosure(_shown(1, number=OWNER)),
-        "field in another field's place": _disclosure(_shown(1, path=confidential.path(0, SECRETS))),
-        "field as another one, with its path": _disclosure(_shown(1, number=OWNER, path=confidential.path(0, SECRETS))),
-        "salt changed": _disclosure(_shown(1, salt=_salt(0))),
-        "salt unset": _disclosure(_shown(1, salt=b"")),
-        "salt a byte short": _disclosure(_shown(1, salt=_salt(PRICE)[:15])),
-        "salt a byte long": _disclosure(_shown(1, salt=_salt(PRICE) + b"\x08")),
-        "path empty": _disclosure(_shown(1, path=[])),
-        "path without its last hash": _disclosure(_shown(1, path=path[:-1])),
-        "path with a hash added": _disclosure(_shown(1, path=[*path, OTHER])),
-        "path of 66 hashes": _disclosure(_shown(1, path=path + [OTHER] * 63)),
-        "path with a bit flipped": _disclosure(_shown(1, path=flipped)),
-        "path with a hash cut": _disclosure(_shown(1, path=[path[0][:-1], *path[1:]])),
-        "path upside down": _disclosure(_shown(1, path=path[::-1])),
-        "second field with a path of the first": _disclosure(_shown(0), _shown(1, path=confidential.path(0, SECRETS))),
+        "value of another field": _disclosure(shown_field(1, value=SECRETS[3][1])),
+        "value changed": _disclosure(shown_field(1, value="1200000.5")),
+        "value hidden": _disclosure(shown_field(1, value="")),
+        "value invented where there is none": _disclosure(shown_field(2, value="2020-02-29")),
+        "number of another field": _disclosure(shown_field(1, number=OWNER)),
+        "field in another field's place": _disclosure(shown_field(1, path=confidential.path(0, SECRETS))),
+        "field as another one, with its path": _disclosure(
+            shown_field(1, number=OWNER, path=confidential.path(0, SECRETS))
+        ),
+        "salt changed": _disclosure(shown_field(1, salt=_salt(0))),
+        "salt unset": _disclosure(shown_field(1, salt=b"")),
+        "salt a byte short": _disclosure(shown_field(1, salt=_salt(PRICE)[:15])),
+        "salt a byte long": _disclosure(shown_field(1, salt=_salt(PRICE) + b"\x08")),
+        "path empty": _disclosure(shown_field(1, path=[])),
+        "path without its last hash": _disclosure(shown_field(1, path=path[:-1])),
+        "path with a hash added": _disclosure(shown_field(1, path=[*path, OTHER])),
+        "path of 66 hashes": _disclosure(shown_field(1, path=path + [OTHER] * 63)),
+        "path with a bit flipped": _disclosure(shown_field(1, path=flipped)),
+        "path with a hash cut": _disclosure(shown_field(1, path=[path[0][:-1], *path[1:]])),
+        "path upside down": _disclosure(shown_field(1, path=path[::-1])),
+        "second field with a path of the first": _disclosure(
+            shown_field(0), shown_field(1, path=confidential.path(0, SECRETS))
+        ),
     }
     return {name: ("BAD_PROOF", raw) for name, raw in cases.items()} | {
-        "public field": ("UNKNOWN_FIELD", _disclosure(_shown(0, number=1, value="flat"))),
-        "number that no field has": ("UNKNOWN_FIELD", _disclosure(_shown(0, number=1_000))),
-        "largest number": ("UNKNOWN_FIELD", _disclosure(_shown(4, number=2**32 - 1))),
+        "public field": ("UNKNOWN_FIELD", _disclosure(shown_field(0, number=1, value="flat"))),
+        "number that no field has": ("UNKNOWN_FIELD", _disclosure(shown_field(0, number=1_000))),
+        "largest number": ("UNKNOWN_FIELD", _disclosure(shown_field(4, number=2**32 - 1))),
     }
 
 
 def _about_what_was_committed_to() -> _Cases:
     """Records that no sound program makes, accepted and sealed: nobody but who is shown the fields can tell."""
     odd = {
-        "value that does not fit": ("BAD_FIELD", 1, [SECRETS[0], _secret(PRICE, "1.234"), *SECRETS[2:]]),
-        "date that there never was": ("BAD_FIELD", 2, [*SECRETS[:2], _secret(SINCE, "2021-02-29"), *SECRETS[3:]]),
-        "value that does not fit its pattern": ("BAD_FIELD", 3, [*SECRETS[:3], _secret(SHARE, "0%"), SECRETS[4]]),
-        "code that there is not": ("BAD_FIELD", 4, [*SECRETS[:4], _secret(USE, "sells")]),
-        "text that reads otherwise than it is": ("BAD_FIELD", 0, [_secret(OWNER, "张\u202e三"), *SECRETS[1:]]),
-        "text that is too long": ("BAD_FIELD", 0, [_secret(OWNER, "张" * 22), *SECRETS[1:]]),
-        "required field without value": ("MISSING_FIELD", 0, [_secret(OWNER, ""), *SECRETS[1:]]),
+        "value that does not fit": ("BAD_FIELD", 1, [SECRETS[0], secret_of(PRICE, "1.234"), *SECRETS[2:]]),
+        "date that there never was": ("BAD_FIELD", 2, [*SECRETS[:2], secret_of(SINCE, "2021-02-29"), *SECRETS[3:]]),
+        "value that does not fit its pattern": ("BAD_FIELD", 3, [*SECRETS[:3], secret_of(SHARE, "0%"), SECRETS[4]]),
+        "code that there is not": ("BAD_FIELD", 4, [*SECRETS[:4], secret_of(USE, "sells")]),
+        "text that reads otherwise than it is": ("BAD_FIELD", 0, [secret_of(OWNER, "张\u202e三"), *SECRETS[1:]]),
+        "text that is too long": ("BAD_FIELD", 0, [secret_of(OWNER, "张" * 22), *SECRETS[1:]]),
+        "required field without value": ("MISSING_FIELD", 0, [secret_of(OWNER, ""), *SECRETS[1:]]),
         "salt of 15 bytes": ("BAD_PROOF", 0, [(OWNER, "张三", _salt(OWNER)[:15]), *SECRETS[1:]]),
         "salt of 17 bytes": ("BAD_PROOF", 0, [(OWNER, "张三", _salt(OWNER) + b"x"), *SECRETS[1:]]),
         "tree without the fields that have no value": ("BAD_PROOF", 0, [s for s in SECRETS if s[1]]),
-        "tree with a field too many": ("BAD_PROOF", 4, [*SECRETS, _secret(140, "")]),
+        "tree with a field too many": ("BAD_PROOF", 4, [*SECRETS, secret_of(140, "")]),
         "tree in another order": ("BAD_PROOF", 4, [*SECRETS[:3], SECRETS[4], SECRETS[3]]),
         "number twice, the second time in another's place": (
             "BAD_PROOF",
             1,
-            [SECRETS[0], _secret(OWNER, "李四"), *SECRETS[2:]],
+            [SECRETS[0], secret_of(OWNER, "李四"), *SECRETS[2:]],
         ),
     }
     cases = {}
     for name, (code, place, secrets) in odd.items():
         cases[f"{name}, committed to"] = (
             code,
-            _disclosure(_shown(place, secrets), receipt=_receipt(_record(secrets))),
+            _disclosure(shown_field(place, secrets), receipt=receipt_of(_record(secrets))),
         )
-    wrong = [SECRETS[0], _secret(PRICE, "free"), *SECRETS[2:]]
-    receipt = _receipt(_record(wrong))
-    later = _disclosure(_shown(1, wrong), _shown(4, wrong, salt=_salt(0)), receipt=receipt)
+    wrong = [SECRETS[0], secret_of(PRICE, "free"), *SECRETS[2:]]
+    receipt = receipt_of(_record(wrong))
+    later = _disclosure(shown_field(1, wrong), shown_field(4, wrong, salt=_salt(0)), receipt=receipt)
     cases["value that does not fit, before a field that is not proved"] = ("BAD_PROOF", later)
     return cases
 

@@ -127,6 +127,8 @@ class World:
     """A block after which this was the state, and statements as of it."""
 
     state: Mapping[bytes, bytes]
+    chain_id: bytes = example.CHAIN_ID
+    height: int = _HEIGHT
 
     @cached_property
     def _keys(self) -> dict[bytes, bytes]:
@@ -136,8 +138,8 @@ class World:
     def block(self) -> Block:
         """Sealed by a quorum, whatever the state is."""
         header = block_pb2.BlockHeader(
-            chain_id=example.CHAIN_ID,
-            height=_HEIGHT,
+            chain_id=self.chain_id,
+            height=self.height,
             parent_hash=OTHER,
             proposer=1,
             time_ms=NOW_MS + 10_000,
@@ -199,7 +201,7 @@ class World:
         return write(
             statement_pb2.Statement(
                 header=self.block.header,
-                certificate=certificate(_HEIGHT, self.block.hash),
+                certificate=certificate(self.height, self.block.hash, chain_id=self.chain_id),
                 leaves=leaves,
                 records=[statement_pb2.StatedRecord(record=built.raw, payload=built.payload) for built in ordered],
                 entries=entries,
