@@ -165,7 +165,7 @@ def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> Ex
         return ExitStatus.LOCAL if exit_status(error) is ExitStatus.LOCAL else ExitStatus.NOT_PROVEN
     still = None if offline else ask_whether_still(session, trust.genesis, _what_can_change(verdict))
     if session.out.is_json:
-        view = {"file": str(path), "network": trust.genesis.name, **_to_dict(verdict)}
+        view = {"file": str(path), "network": trust.genesis.name, **_to_dict(trust.genesis, verdict)}
         session.out.json(view | {"still": None if still is None else still.to_dict()})
     else:
         _show(session, trust.genesis, verdict, asked=still is not None and still.as_of is not None)
@@ -179,10 +179,10 @@ def _what_can_change(verdict: AnyVerdict) -> Verdict | StatementVerdict:
     return verdict.receipt if isinstance(verdict, DisclosureVerdict) else verdict
 
 
-def _to_dict(verdict: AnyVerdict) -> dict[str, Any]:
+def _to_dict(genesis: Genesis, verdict: AnyVerdict) -> dict[str, Any]:
     from ledger.statement import StatementVerdict
 
-    return statement_to_dict(verdict) if isinstance(verdict, StatementVerdict) else verdict.to_dict()
+    return statement_to_dict(genesis, verdict) if isinstance(verdict, StatementVerdict) else verdict.to_dict()
 
 
 def _status(verdict: AnyVerdict, still: Still | None) -> ExitStatus:

@@ -117,6 +117,26 @@ def test_what_is_published_is_listed_written_read_amended_and_withdrawn(
     assert huzheng("record", "get", *about, *profile).status == 0
 
 
+def test_a_register_stands_for_what_was_published_in_it_too(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path
+) -> None:
+    file, subject = tmp_path / "retained.yaml", unit_code(3)
+    text = PERMIT.replace("property.permit", "property.retained").replace("GH-01", "GH-04")
+    file.write_text(text, encoding="utf-8")
+    assert huzheng("catalogue", "publish", file, "--yes", *profile).status == 0
+    line = {"resource": "property.retained", "subject": subject, "fields": {"XKBH": "GH2026"}}
+    assert huzheng("submit", write_lines(tmp_path / "r.jsonl", [line]), *profile).status == 0
+    got = huzheng("statement", "get", "property", subject, "--out", "flat.statement", *profile, "-o", "json").json
+    in_force = [answer["resource"] for answer in got["answers"] if answer["in_force"]]
+    assert (in_force, got["left_out"]) == (["property.retained"], [])
+    [register] = got["registers"]
+    assert register["resources"] == register["answered"] == len(got["answers"])
+    told = huzheng("verify", "flat.statement", "-g", network.genesis)
+    assert f"Proved: these are all {register['resources']} resources of the register property." in told.out
+    said = huzheng("verify", "flat.statement", "-g", network.genesis, "--lang", "zh").out
+    assert f"已证明：property 登记簿的全部 {register['resources']} 项资源均在其中。" in said
+
+
 def test_what_is_exported_is_on_chain(huzheng: CommandLine, profile: tuple[str, Path], tmp_path: Path) -> None:
     file = tmp_path / "more.yml"
     file.write_text(PERMIT.replace("property.permit", "property.licence").replace("GH-01", "GH-02"), encoding="utf-8")
