@@ -321,6 +321,8 @@ CHINESE: dict[str, str] = (
         "STILL SO at {time}, block {height}: there is nothing newer.": (
             "至今未变（{time}，区块 {height}）：没有更新的版本。"
         ),
+        "The genesis is enough for this receipt: {file} is not written.": "该凭证仅凭创世文件即可读懂：未写入 {file}。",
+        "For the names of the fields: huzheng verify --catalogue {file}": "核验时显示字段名称：huzheng verify --catalogue {file}",
         "Left out, as no record there can be about this: {names}.": "未包括（其中不会有关于该登记对象的记录）：{names}。",
         "Proved: these are all {n} resources of the register {name}.": "已证明：{name} 登记簿的全部 {n} 项资源均在其中。",
         "The register {name} has {n} resources; of {m} of them this statement says nothing.": (

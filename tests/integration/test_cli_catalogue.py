@@ -106,6 +106,15 @@ def test_what_is_published_is_listed_written_read_amended_and_withdrawn(
     # Offline, the genesis knows no names for the fields.
     verified = huzheng("verify", "r.receipt", "-g", network.genesis, "-o", "json").json
     assert verified["record"]["fields"] == {"#1": "GH2026", "#3": "3"}
+    # A statement beside the receipt proves them.
+    assert huzheng("receipt", "get", *about, "--out", "r.receipt", "--catalogue", "names", *profile).status == 0
+    named = ("verify", "r.receipt", "-g", network.genesis, "--catalogue", "names")
+    assert huzheng(*named, "-o", "json").json["record"]["fields"] == {"XKBH": "GH2026", "CS": "3"}
+    told = huzheng(*named).out
+    assert "planning permit (property.permit)" in told
+    assert "floors (CS)" in told
+    Path("names").write_bytes(Path("names").read_bytes()[:-1] + b"x")
+    assert huzheng(*named).status == 4
 
     assert huzheng("catalogue", "withdraw", "resource", "property.permit", *profile).status == 0
     withdrawn = huzheng("submit", permits(tmp_path / "c.jsonl", 5), *profile, "-o", "json")
