@@ -121,13 +121,16 @@ def batch_of_block(header: block_pb2.BlockHeader, transactions: Sequence[WellFor
     return WellFormedBatch(b"", ReplicaId(header.proposer), header.time_ms, tuple(transactions))
 
 
-def precheck(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, time_ms: int) -> Outcome:
-    """How the transaction would end if it were executed next, in a block of this time. Changes nothing."""
+def precheck(
+    genesis: Genesis, state: StateReader, published: Published, transaction: WellFormedTransaction, time_ms: int
+) -> Outcome:
+    """How the transaction would end if it were executed next, in a block of this time. Changes nothing.
+
+    `published`: the catalogue in that state.
+    """
     terms = newest_epoch(genesis, state)
     rules = genesis.rules.get(terms.protocol_version) or genesis.rules[PROTOCOL_VERSION]
-    overlay = Overlay(state)
-    published = Published(genesis, overlay)
-    return _execute_one(genesis, rules, overlay, published, transaction, time_ms, (terms.first_height, 0))
+    return _execute_one(genesis, rules, Overlay(state), published, transaction, time_ms, (terms.first_height, 0))
 
 
 def _finish(

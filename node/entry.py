@@ -73,12 +73,17 @@ class Judgement:
     """Whether its key is the department's, revoked or not."""
 
 
-def judge(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, now_ms: int) -> Judgement:
-    """Executes the transaction on the stored state, changing nothing, and keeps of the outcome what is certain."""
-    outcome = precheck(genesis, state, transaction, now_ms)
+def judge(
+    genesis: Genesis, state: StateReader, published: Published, transaction: WellFormedTransaction, now_ms: int
+) -> Judgement:
+    """Executes the transaction on the stored state, changing nothing, and keeps of the outcome what is certain.
+
+    `published`: the catalogue in that state, or in one before.
+    """
+    outcome = precheck(genesis, state, published, transaction, now_ms)
     if outcome.code == pb.RESULT_CODE_UNKNOWN_KEY:
         return Judgement(None, knows_signer(state, transaction))
-    if outcome.accepted or not _is_certain(genesis, state, transaction, outcome):
+    if outcome.accepted or not _is_certain(state, published, transaction, outcome):
         return Judgement(None, True)
     return Judgement(HuzhengError(refusal(outcome.code), _where(transaction, outcome)), True)
 
@@ -96,18 +101,18 @@ def _where(transaction: WellFormedTransaction, outcome: Outcome) -> str:
     return f"{part} {outcome.index}"
 
 
-def _is_certain(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction, outcome: Outcome) -> bool:
+def _is_certain(state: StateReader, published: Published, transaction: WellFormedTransaction, outcome: Outcome) -> bool:
     if outcome.code == pb.RESULT_CODE_UNKNOWN_FIELD and transaction.body.operations:
         # Of the newest schema version, which may be followed by another.
         return False
     if outcome.code in _FINAL_REFUSALS:
         return True
-    return outcome.code in _VERSION_REFUSALS and _is_outdated(genesis, state, transaction.records[outcome.index])
+    return outcome.code in _VERSION_REFUSALS and _is_outdated(state, published, transaction.records[outcome.index])
 
 
-def _is_outdated(genesis: Genesis, state: StateReader, item: RecordInTransaction) -> bool:
+def _is_outdated(state: StateReader, published: Published, item: RecordInTransaction) -> bool:
     record = item.record
-    slot = Published(genesis, state).slot(record.resource)
+    slot = published.slot(record.resource)
     head = None if slot is None else read_head(state, slot, record.subject)
     if head is None or record.version > head.version + 1:
         return False
@@ -116,7 +121,7 @@ def _is_outdated(genesis: Genesis, state: StateReader, item: RecordInTransaction
     return record.action == pb.RECORD_ACTION_REVOKE and head.action != pb.RECORD_ACTION_ASSERT
 
 
-def refuse_personal_data(genesis: Genesis, state: StateReader, transaction: WellFormedTransaction) -> None:
+def refuse_personal_data(published: Published, transaction: WellFormedTransaction) -> None:
     """Turns away what looks like personal data in free text; never part of a validity decision.
 
     Raises:
@@ -126,7 +131,6 @@ def refuse_personal_data(genesis: Genesis, state: StateReader, transaction: Well
         for place, text in _free_texts(operation):
             if find_personal_data(text):
                 raise HuzhengError(Code.PERSONAL_DATA, f"operation {index}, {place}")
-    published = Published(genesis, state)
     for index, item in enumerate(transaction.records):
         resource = published.version(item.record.resource, item.record.schema_version)
         if resource is None:

@@ -21,6 +21,7 @@ from ledger.block import ExecutedBlock
 from ledger.crypto import Height
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
+from ledger.published import Published
 from ledger.store import ChainStore, Place
 from ledger.transaction import WellFormedTransaction, check_transaction
 from node.clock import monotonic_ms
@@ -107,6 +108,7 @@ class Intake:
         self._waiters = Waiters(MAX_WAITERS_PER_DEPARTMENT)
         self._held = HeldTransactions()
         self._stored_height = store.tip.height
+        self._published = store.tip.height, store.published()
         self._closed: HuzhengError | None = None
         self._ended = False
 
@@ -198,12 +200,21 @@ class Intake:
     def _examine_submitted(self, now_ms: int, raw: bytes) -> _Examined:
         """In a worker thread."""
         transaction = check_transaction(raw, self._genesis)
-        refuse_personal_data(self._genesis, self._store.state, transaction)
         height = self._store.tip.height
-        judgement = judge(self._genesis, self._store.state, transaction, now_ms)
+        published = self._published_at(height)
+        refuse_personal_data(published, transaction)
+        judgement = judge(self._genesis, self._store.state, published, transaction, now_ms)
         # After the state: if the state shows the transaction's own effects, then its place is there too.
         place = self._store.transaction_place(transaction.id)
         return _Examined(transaction, place, judgement.refusal, judgement.signer_known, height)
+
+    def _published_at(self, height: Height) -> Published:
+        """The catalogue as of a block or of a later one; what was read of it serves all until the next block."""
+        known_height, published = self._published
+        if known_height != height:
+            published = self._store.published()
+            self._published = height, published
+        return published
 
     def _count_check(self, outcome: _Examined | Exception) -> None:
         bad = isinstance(outcome, HuzhengError) and outcome.code is Code.BAD_SIGNATURE

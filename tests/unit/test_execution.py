@@ -16,6 +16,7 @@ from ledger.building import BuiltRecord
 from ledger.crypto import ED25519_SHA256, Domain, ReplicaId, Signer
 from ledger.execution import batch_of_block, execute, precheck
 from ledger.genesis import Parameters
+from ledger.published import Published
 from ledger.state import POOL_KEY, SEEN_PREFIX, admin_keys_key
 from ledger.transaction import check_transaction
 from tests.builders import START_MS, Chain, Consortium
@@ -313,7 +314,9 @@ def test_precheck_tells_what_execution_would_and_changes_nothing(chain: Chain, c
         raw = consortium.transaction([consortium.record(5), record])
         transaction = check_transaction(raw, consortium.genesis)
         before = dict(chain.state)
-        outcome = precheck(consortium.genesis, chain.state, transaction, consortium.now_ms)
+        outcome = precheck(
+            consortium.genesis, chain.state, Published(consortium.genesis, chain.state), transaction, consortium.now_ms
+        )
         assert dict(chain.state) == before
         block = chain.add(raw)
         assert (outcome.code, outcome.index) == (block.codes[0], results(block)[0][1])

@@ -459,7 +459,8 @@ def test_publishing_comes_out_the_same_whatever_was_read_before(chain: Chain) ->
         for name in list(catalogue.names()):
             catalogue.newest(name), catalogue.slot(name), list(catalogue.tables(name))
         for raw in raws:
-            precheck(consortium.genesis, other.state, check_transaction(raw, consortium.genesis), consortium.now_ms)
+            transaction = check_transaction(raw, consortium.genesis)
+            precheck(consortium.genesis, other.state, catalogue, transaction, consortium.now_ms)
         blocks: list[ExecutedBlock] = [chain.add(*raws), other.add(*raws)]
         assert blocks[0].header == blocks[1].header
         assert blocks[0].changes == blocks[1].changes
