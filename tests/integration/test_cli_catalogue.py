@@ -8,6 +8,7 @@ import pytest
 
 from node.network import Network
 from tests.builders import unit_code
+from tests.certificates import FEW_FIELDS
 from tests.command_line import CommandLine, write_lines
 
 PERMIT = """
@@ -144,6 +145,23 @@ def test_a_register_stands_for_what_was_published_in_it_too(
     assert f"Proved: these are all {register['resources']} resources of the register property." in told.out
     said = huzheng("verify", "flat.statement", "-g", network.genesis, "--lang", "zh").out
     assert f"已证明：property 登记簿的全部 {register['resources']} 项资源均在其中。" in said
+
+
+def test_of_what_is_not_on_a_printed_page_it_is_said_that_it_is_not(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path
+) -> None:
+    file, subject = tmp_path / "opened.yaml", unit_code(4)
+    text = PERMIT.replace("property.permit", "property.opened").replace("GH-01", "GH-05")
+    file.write_text(text, encoding="utf-8")
+    assert huzheng("catalogue", "publish", file, "--yes", *profile).status == 0
+    line = {"resource": "property.ownership", "subject": subject, "fields": FEW_FIELDS}
+    assert huzheng("submit", write_lines(tmp_path / "o.jsonl", [line]), *profile).status == 0
+    made = huzheng("certificate", subject, "--out", "page.pdf", *profile)
+    assert made.status == 0
+    assert "property.opened" in made.err
+    assert huzheng("statement", "get", "property", subject, "--out", "flat.statement", *profile).status == 0
+    stated = ("certificate", "--statement", "flat.statement", "-g", network.genesis, "--out", "page.pdf", "-o", "json")
+    assert huzheng(*stated).error["code"] == "BAD_FILE"
 
 
 def test_what_is_exported_is_on_chain(huzheng: CommandLine, profile: tuple[str, Path], tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_statement_of_entries_alone_is_taken_apart(
     assert "entries" in huzheng("receipt", "show", "s").out
 
 
-def test_a_statement_with_entries_is_not_printed(huzheng: CommandLine, verify: Show) -> None:
+def test_a_statement_of_entries_alone_is_not_printed(huzheng: CommandLine, verify: Show) -> None:
     verify(b"nplanning")
     ran = huzheng("certificate", "--statement", "s", "-g", "g", "--out", "page.pdf", "--output", "json")
     assert ran.error["code"] == "BAD_FILE"
