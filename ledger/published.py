@@ -17,6 +17,7 @@ from ledger.state.entries import StateReader
 RESOURCE_PREFIX = b"c"
 TABLE_PREFIX = b"b"
 DUTY_PREFIX = b"u"
+REGISTER_PREFIX = b"w"
 
 
 def resource_key(name: str) -> bytes:
@@ -31,7 +32,12 @@ def version_key(name: str, schema_version: int) -> bytes:
 
 def register_key(register: str) -> bytes:
     """Where the number of a register's resources is kept, in 4 bytes, once one was added."""
-    return b"w" + register.encode()
+    return REGISTER_PREFIX + register.encode()
+
+
+def resource_count(genesis: Genesis, register: str, raw: bytes | None) -> int:
+    """How many resources a register has, withdrawn ones included, if this is what the state has at its `register_key`."""
+    return genesis.registers.get(register, 0) if raw is None else int.from_bytes(raw, "big")
 
 
 def duty_key(department: str, code: str) -> bytes:
@@ -97,8 +103,7 @@ class Published:
 
     def count(self, register: str) -> int:
         """How many resources a register has."""
-        raw = self._state.get(register_key(register))
-        return self._genesis.registers.get(register, 0) if raw is None else int.from_bytes(raw, "big")
+        return resource_count(self._genesis, register, self._state.get(register_key(register)))
 
     def entries(self, resource: str = "", after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """The entries of the state that are the catalogue, or a resource's alone, in ascending order of keys; those after a key."""

@@ -110,16 +110,30 @@ class LightClient:
         known = self.genesis.catalogue.get(name)
         if known is not None:
             return known
-        key = resource_key(name)
-        raw = (await self.entries([key]))[key] if is_resource_name(name) else None
-        if raw is None:
+        found = await self.later_resources([name] if is_resource_name(name) else [])
+        if not found:
             raise HuzhengError(Code.UNKNOWN_RESOURCE, ", ".join(self._client.catalogue.names()))
-        newest = strict.read(state_pb2.ResourceState, raw).newest_version
-        await self.learn([(name, newest)])
-        found = self._client.catalogue.version(name, newest)
-        if found is None:
+        return found.popitem()[1]
+
+    async def later_resources(self, names: Iterable[str]) -> dict[int, CompiledResource]:
+        """The newest definitions of those that there are of these resources of one register, by their numbers in it (D2).
+
+        None of them may be the genesis'.
+
+        Raises:
+            HuzhengError: as `statement`.
+        """
+        keys = {resource_key(name): name for name in names}
+        found = {keys[key]: raw for key, raw in (await self.entries(keys)).items() if raw is not None}
+        states = {name: strict.read(state_pb2.ResourceState, raw) for name, raw in found.items()}
+        await self.learn((name, state.newest_version) for name, state in states.items())
+        return {state.number: self._proved(name, state.newest_version) for name, state in states.items()}
+
+    def _proved(self, name: str, newest: int) -> CompiledResource:
+        definition = self._client.catalogue.version(name, newest)
+        if definition is None:
             raise HuzhengError(Code.UNTRUSTED_ANSWER, "a resource without its newest schema version")
-        return found
+        return definition
 
     async def learn(self, versions: Iterable[tuple[str, int]]) -> None:
         """Has the definitions of schema versions proved that are not the genesis'; the client's catalogue has them from then on.

@@ -9,6 +9,8 @@ from huzheng.v1 import statement_pb2
 
 from ledger.crypto import strict
 from ledger.errors import Code, HuzhengError
+from ledger.genesis import Genesis
+from ledger.statement import StatementVerdict
 
 PREFIX = "HZ1:"
 MAX_CODE_CHARACTERS = 3391
@@ -31,6 +33,20 @@ def to_codes(statement: bytes) -> list[str]:
     proof = statement_pb2.Statement(header=whole.header, certificate=whole.certificate, leaves=whole.leaves)
     records = statement_pb2.Statement(records=whole.records)
     return [_to_text(strict.write(part)) for part in (proof, records) if part.ByteSize()]
+
+
+def without_entries(statement: bytes, verdict: StatementVerdict, genesis: Genesis) -> bytes:
+    """A statement, of which this is the verdict, without its entries of the state, which are not printed.
+
+    Raises:
+        HuzhengError: BAD_FILE if it is not about resources of the genesis alone: of others only entries tell.
+    """
+    resources = {question.resource for question in verdict.answers}
+    if not resources or not resources <= genesis.catalogue.keys():
+        raise HuzhengError(Code.BAD_FILE, "only a statement about resources of the genesis alone is printed")
+    whole = strict.read(statement_pb2.Statement, statement)
+    whole.ClearField("entries")
+    return strict.write(whole)
 
 
 def from_codes(texts: Iterable[str]) -> bytes:

@@ -12,6 +12,7 @@ from node.cli.files import parse_hash
 if TYPE_CHECKING:
     from huzheng.v1 import ledger_service_pb2 as pb
 
+    from ledger.catalogue import CompiledResource
     from node.client import LedgerClient
     from node.light_client import LightClient
 
@@ -42,12 +43,18 @@ async def resource_and_subject(client: LedgerClient | LightClient, about: list[s
     Raises:
         HuzhengError: INVALID_REQUEST, UNKNOWN_RESOURCE, BAD_SUBJECT.
     """
-    from ledger.fields.entry import canonical
-
     if len(about) != 2:
         raise HuzhengError(Code.INVALID_REQUEST, "a record id, or a resource and a subject, are needed")
     resource = await client.resource(about[0])
-    subject = canonical(resource.subject.type, about[1]) or about[1]
-    if not resource.subject_fits(subject):
+    subject = subject_of(resource, about[1])
+    if subject is None:
         raise HuzhengError(Code.BAD_SUBJECT, f"must be {resource.subject.expected}")
     return resource.name, subject
+
+
+def subject_of(resource: CompiledResource, text: str) -> str | None:
+    """A subject in its canonical form; None if no record of the resource can be about it."""
+    from ledger.fields.entry import canonical
+
+    subject = canonical(resource.subject.type, text) or text
+    return subject if resource.subject_fits(subject) else None

@@ -63,12 +63,20 @@ def _ask(session: Session, unit_code: str) -> tuple[bytes, Genesis]:
     with extra_needed():
         from node.certificate.content import property_questions
 
-    async def ask(light: LightClient, client: LedgerClient) -> tuple[bytes, Genesis]:
+    async def ask(light: LightClient, client: LedgerClient) -> tuple[bytes, Genesis, list[str]]:
+        from node.registers import resources_of
+
         _, subject = await resource_and_subject(client, [OWNERSHIP, unit_code])
         questions = property_questions(light.genesis, subject)
-        return (await light.statement(questions, with_records=True, whole=True)).raw, light.genesis
+        stated = await light.statement(questions, with_records=True, whole=True)
+        names = [resource.name for resource in await resources_of(light, "property")]
+        return stated.raw, light.genesis, [name for name in names if name not in light.genesis.catalogue]
 
-    return with_light_client(session, ask)
+    raw, genesis, later = with_light_client(session, ask)
+    if later:
+        text = session.t("The page can't say anything of what came after the genesis: {names}.", names=", ".join(later))
+        session.out.note(f"{text} {session.t('`huzheng statement get property` does.')}", "yellow")
+    return raw, genesis
 
 
 def write_certificate(session: Session, statement: bytes, genesis: Genesis, out: Path, font: Path | None) -> None:
@@ -81,10 +89,14 @@ def write_certificate(session: Session, statement: bytes, genesis: Genesis, out:
     from node.certificate.extra import extra_needed
 
     with extra_needed():
+        from node.certificate.codes import without_entries
         from node.certificate.content import property_content
         from node.certificate.page import property_certificate_pdf
 
     verdict = verify_statement(statement, genesis)
+    if verdict.entries:
+        statement = without_entries(statement, verdict, genesis)
+        verdict = verify_statement(statement, genesis)
     content = property_content(verdict, genesis)
     pdf = property_certificate_pdf(verdict, genesis, statement, font)
     write_bytes(out, pdf)

@@ -321,6 +321,13 @@ CHINESE: dict[str, str] = (
         "STILL SO at {time}, block {height}: there is nothing newer.": (
             "至今未变（{time}，区块 {height}）：没有更新的版本。"
         ),
+        "The genesis is enough for this receipt: {file} is not written.": "该凭证仅凭创世文件即可读懂：未写入 {file}。",
+        "For the names of the fields: huzheng verify --catalogue {file}": "核验时显示字段名称：huzheng verify --catalogue {file}",
+        "Left out, as no record there can be about this: {names}.": "未包括（其中不会有关于该登记对象的记录）：{names}。",
+        "Proved: these are all {n} resources of the register {name}.": "已证明：{name} 登记簿的全部 {n} 项资源均在其中。",
+        "The register {name} has {n} resources; of {m} of them this statement says nothing.": (
+            "{name} 登记簿有 {n} 项资源；其中 {m} 项本证明未涉及。"
+        ),
         "Statement kept in {file}, {n} bytes.": "现状证明已保存到 {file}，{n} 字节。",
         "VALID: this was so at {time}, {age} ago; block {height}.": (
             "验证通过：截至 {time}（{age}前，区块 {height}）情况如下。"
@@ -345,6 +352,8 @@ CHINESE: dict[str, str] = (
             "内容保密：请勿将该文件交给无权知悉其内容者。"
         ),
         # certificate
+        "The page can't say anything of what came after the genesis: {names}.": "核验页不能包含创世之后发布的资源：{names}。",
+        "`huzheng statement get property` does.": "请用 `huzheng statement get property` 查询。",
         "Certificate written to {file}, {n} bytes.": "证书核验页已写入 {file}，共 {n} 字节。",
         "Anyone with the genesis file can check it, printed too: huzheng verify {file}": (
             "任何持有创世文件者均可核验，打印件亦可：huzheng verify {file}"

@@ -330,8 +330,14 @@ CHINESE_HELP: dict[str, str] = {
     "With --anchor: the proof that links the file's block with it.": (
         "与 --anchor 同用：将文件所属区块与锚点相连的证明。"
     ),
-    "With --anchor: likewise of the block as of which a disclosure proves its schema version.": (
-        "与 --anchor 同用：披露文件证明结构版本时所依据的区块，与锚点相连的证明。"
+    "A statement that proves what a receipt's fields are called, where the genesis does not say.": (
+        "现状证明文件，用于证明凭证中字段的名称（创世文件未载明时）。"
+    ),
+    "Also keep in this file what proves the names of the record's fields, if the genesis does not say them.": (
+        "另将字段名称的证明存入该文件（创世文件未载明时）。"
+    ),
+    "With --anchor: likewise of the block as of which a disclosure, or --catalogue, proves a schema version.": (
+        "与 --anchor 同用：披露文件或 --catalogue 证明结构版本时所依据的区块，与锚点相连的证明。"
     ),
     "Write the anchor to this file, for `huzheng verify`.": "将锚点写入该文件，供 `huzheng verify` 使用。",
     "The version that was the newest then, proved; such as 2021-03-01.": "当时的最新版本，附证明；如 2021-03-01。",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from time import time
 
 from ledger.errors import Code, HuzhengError
 
 _MAX_HEIGHT_DIGITS = 18
 _DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,10 @@ def parse_time(text: str, option: str) -> int:
     Raises:
         HuzhengError: INVALID_REQUEST.
     """
-    try:
-        time_ms = int(datetime.fromisoformat(text).timestamp() * 1000)
-    except (ValueError, OverflowError, OSError):
-        time_ms = -1
+    needed = f"{option}: a time such as 2021-03-01T12:00 is needed"
+    time_ms = _time_ms(text, needed)
     if time_ms < 0:
-        raise HuzhengError(Code.INVALID_REQUEST, f"{option}: a time such as 2021-03-01T12:00 is needed")
+        raise HuzhengError(Code.INVALID_REQUEST, needed)
     return time_ms
 
 
@@ -47,12 +47,7 @@ def parse_moment(text: str) -> Moment:
     """
     if text.isascii() and text.isdecimal() and len(text) <= _MAX_HEIGHT_DIGITS and "-" not in text:
         return Moment(int(text), None)
-    try:
-        return Moment(None, int(datetime.fromisoformat(text).timestamp() * 1000))
-    except (ValueError, OverflowError, OSError):
-        raise HuzhengError(
-            Code.INVALID_REQUEST, "--at: a height or a time such as 2021-03-01T12:00 is needed"
-        ) from None
+    return Moment(None, _time_ms(text, "--at: a height or a time such as 2021-03-01T12:00 is needed"))
 
 
 def parse_end(text: str) -> int:
@@ -64,9 +59,12 @@ def parse_end(text: str) -> int:
     days = text.removesuffix("d")
     if days != text and days.isascii() and days.isdecimal() and len(days) <= 5:
         return int(time() * 1000) + int(days) * _DAY_MS
+    return _time_ms(text, "--until: a date such as 2027-03-01, or days such as 90d, is needed")
+
+
+def _time_ms(text: str, needed: str) -> int:
+    """The whole milliseconds since 1970, without the rounding of floats; `needed`: what is said of what is no time."""
     try:
-        return int(datetime.fromisoformat(text).timestamp() * 1000)
+        return (datetime.fromisoformat(text).astimezone(UTC) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError, OSError):
-        raise HuzhengError(
-            Code.INVALID_REQUEST, "--until: a date such as 2027-03-01, or days such as 90d, is needed"
-        ) from None
+        raise HuzhengError(Code.INVALID_REQUEST, needed) from None

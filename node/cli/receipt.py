@@ -10,7 +10,9 @@ import typer
 
 from node.cli.about import AboutArgument, VersionOption, find_record
 from node.cli.connection import with_believed_node
+from node.cli.definitions import fetch_definition
 from node.cli.files import parse_hash, read_bytes, write_bytes
+from node.cli.light import anchors_of
 from node.cli.session import Session, command, group
 from node.cli.show import verdict_for_people
 
@@ -33,19 +35,29 @@ def get(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Keep the receipt in this file; - is standard output.")
     ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            "--catalogue",
+            metavar="FILE",
+            help="Also keep in this file what proves the names of the record's fields, if the genesis does not say them.",
+        ),
+    ] = None,
 ) -> None:
     """Fetch the receipt of a record or transaction, verify it against the genesis, and keep it."""
 
-    async def ask(client: LedgerClient) -> tuple[bytes, Verdict, Genesis]:
+    async def ask(client: LedgerClient) -> tuple[bytes, Verdict, bytes | None, Genesis]:
         if transaction:
             raw, verdict = await client.transaction_receipt(parse_hash(" ".join(about), "ID"))
         else:
             located_id = parse_hash(about[0], "ID") if len(about) == 1 else None
             record_id = located_id or (await find_record(client, about, version)).record_id
             raw, verdict = await client.record_receipt(record_id)
-        return raw, verdict, client.genesis
+        return raw, verdict, await _definition(session, client, verdict) if catalogue else None, client.genesis
 
-    raw, verdict, genesis = with_believed_node(session, ask)
+    raw, verdict, definition, genesis = with_believed_node(session, ask)
+    if catalogue is not None:
+        _keep_definition(session, catalogue, definition)
     if out is not None:
         write_bytes(out, raw)
         if str(out) == "-":
@@ -59,6 +71,20 @@ def get(
         session.out.note(session.t("Keep it with --out FILE; anyone can then check it with `huzheng verify`."))
     else:
         session.out.line(session.t("Receipt kept in {file}, {n} bytes.", file=out, n=len(raw)))
+
+
+async def _definition(session: Session, client: LedgerClient, verdict: Verdict) -> bytes | None:
+    from node.light_client import LightClient
+
+    return await fetch_definition(LightClient(client, anchors_of(session, client)), verdict)
+
+
+def _keep_definition(session: Session, path: Path, definition: bytes | None) -> None:
+    if definition is None:
+        session.out.note(session.t("The genesis is enough for this receipt: {file} is not written.", file=path))
+        return
+    write_bytes(path, definition)
+    session.out.note(session.t("For the names of the fields: huzheng verify --catalogue {file}", file=path))
 
 
 @command(app, "show")

@@ -52,9 +52,12 @@ def entries_for_people(out: Output, genesis: Genesis, verdict: StatementVerdict)
     """What a valid statement proves of the state besides records."""
     from huzheng.v1 import catalogue_pb2
 
+    from ledger.published import REGISTER_PREFIX
     from ledger.state_entry import read_entry
 
-    read = [(key, value, read_entry(key, value)) for key, value in verdict.entries.items()]
+    _coverage_for_people(out, genesis, verdict)
+    entries = [(key, value) for key, value in verdict.entries.items() if not key.startswith(REGISTER_PREFIX)]
+    read = [(key, value, read_entry(key, value)) for key, value in entries]
     definitions = {name: resource.message for name, resource in genesis.catalogue.items()}
     for _, _, entry in read:
         if isinstance(entry.value, catalogue_pb2.Resource):
@@ -62,6 +65,26 @@ def entries_for_people(out: Output, genesis: Genesis, verdict: StatementVerdict)
     for key, value, entry in read:
         shown = _Shown(out, genesis, entry.about, definitions)
         out.pairs(_heading(shown, entry), list(_pairs(shown, entry, key, value)))
+
+
+def _coverage_for_people(out: Output, genesis: Genesis, verdict: StatementVerdict) -> None:
+    """Of which registers it is proved how many resources they have, and whether the statement is about all of them."""
+    from ledger.coverage import coverage
+
+    t = out.texts
+    for found in coverage(genesis, verdict):
+        register = printable(found.register)
+        if found.is_whole:
+            text = t("Proved: these are all {n} resources of the register {name}.", n=found.resources, name=register)
+            out.line(text, "bold")
+            continue
+        text = t(
+            "The register {name} has {n} resources; of {m} of them this statement says nothing.",
+            name=register,
+            n=found.resources,
+            m=found.resources - found.answered,
+        )
+        out.line(text, "bold yellow")
 
 
 def _pairs(shown: _Shown, entry: StateEntry, key: bytes, value: bytes | None) -> Pairs:
@@ -215,12 +238,13 @@ _SHOWN: Mapping[str, Callable[[_Shown, Any], Pairs]] = {
 }
 
 
-def statement_to_dict(verdict: StatementVerdict) -> dict[str, Any]:
-    """For programs: the verdict, each entry with what it says."""
+def statement_to_dict(genesis: Genesis, verdict: StatementVerdict) -> dict[str, Any]:
+    """For programs: the verdict, each entry with what it says, and how much of a register it is about."""
+    from ledger.coverage import coverage
     from ledger.proof_parts import entry_to_dict
     from ledger.state_entry import read_entry
 
     view = verdict.to_dict()
     for shown, (key, value) in zip(view["entries"], verdict.entries.items(), strict=True):
         shown["says"] = entry_to_dict(read_entry(key, value))
-    return view
+    return view | {"registers": [found.to_dict() for found in coverage(genesis, verdict)]}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.errors import Code, HuzhengError
-from node.cli.about import resource_and_subject
+from node.cli.asking import Asked, state_about
 from node.cli.files import write_bytes
 from node.cli.light import with_light_client
+from node.cli.output import printable
 from node.cli.proved import age_words
 from node.cli.session import Session, command, group
 from node.cli.show_entries import statement_to_dict
@@ -20,7 +20,6 @@ from node.cli.show_statement import statement_for_people
 
 if TYPE_CHECKING:
     from ledger.genesis import Genesis
-    from ledger.statement import Question
     from node.client import LedgerClient
     from node.light_client import LightClient, Stated
 
@@ -47,40 +46,24 @@ def get(
 ) -> None:
     """Fetch a statement, verify it against the genesis, and keep it: anyone can then verify it offline."""
 
-    async def ask(light: LightClient, _client: LedgerClient) -> tuple[Stated, Genesis]:
-        questions = await questions_about(light, about[:-1], about[-1])
-        return await light.statement(questions, with_records=contents, whole=True), light.genesis
+    async def ask(light: LightClient, _client: LedgerClient) -> tuple[Stated, Asked, Genesis]:
+        return *await state_about(light, about[:-1], about[-1], contents=contents), light.genesis
 
-    stated, genesis = with_light_client(session, ask)
+    stated, asked, genesis = with_light_client(session, ask)
     if out is not None:
         write_bytes(out, stated.raw)
         if str(out) == "-":
             return
     if session.out.is_json:
         where = {"file": str(out)} if out is not None else {"statement": base64.b64encode(stated.raw).decode()}
-        session.out.json(where | statement_to_dict(stated.verdict))
+        session.out.json(where | statement_to_dict(genesis, stated.verdict) | {"left_out": asked.left_out})
         return
     age = age_words(session, int(time.time() * 1000) - stated.verdict.time_ms)
     statement_for_people(session.out, genesis, stated.verdict, age)
+    if asked.left_out:
+        names = ", ".join(map(printable, asked.left_out))
+        session.out.note(session.t("Left out, as no record there can be about this: {names}.", names=names), "yellow")
     if out is None:
         session.out.note(session.t("Keep it with --out FILE; anyone can then check it with `huzheng verify`."))
     else:
         session.out.line(session.t("Statement kept in {file}, {n} bytes.", file=out, n=len(stated.raw)))
-
-
-async def questions_about(light: LightClient, names: list[str], subject: str) -> list[Question]:
-    """One for each resource, in a register for all of its resources.
-
-    Raises:
-        HuzhengError: INVALID_REQUEST, UNKNOWN_RESOURCE, BAD_SUBJECT.
-    """
-    from ledger.registers import register_of
-    from ledger.statement import Question
-
-    if not names:
-        raise HuzhengError(Code.INVALID_REQUEST, "a resource or register, and a subject, are needed")
-    catalogue = sorted(light.genesis.catalogue)
-    chosen = [
-        resource for name in names for resource in catalogue if name in (resource, register_of(resource))
-    ] or names
-    return [Question(*await resource_and_subject(light, [resource, subject])) for resource in dict.fromkeys(chosen)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.errors import Code, HuzhengError
+from node.cli.definitions import read_definitions
 from node.cli.files import GenesisOption, chosen_genesis, parse_hash, read_bytes
 from node.cli.output import print_error
 from node.cli.proved import age_words
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ledger.receipt import Verdict
     from ledger.sealed_block import SealedBlock
     from ledger.statement import StatementVerdict
+    from node.cli.definitions import Definitions
 
     AnyVerdict = Verdict | StatementVerdict | DisclosureVerdict
 
@@ -54,6 +56,8 @@ class Trust:
     genesis: Genesis
     anchor: SealedBlock | None
     history: bytes
+    definitions: Definitions
+    """Of records in receipts; disclosures prove their own."""
     catalogue_history: bytes
     epochs: Sequence[EpochTerms]
     ask_epochs: Callable[[HuzhengError], Sequence[EpochTerms]] | None
@@ -89,12 +93,20 @@ def verify(
         Path | None,
         typer.Option("--history", metavar="FILE", help="With --anchor: the proof that links the file's block with it."),
     ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            "--catalogue",
+            metavar="FILE",
+            help="A statement that proves what a receipt's fields are called, where the genesis does not say.",
+        ),
+    ] = None,
     catalogue_history: Annotated[
         Path | None,
         typer.Option(
             "--catalogue-history",
             metavar="FILE",
-            help="With --anchor: likewise of the block as of which a disclosure proves its schema version.",
+            help="With --anchor: likewise of the block as of which a disclosure, or --catalogue, proves a schema version.",
         ),
     ] = None,
     epochs: Annotated[
@@ -112,7 +124,7 @@ def verify(
     trusted = chosen_genesis(session, genesis)
     if chain_id is not None and parse_hash(chain_id, "--chain-id") != trusted.chain_id:
         raise HuzhengError(Code.WRONG_CHAIN, "the genesis file is not that of --chain-id")
-    trust = _trust(session, trusted, (anchor, history, catalogue_history, epochs), max_age, offline)
+    trust = _trust(session, trusted, (anchor, history, catalogue, catalogue_history, epochs), max_age, offline)
     worst = ExitStatus.OK
     for number, path in enumerate(files):
         if len(files) > 1 and not session.out.is_json:
@@ -125,24 +137,28 @@ def verify(
 def _trust(
     session: Session,
     genesis: Genesis,
-    files: tuple[Path | None, Path | None, Path | None, Path | None],
+    files: tuple[Path | None, ...],
     max_age: str | None,
     offline: bool,
 ) -> Trust:
     from ledger.statement import verify_bundle
     from node.anchor_file import read_anchor_file
 
-    anchor, history, catalogue_history, epochs = files
+    anchor, history, catalogue, catalogue_history, epochs = files
     if anchor is None:
         for option, given in (("--history", history), ("--catalogue-history", catalogue_history)):
             if given is not None:
                 raise HuzhengError(Code.INVALID_REQUEST, f"{option} goes with --anchor")
+    trusted = None if anchor is None else read_anchor_file(anchor, genesis)
+    known = () if epochs is None else verify_bundle(read_bytes(epochs), genesis)
+    linked = b"" if catalogue_history is None else read_bytes(catalogue_history)
     return Trust(
         genesis,
-        None if anchor is None else read_anchor_file(anchor, genesis),
+        trusted,
         b"" if history is None else read_bytes(history),
-        b"" if catalogue_history is None else read_bytes(catalogue_history),
-        () if epochs is None else verify_bundle(read_bytes(epochs), genesis),
+        read_definitions(catalogue, genesis, known, trusted, linked),
+        linked,
+        known,
         None if offline else partial(ask_for_epochs, session, genesis),
         None if max_age is None else _duration_ms(max_age),
     )
@@ -165,10 +181,10 @@ def _verify_one(session: Session, path: Path, trust: Trust, offline: bool) -> Ex
         return ExitStatus.LOCAL if exit_status(error) is ExitStatus.LOCAL else ExitStatus.NOT_PROVEN
     still = None if offline else ask_whether_still(session, trust.genesis, _what_can_change(verdict))
     if session.out.is_json:
-        view = {"file": str(path), "network": trust.genesis.name, **_to_dict(verdict)}
+        view = {"file": str(path), "network": trust.genesis.name, **_to_dict(trust.genesis, verdict)}
         session.out.json(view | {"still": None if still is None else still.to_dict()})
     else:
-        _show(session, trust.genesis, verdict, asked=still is not None and still.as_of is not None)
+        _show(session, trust, verdict, asked=still is not None and still.as_of is not None)
         say_whether_still(session, still)
     return _status(verdict, still)
 
@@ -179,10 +195,10 @@ def _what_can_change(verdict: AnyVerdict) -> Verdict | StatementVerdict:
     return verdict.receipt if isinstance(verdict, DisclosureVerdict) else verdict
 
 
-def _to_dict(verdict: AnyVerdict) -> dict[str, Any]:
+def _to_dict(genesis: Genesis, verdict: AnyVerdict) -> dict[str, Any]:
     from ledger.statement import StatementVerdict
 
-    return statement_to_dict(verdict) if isinstance(verdict, StatementVerdict) else verdict.to_dict()
+    return statement_to_dict(genesis, verdict) if isinstance(verdict, StatementVerdict) else verdict.to_dict()
 
 
 def _status(verdict: AnyVerdict, still: Still | None) -> ExitStatus:
@@ -192,14 +208,17 @@ def _status(verdict: AnyVerdict, still: Still | None) -> ExitStatus:
     return ExitStatus.REFUSED if refused or (still is not None and still.holds is False) else ExitStatus.OK
 
 
-def _show(session: Session, genesis: Genesis, verdict: AnyVerdict, *, asked: bool) -> None:
+def _show(session: Session, trust: Trust, verdict: AnyVerdict, *, asked: bool) -> None:
     from ledger.disclosure import DisclosureVerdict
     from ledger.receipt import Verdict
 
+    genesis = trust.genesis
     if isinstance(verdict, DisclosureVerdict):
         disclosure_for_people(session.out, genesis, verdict, asked=asked)
     elif isinstance(verdict, Verdict):
-        verdict_for_people(session.out, genesis, verdict, asked=asked)
+        record = verdict.record
+        definition = None if record is None else trust.definitions(record.resource, record.schema_version)
+        verdict_for_people(session.out, genesis, verdict, asked=asked, definition=definition)
     else:
         age = age_words(session, int(time.time() * 1000) - verdict.time_ms)
         statement_for_people(session.out, genesis, verdict, age)
@@ -220,7 +239,7 @@ def _verdict_of(path: Path, trust: Trust) -> AnyVerdict:
             raise HuzhengError(
                 Code.INVALID_REQUEST, "--max-age is for statements: a receipt says what came at its time"
             )
-        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history, trust.epochs)
+        return verify_receipt(raw, trust.genesis, trust.anchor, trust.history, trust.epochs, trust.definitions)
     try:
         verdict = verify_statement(raw, trust.genesis, trust.epochs, trust.anchor, trust.history)
     except HuzhengError as error:

@@ -1,8 +1,12 @@
 // Verdicts in a few sentences, in English and Chinese.
 
+import { registerOf } from "./registers.js";
 import { readEntry } from "./state_entries.js";
 import { TEXTS } from "./texts.js";
 import { isoTime } from "./verdict_values.js";
+
+const REGISTER = "77";
+const TEXT = new TextDecoder();
 
 /**
  * What a verdict says to people; `language` is "en" or "zh". Names and titles are those of the genesis, or of what is proved besides. Lines are separated
@@ -45,6 +49,8 @@ const WORDS = {
     erasure: (record, department, time) => `Erasure of record ${record}: ordered by ${department} at ${time}.`,
     erased: (department, time) => `Erased by ${department}, as it said at ${time}.`,
     noErasure: (record, department) => `Erasure of record ${record}: ${department} has ordered none.`,
+    whole: (register, count) => `These are all ${count} resources of the register ${register}.`,
+    part: (register, count, silent) => `The register ${register} has ${count} resources; of ${silent} of them this says nothing.`,
     entry: (key, value) => `Entry ${key}: ${value}.`,
     noEntry: (key) => `Entry ${key}: there is none.`,
     history: (older, newer) => `Valid: ${older} is in the history of ${newer}.`,
@@ -81,6 +87,8 @@ const WORDS = {
     erasure: (record, department, time) => `记录 ${record} 的保密字段：${department}已于 ${time} 下令删除。`,
     erased: (department, time) => `${department}已于 ${time} 确认删除。`,
     noErasure: (record, department) => `记录 ${record} 的保密字段：${department}未下令删除。`,
+    whole: (register, count) => `${register} 登记簿的全部 ${count} 项资源均在其中。`,
+    part: (register, count, silent) => `${register} 登记簿有 ${count} 项资源；其中 ${silent} 项本证明未涉及。`,
     entry: (key, value) => `条目 ${key}：${value}。`,
     noEntry: (key) => `条目 ${key}：不存在。`,
     history: (older, newer) => `有效：${older}属于${newer}的历史。`,
@@ -119,7 +127,7 @@ const LINES = {
       const line = isInForce ? words.inForce(about, version) : words.revoked(about, version);
       return record !== null && record.fields === null ? [line, words.notShown] : [line];
     });
-    for (const { key, value } of verdict.entries) lines.push(...entryLines(key, value, words));
+    for (const { key, value } of verdict.entries) lines.push(...entryLines(key, value, verdict.answers, words));
     return [words.asOf(words.blockAt(verdict)), ...(lines.length > 0 ? lines : [words.noAnswer])];
   },
 
@@ -133,10 +141,23 @@ const LINES = {
 };
 
 /** Key and value in hex; the value null where there is none. */
-function entryLines(key, value, words) {
+function entryLines(key, value, answers, words) {
+  if (key.startsWith(REGISTER)) return [registerLine(TEXT.decode(bytesOf(key.slice(REGISTER.length))), value, answers, words)];
   const { kind, about, state } = readEntry(bytesOf(key), value === null ? null : bytesOf(value));
   if (kind === "other") return [value === null ? words.noEntry(key) : words.entry(key, value)];
   return ENTRY_LINES[kind](about, state, words);
+}
+
+/** How many resources a register has, and whether the statement is about all of them (Q9). */
+function registerLine(register, value, answers, words) {
+  const isOfRegister = (resource) => registerOf(resource) === register;
+  const count = value === null ? [...words.genesis.catalogue.keys()].filter(isOfRegister).length : parseInt(value, 16);
+  const answered = new Map();
+  for (const { resource, subject } of answers) {
+    if (isOfRegister(resource)) answered.set(subject, (answered.get(subject) ?? 0) + 1);
+  }
+  const silent = count - (answered.size > 0 ? Math.min(...answered.values()) : 0);
+  return silent === 0 ? words.whole(register, count) : words.part(register, count, silent);
 }
 
 const ENTRY_LINES = {

@@ -8,6 +8,7 @@ import pytest
 
 from node.network import Network
 from tests.builders import unit_code
+from tests.certificates import FEW_FIELDS
 from tests.command_line import CommandLine, write_lines
 
 PERMIT = """
@@ -106,6 +107,15 @@ def test_what_is_published_is_listed_written_read_amended_and_withdrawn(
     # Offline, the genesis knows no names for the fields.
     verified = huzheng("verify", "r.receipt", "-g", network.genesis, "-o", "json").json
     assert verified["record"]["fields"] == {"#1": "GH2026", "#3": "3"}
+    # A statement beside the receipt proves them.
+    assert huzheng("receipt", "get", *about, "--out", "r.receipt", "--catalogue", "names", *profile).status == 0
+    named = ("verify", "r.receipt", "-g", network.genesis, "--catalogue", "names")
+    assert huzheng(*named, "-o", "json").json["record"]["fields"] == {"XKBH": "GH2026", "CS": "3"}
+    told = huzheng(*named).out
+    assert "planning permit (property.permit)" in told
+    assert "floors (CS)" in told
+    Path("names").write_bytes(Path("names").read_bytes()[:-1] + b"x")
+    assert huzheng(*named).status == 4
 
     assert huzheng("catalogue", "withdraw", "resource", "property.permit", *profile).status == 0
     withdrawn = huzheng("submit", permits(tmp_path / "c.jsonl", 5), *profile, "-o", "json")
@@ -115,6 +125,43 @@ def test_what_is_published_is_listed_written_read_amended_and_withdrawn(
     assert huzheng("catalogue", "withdraw", "table", "property.permit", "规划系统", "GHXK", *profile).status == 0
     assert huzheng("catalogue", "withdraw", "duty", "GH-01", *profile).status == 0
     assert huzheng("record", "get", *about, *profile).status == 0
+
+
+def test_a_register_stands_for_what_was_published_in_it_too(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path
+) -> None:
+    file, subject = tmp_path / "retained.yaml", unit_code(3)
+    text = PERMIT.replace("property.permit", "property.retained").replace("GH-01", "GH-04")
+    file.write_text(text, encoding="utf-8")
+    assert huzheng("catalogue", "publish", file, "--yes", *profile).status == 0
+    line = {"resource": "property.retained", "subject": subject, "fields": {"XKBH": "GH2026"}}
+    assert huzheng("submit", write_lines(tmp_path / "r.jsonl", [line]), *profile).status == 0
+    got = huzheng("statement", "get", "property", subject, "--out", "flat.statement", *profile, "-o", "json").json
+    in_force = [answer["resource"] for answer in got["answers"] if answer["in_force"]]
+    assert (in_force, got["left_out"]) == (["property.retained"], [])
+    [register] = got["registers"]
+    assert register["resources"] == register["answered"] == len(got["answers"])
+    told = huzheng("verify", "flat.statement", "-g", network.genesis)
+    assert f"Proved: these are all {register['resources']} resources of the register property." in told.out
+    said = huzheng("verify", "flat.statement", "-g", network.genesis, "--lang", "zh").out
+    assert f"已证明：property 登记簿的全部 {register['resources']} 项资源均在其中。" in said
+
+
+def test_of_what_is_not_on_a_printed_page_it_is_said_that_it_is_not(
+    huzheng: CommandLine, network: Network, profile: tuple[str, Path], tmp_path: Path
+) -> None:
+    file, subject = tmp_path / "opened.yaml", unit_code(4)
+    text = PERMIT.replace("property.permit", "property.opened").replace("GH-01", "GH-05")
+    file.write_text(text, encoding="utf-8")
+    assert huzheng("catalogue", "publish", file, "--yes", *profile).status == 0
+    line = {"resource": "property.ownership", "subject": subject, "fields": FEW_FIELDS}
+    assert huzheng("submit", write_lines(tmp_path / "o.jsonl", [line]), *profile).status == 0
+    made = huzheng("certificate", subject, "--out", "page.pdf", *profile)
+    assert made.status == 0
+    assert "property.opened" in made.err
+    assert huzheng("statement", "get", "property", subject, "--out", "flat.statement", *profile).status == 0
+    stated = ("certificate", "--statement", "flat.statement", "-g", network.genesis, "--out", "page.pdf", "-o", "json")
+    assert huzheng(*stated).error["code"] == "BAD_FILE"
 
 
 def test_what_is_exported_is_on_chain(huzheng: CommandLine, profile: tuple[str, Path], tmp_path: Path) -> None:

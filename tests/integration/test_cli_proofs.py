@@ -59,6 +59,7 @@ def test_a_statement_is_fetched_and_verified_offline(
     answers = {answer["resource"]: answer for answer in got["answers"]}
     assert answers[OBJECTION]["record"]["fields"] == objection_fields(unit)
     assert [name for name, answer in answers.items() if answer["in_force"]] == [OBJECTION]
+    assert got["registers"] == [{"register": "property", "resources": len(answers), "answered": len(answers)}]
     checked = huzheng("verify", file, "-g", network.genesis, "--max-age", "1h", "-o", "json").json
     assert (checked["valid"], checked["answers"], checked["still"]) == (True, got["answers"], None)
     told = huzheng("verify", file, "-g", network.genesis)
@@ -237,7 +238,7 @@ def test_a_proof_is_taken_apart(huzheng: CommandLine, profile: tuple[str, Path],
     assert huzheng("statement", "get", "property", unit_code(unit), "--out", file, *profile).status == 0
     shown = huzheng("receipt", "show", file, "-o", "json").json
     assert (shown["kind"], shown["bytes"]) == ("Statement", file.stat().st_size)
-    assert set(shown["parts"]) == {"header", "certificate", "leaves", "records"}
+    assert set(shown["parts"]) == {"header", "certificate", "leaves", "records", "entries"}
 
 
 def test_a_certificate_is_printed_read_back_and_found_out_when_it_no_longer_holds(
@@ -253,6 +254,11 @@ def test_a_certificate_is_printed_read_back_and_found_out_when_it_no_longer_hold
     assert (read.status, read.json["still"]["holds"]) == (0, True)
     assert answers["property.ownership"]["record"]["fields"] == FEW_FIELDS
     assert not answers["property.seizure"]["in_force"]
+    # What proves that there are no other resources in the register is not printed.
+    stated = tmp_path / "flat.statement"
+    assert huzheng("statement", "get", "property", number, "--out", stated, *profile).status == 0
+    assert huzheng("certificate", "--statement", stated, "-g", network.genesis, "--out", page).status == 0
+    assert huzheng("verify", page, *profile).status == 0
     withdrawn = line | {"action": "revoke"}
     del withdrawn["fields"]
     assert huzheng("submit", write_lines(tmp_path / "b.jsonl", [withdrawn]), *profile).status == 0

@@ -92,6 +92,9 @@ class StoredNode(LedgerServiceServicer):
     async def GetMembership(self, request: pb.GetMembershipRequest, context: Context) -> pb.GetMembershipResponse:
         return await self._answer(self._queries.membership, request, context)
 
+    async def GetCatalogue(self, request: pb.GetCatalogueRequest, context: Context) -> pb.GetCatalogueResponse:
+        return await self._answer(self._queries.catalogue, request, context)
+
     async def ListReads(self, request: audit_pb2.ListReadsRequest, context: Context) -> audit_pb2.ListReadsResponse:
         return await self._answer(self._queries.audit.reads, request, context)
 

@@ -379,7 +379,7 @@ def test_what_an_entry_is_both_say_alike() -> None:
 def test_entries_are_told_in_both_languages() -> None:
     named = {case["name"]: case["statement"] for case in STATEMENTS}
     names = ["a grant", "a read, the account of its subject, and an erasure", "a read that there never was"]
-    names += ["no reads of a subject", "keys, tallies and the pool"]
+    names += ["no reads of a subject", "keys, tallies and the pool", "a whole register", "a part of a register"]
     said = ask({"ask": "described", "genesis": EXAMPLE, "bytes": named[name]} for name in names)
     english, chinese = (list(texts) for texts in zip(*said, strict=True))
     expected = [
@@ -387,10 +387,14 @@ def test_entries_are_told_in_both_languages() -> None:
         ["Beta, Deed, AB1234", "shows only what was asked for", "AB1234: 1 reads", "ordered by Alpha"],
         ["there was none"],
         ["Deed, ZZ9999: 0 reads of confidential fields."],
-        ["there is none", "Entry 6e616c706861: 00000001."],
+        ["there is none", "Entry 6e616c706861: 00000001.", "The register demo has 5 resources; of 5 of them"],
+        ["These are all 1 resources of the register survey."],
+        ["The register demo has 5 resources; of 2 of them this says nothing."],
     ]
     for text, parts in zip(english, expected, strict=True):
         assert all(part in text for part in parts), text
+    assert "survey 登记簿的全部 1 项资源均在其中。" in chinese[5]
+    assert "demo 登记簿有 5 项资源；其中 2 项本证明未涉及。" in chinese[6]
     assert "有效；申请部门beta 部门，Deed，保密字段 #2。" in chinese[0]
     assert not any("undefined" in text or "null" in text for text in english + chinese)
 

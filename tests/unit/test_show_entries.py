@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.crypto import ED25519_SHA256
-from ledger.published import duty_key, resource_key, version_key
+from ledger.published import duty_key, register_key, resource_key, version_key
 from ledger.sharing.erasing import erasure_key
 from ledger.sharing.granting import grant_key
 from ledger.sharing.reading import account_key, read_key
@@ -17,7 +17,7 @@ from ledger.store import ChainStore
 from tests.builders import Consortium, unit_code
 from tests.command_line import CommandLine, Ran
 from tests.memberships import stored
-from tests.sharing_chain import LATER, SUBJECT, SharingChain, shared
+from tests.sharing_chain import LATER, NEW_REGISTER, SUBJECT, SharingChain, shared
 
 Show = Callable[..., Ran]
 
@@ -137,6 +137,22 @@ def test_entries_stand_beside_answers(verify: Show, chain: tuple[SharingChain, C
     assert "Status active" in shown
 
 
+def test_how_much_of_a_register_a_statement_is_about_is_said(
+    verify: Show, chain: tuple[SharingChain, ChainStore]
+) -> None:
+    others = chain[0].consortium.genesis.registers["property"] + 4
+    part = lines(verify(register_key("property"), questions=(Question(LATER, SUBJECT),)))
+    text = f"The register property has {others + 1} resources; of {others} of them this statement says nothing."
+    assert text in part
+    whole = lines(verify(register_key("survey"), questions=(Question(NEW_REGISTER, SUBJECT),)))
+    assert "Proved: these are all 1 resources of the register survey." in whole
+    both = verify(register_key("survey"), register_key("tax"), options=("--output", "json"))
+    assert both.json["registers"] == [
+        {"register": "survey", "resources": 1, "answered": 0},
+        {"register": "tax", "resources": chain[0].consortium.genesis.registers["tax"], "answered": 0},
+    ]
+
+
 def test_programs_are_told_the_same(verify: Show, chain: tuple[SharingChain, ChainStore]) -> None:
     grant, record = chain[0].grant, chain[0].records[LATER].id
     ran = verify(
@@ -159,7 +175,7 @@ def test_a_statement_of_entries_alone_is_taken_apart(
     assert "entries" in huzheng("receipt", "show", "s").out
 
 
-def test_a_statement_with_entries_is_not_printed(huzheng: CommandLine, verify: Show) -> None:
+def test_a_statement_of_entries_alone_is_not_printed(huzheng: CommandLine, verify: Show) -> None:
     verify(b"nplanning")
     ran = huzheng("certificate", "--statement", "s", "-g", "g", "--out", "page.pdf", "--output", "json")
     assert ran.error["code"] == "BAD_FILE"

@@ -290,6 +290,16 @@ def _sound() -> list[dict[str, object]]:
             (_SURVEY, _UNKNOWN, 0),
         ),
         _case(
+            "a whole register",
+            w.statement(b"wsurvey", *_both(_SURVEY), leaves=[w.leaf(_LATER, [0], "survey")]),
+            (_SURVEY, _LATER, 1),
+        ),
+        _case(
+            "a part of a register",
+            w.statement(b"wdemo", *_both(_PERMIT), leaves=[w.leaf(_UNKNOWN, [])]),
+            *sorted([*of_page, (_PERMIT, _UNKNOWN, 0)]),
+        ),
+        _case(
             "records of later schema versions",
             w.statement(*_both(_OTHER), _version_key(DEED, 4), leaves=[wide], records=[FLOORS, AMENDED]),
             (DEED, _LATER, 1),
