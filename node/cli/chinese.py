@@ -117,6 +117,7 @@ CHINESE: dict[str, str] = (
         "Record id": "记录标识",
         "Records": "记录数",
         "Registered by": "登记部门",
+        "Relies on": "所依据的记录",
         "Replaces": "取代记录",
         "Required": "必填",
         "Resource": "资源",
