@@ -257,8 +257,11 @@ CHINESE: dict[str, str] = (
         "Once more: ": "再次输入：",
         "the two differ": "两次输入不一致",
         # Samples
-        "Submit each file with that department's profile: huzheng submit FILE --profile …": (
-            "请用各部门的配置提交其文件：huzheng submit 文件 --profile …"
+        (
+            "Submit each file with that department's profile, planning.jsonl first, as others rely on it: "
+            "huzheng submit FILE --profile …"
+        ): (
+            "请用各部门的配置提交其文件，先提交planning.jsonl（其他部门的记录以其为依据）：huzheng submit 文件 --profile …"
         ),
         # Usage errors
         "See `{path} --help`.": "请参阅 `{path} --help`。",
