@@ -344,6 +344,7 @@ CHINESE: dict[str, str] = (
         "Not verified: `huzheng verify` says what it proves.": "未经验证：所证内容以 `huzheng verify` 为准。",
         # disclosure
         "Confidential fields, as the record commits to them:": "保密字段（与记录的承诺相符）：",
+        "It shows no confidential field.": "其中未出示任何保密字段。",
         "no value": "无值",
         "Confidential: hand this file to nobody who has no right to what it shows.": (
             "内容保密：请勿将该文件交给无权知悉其内容者。"
