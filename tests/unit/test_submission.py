@@ -18,6 +18,7 @@ from node.cli.submission.journal import Entry, Journal, State
 from node.cli.submission.planning import FAULTS_NAMED, Head, Planner, digest_of, groups, survey
 from node.cli.submission.reading import MAX_LINE_BYTES, InputCheck, InputRecord, RecordSource
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
+from tests.confidential import dwelling
 
 CONSORTIUM = Consortium(ED25519_SHA256)
 CHAIN_ID = CONSORTIUM.genesis.chain_id
@@ -142,6 +143,16 @@ def test_a_record_that_cannot_be_accepted_is_found_before_anything_is_sent(chang
         check.check(bad)
     assert caught.value.code is code
     assert "record 2" in caught.value.detail
+
+
+def test_what_is_relied_on_is_no_way_around_the_check_for_personal_data() -> None:
+    named = dwelling()
+    named.subject.pattern, named.subject.max_bytes = "", 64
+    check = InputCheck(Catalogue(Consortium(ED25519_SHA256, more_resources=[named]).genesis), "planning")
+    (bad,) = read(json.dumps(line(relies_on=[{"resource": named.name, "subject": "11010519491231002X"}])))
+    with pytest.raises(HuzhengError) as caught:
+        check.check(bad)
+    assert (caught.value.code, caught.value.detail) == (Code.PERSONAL_DATA, "record 1: relies_on")
 
 
 def test_an_error_never_repeats_a_value() -> None:
