@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from huzheng.v1 import transaction_pb2 as pb
@@ -15,7 +15,7 @@ from ledger.crypto import Domain, Signer, strict
 from ledger.errors import Code, HuzhengError
 from ledger.fields.entry import InputValue
 from ledger.genesis import Genesis
-from ledger.transaction import NONCE_BYTES
+from ledger.transaction import NONCE_BYTES, check_reliance
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,15 @@ def build_record(
     values: Mapping[str, InputValue] | None,
     *,
     confidential: Mapping[str, InputValue] | None = None,
+    relies_on: Iterable[pb.Reliance] = (),
     salt: bytes | None = None,
 ) -> BuiltRecord:
     """A record that asserts these public and confidential values, or revokes if there are no public ones (`None`).
-    `resource`: a name in the genesis, or what was published.
+    `resource`: a name in the genesis, or what was published. `relies_on`: in any order.
 
     Raises:
         HuzhengError: UNKNOWN_RESOURCE, BAD_SUBJECT, UNKNOWN_FIELD, BAD_FIELD, MISSING_FIELD; BAD_COMMITMENT where a revoking
-            record is given confidential values.
+            record is given confidential values; MALFORMED_TRANSACTION where it relies on too many, or twice on one subject.
     """
     definition = genesis.catalogue.get(resource) if isinstance(resource, str) else resource
     if definition is None:
@@ -56,6 +57,8 @@ def build_record(
     if values is not None:
         payload = encode_payload(definition, values, secrets.token_bytes(SALT_BYTES) if salt is None else salt)
     kept = _secrets(definition, values, confidential or {})
+    relied = sorted(relies_on, key=lambda one: (one.resource, one.subject))
+    check_reliance(relied)
     record = pb.Record(
         resource=definition.name,
         subject=subject,
@@ -65,6 +68,7 @@ def build_record(
         schema_version=definition.schema_version,
         payload_digest=genesis.suite.digest(Domain.PAYLOAD, payload),
         confidential_root=confidential_root(genesis.suite, kept),
+        relies_on=relied,
     )
     raw = strict.write(record)
     return BuiltRecord(genesis.suite.digest(Domain.RECORD, raw), raw, payload, kept)

@@ -15,6 +15,7 @@ from ledger.expunged import is_removed
 from ledger.genesis import Genesis
 from ledger.membership_change import read_seat
 from ledger.proof_parts import to_dict
+from ledger.proven_record import relied_by
 from ledger.store import ChainReader
 
 Line = dict[str, Any]
@@ -140,4 +141,5 @@ def _record(genesis: Genesis, versions: Versions, raw: bytes, payload: bytes, *,
         "schema_version": record.schema_version,
         "fields": read_fields(versions(record.resource, record.schema_version), payload) if is_told else None,
         "removed": is_removed(genesis.suite, record, payload),
+        "relies_on": [relied.to_dict() for relied in relied_by(record)],
     }

@@ -116,6 +116,15 @@ def _schema_unknown(resource: str, schema_version: int) -> HuzhengError:
     return HuzhengError(Code.SCHEMA_UNKNOWN, f"{resource}, version {schema_version}")
 
 
+def is_disclosure(raw: bytes) -> bool:
+    """Whether these bytes can be no other proof than a disclosure (P3), be it sound or not."""
+    try:
+        disclosure = strict.read(disclosure_pb2.Disclosure, raw)
+        return bool(disclosure.fields or strict.read(block_pb2.Receipt, disclosure.receipt).result)
+    except HuzhengError:
+        return False
+
+
 def verify_disclosure(
     raw: bytes,
     genesis: Genesis,

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from huzheng.v1 import block_pb2, disclosure_pb2, history_pb2, state_pb2, statement_pb2, transaction_pb2
 
 from ledger.crypto import strict
+from ledger.disclosure import is_disclosure
 from ledger.errors import Code, HuzhengError
 from ledger.state_entry import StateEntry, read_entry
 
@@ -32,8 +33,6 @@ _WITHIN: Mapping[str, type[Message]] = {
 }
 """What the bytes fields of proofs hold. `record` is a Record where it is bytes, and a message elsewhere."""
 _KINDS: tuple[type[Message], ...] = (
-    # With one field it could be read as an anchor; no other proof can be read as a disclosure with fields.
-    disclosure_pb2.Disclosure,
     statement_pb2.Statement,
     block_pb2.Receipt,
     # Only the genesis block has no certificate and, under block 1, no path: else a fork could be read as a proof of history.
@@ -43,7 +42,6 @@ _KINDS: tuple[type[Message], ...] = (
     statement_pb2.EpochBundle,
 )
 _TELLING = {
-    "Disclosure": ("fields",),
     "Statement": ("leaves", "entries"),
     "Receipt": ("result",),
     "HistoryProof": ("old_header",),
@@ -54,6 +52,9 @@ _TELLING = {
 
 def read_proof(raw: bytes) -> Message:
     """A proof, whichever kind it is. Raises HuzhengError(NOT_STRICT) if it is none."""
+    # Without fields it could be read as an anchor.
+    if is_disclosure(raw):
+        return strict.read(disclosure_pb2.Disclosure, raw)
     for kind in _KINDS:
         try:
             message = strict.read(kind, raw)

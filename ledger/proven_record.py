@@ -20,6 +20,24 @@ Versions = Callable[[str, int], CompiledResource | catalogue_pb2.Resource | None
 
 
 @dataclass(frozen=True, slots=True)
+class Relied:
+    """A record that another one says it relies on; it was in force when the other was accepted."""
+
+    resource: str
+    subject: str
+    record_id: bytes
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the id in hex."""
+        return {"resource": self.resource, "subject": self.subject, "record_id": self.record_id.hex()}
+
+
+def relied_by(record: pb.Record) -> tuple[Relied, ...]:
+    """What a record relies on, by resource and subject."""
+    return tuple(Relied(one.resource, one.subject, one.record_id) for one in record.relies_on)
+
+
+@dataclass(frozen=True, slots=True)
 class ProvenRecord:
     """A record that a receipt or statement proves. Only `read_proven` makes one."""
 
@@ -35,6 +53,7 @@ class ProvenRecord:
     schema_version: int
     confidential_root: bytes
     """What it commits to its confidential fields with; empty if it has none."""
+    relies_on: tuple[Relied, ...]
 
     @property
     def is_shown(self) -> bool:
@@ -51,6 +70,7 @@ class ProvenRecord:
             "replaces": self.replaces.hex(),
             "action": "revoke" if self.revokes else "assert",
             "fields": self.values,
+            "relies_on": [relied.to_dict() for relied in self.relies_on],
         }
 
 
@@ -88,4 +108,5 @@ def read_proven(
         values,
         record.schema_version,
         record.confidential_root,
+        relied_by(record),
     )

@@ -166,11 +166,16 @@ def _check_record(
         raise _malformed("action")
     if len(record.confidential_root) not in (0, HASH_BYTES):
         raise _malformed("confidential_root")
-    _check_reliance(record.relies_on)
+    check_reliance(record.relies_on)
     return RecordInTransaction(identifier, raw, record, payload, removed)
 
 
-def _check_reliance(relies_on: Sequence[pb.Reliance]) -> None:
+def check_reliance(relies_on: Sequence[pb.Reliance]) -> None:
+    """What T3 says of the records that one relies on.
+
+    Raises:
+        HuzhengError: MALFORMED_TRANSACTION.
+    """
     if len(relies_on) > MAX_RELIANCE:
         raise _malformed(f"a record relies on at most {MAX_RELIANCE} others")
     if any((a.resource, a.subject) >= (b.resource, b.subject) for a, b in pairwise(relies_on)):

@@ -440,8 +440,12 @@ class LedgerClient(NodeConnections):
     ) -> R:
         return await self.call(lambda channel, limit: method(LedgerServiceStub(channel), limit), timeout_s)
 
-    def _watch(self, method: Callable[[LedgerServiceAsyncStub], AsyncIterable[R]]) -> AsyncIterator[R]:
-        return self.stream(lambda channel: method(LedgerServiceStub(channel)))
+    async def _watch(self, method: Callable[[LedgerServiceAsyncStub], AsyncIterable[R]]) -> AsyncIterator[R]:
+        """As `stream`, of what ends with the node alone."""
+        node = self.node
+        async for answer in self.stream(lambda channel: method(LedgerServiceStub(channel))):
+            yield answer
+        self.pass_over(node)
 
 
 def _moves_on(before: audit_pb2.OperationPosition, after: audit_pb2.OperationPosition) -> bool:

@@ -100,6 +100,11 @@ class NodeConnections:
         self.nodes = tuple(left)
         self._current %= len(left)
 
+    def pass_over(self, node: Endpoint) -> None:
+        """Calls the next node from now on. Of several calls of one node that fail at once, only the first moves on."""
+        if self.node is node:
+            self._current = (self._current + 1) % len(self.nodes)
+
     async def call(
         self, method: Callable[[grpc.aio.Channel, float], Awaitable[R]], timeout_s: float | None = None
     ) -> R:
@@ -113,9 +118,7 @@ class NodeConnections:
                 if error.code not in WORTH_ANOTHER_NODE:
                     raise
                 first = first or error
-            # Of several calls that fail at once, only the first moves on.
-            if self.node is node:
-                self._current = (self._current + 1) % len(self.nodes)
+            self.pass_over(node)
         raise first or HuzhengError(Code.NODE_UNREACHABLE)
 
     async def call_one_of(self, department: str, method: Callable[[grpc.aio.Channel, float], Awaitable[R]]) -> R:
@@ -149,13 +152,16 @@ class NodeConnections:
             raise _error(failure, node) from None
 
     async def stream(self, method: Callable[[grpc.aio.Channel], AsyncIterable[R]]) -> AsyncIterator[R]:
-        """What the current node sends, until it ends."""
+        """What the current node sends, until it ends. Where the node can't be reached, the next one is called from then on."""
         node = self.node
         try:
             async for answer in method(self.channel_to(node)):
                 yield answer
         except grpc.aio.AioRpcError as failure:
-            raise _error(failure, node) from None
+            error = _error(failure, node)
+            if error.code in WORTH_ANOTHER_NODE:
+                self.pass_over(node)
+            raise error from None
 
     def channel_to(self, node: Endpoint) -> grpc.aio.Channel:
         """The one channel to a node; it connects when it is first used."""

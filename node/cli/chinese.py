@@ -117,6 +117,7 @@ CHINESE: dict[str, str] = (
         "Record id": "记录标识",
         "Records": "记录数",
         "Registered by": "登记部门",
+        "Relies on": "所依据的记录",
         "Replaces": "取代记录",
         "Required": "必填",
         "Resource": "资源",
@@ -256,8 +257,11 @@ CHINESE: dict[str, str] = (
         "Once more: ": "再次输入：",
         "the two differ": "两次输入不一致",
         # Samples
-        "Submit each file with that department's profile: huzheng submit FILE --profile …": (
-            "请用各部门的配置提交其文件：huzheng submit 文件 --profile …"
+        (
+            "Submit each file with that department's profile, planning.jsonl first, as others rely on it: "
+            "huzheng submit FILE --profile …"
+        ): (
+            "请用各部门的配置提交其文件，先提交planning.jsonl（其他部门的记录以其为依据）：huzheng submit 文件 --profile …"
         ),
         # Usage errors
         "See `{path} --help`.": "请参阅 `{path} --help`。",
@@ -347,6 +351,7 @@ CHINESE: dict[str, str] = (
         "Not verified: `huzheng verify` says what it proves.": "未经验证：所证内容以 `huzheng verify` 为准。",
         # disclosure
         "Confidential fields, as the record commits to them:": "保密字段（与记录的承诺相符）：",
+        "It shows no confidential field.": "其中未出示任何保密字段。",
         "no value": "无值",
         "Confidential: hand this file to nobody who has no right to what it shows.": (
             "内容保密：请勿将该文件交给无权知悉其内容者。"

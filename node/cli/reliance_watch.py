@@ -1,12 +1,11 @@
-"""Follows what happens to records that a department's records rely on, across lost connections."""
+"""Follows what happens to records that a department's records rely on, across lost connections and from node to node."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from ledger.errors import Code, HuzhengError
-from node.cli.following import steadily
+from node.cli.following import Reached, first_height, steadily
 from node.cli.output import local_time, printable, short
 from node.cli.session import Session
 from node.cli.show import department_name, located_to_dict
@@ -23,49 +22,37 @@ class RelianceWatch:
     def __init__(self, session: Session, from_height: int, department: str, count: int) -> None:
         """`from_height`: 0 is the next new block; `department`: the caller's if empty; `count`: stop after so many events, 0 is never."""
         self._session = session
-        self._height = from_height
+        self._from = from_height
         self._department = department
         self._left = count or -1
-        self._seen: set[tuple[bytes, bytes, bytes]] = set()
-        """Of the block that was reached: a stream that is opened again begins with it."""
 
     async def run(self, client: LedgerClient) -> None:
         """One line for each event, as the node tells it.
 
         Raises:
-            HuzhengError: UNTRUSTED_ANSWER, and what the node answers; a connection that is lost after the first one is waited for.
+            HuzhengError: UNTRUSTED_ANSWER, and what the node answers; a connection that is lost after the first one is opened again.
         """
-        # Which block is the next new one now: it must not be a later one when the stream is opened again.
-        newest = (await client.status()).height
-        self._move_to(self._height or newest + 1)
+        reached = Reached(await first_height(client, self._from))
+        self._say_how_to_go_on(reached)
 
-        def watch() -> AsyncIterator[pb.RelianceEvent]:
-            return client.watch_reliance(self._height, self._department)
+        async def watch() -> AsyncIterator[pb.RelianceEvent]:
+            async for event in client.watch_reliance(reached.height, self._department):
+                await client.learn_of([event.changed.record, event.relying.record])
+                yield event
 
-        async for event in steadily(self._session, watch, is_connected=True):
-            if not self._is_new(event):
+        async for event in steadily(self._session, client, watch):
+            key = (event.relied, event.changed.record_id, event.relying.record_id)
+            is_new = reached.is_new(event.changed.height, key)
+            self._say_how_to_go_on(reached)
+            if not is_new:
                 continue
-            await client.learn_of([event.changed.record, event.relying.record])
             self._print(client, event)
             self._left -= 1
             if self._left == 0:
                 return
 
-    def _is_new(self, event: pb.RelianceEvent) -> bool:
-        height = event.changed.height
-        if height < self._height:
-            raise HuzhengError(Code.UNTRUSTED_ANSWER, f"what happened in block {height} after block {self._height}")
-        if height > self._height:
-            self._move_to(height)
-            self._seen.clear()
-        key = (event.relied, event.changed.record_id, event.relying.record_id)
-        is_new = key not in self._seen
-        self._seen.add(key)
-        return is_new
-
-    def _move_to(self, height: int) -> None:
-        self._height = height
-        self._session.when_stopped = self._session.t("Stopped. --from-height {h} goes on from here.", h=height)
+    def _say_how_to_go_on(self, reached: Reached) -> None:
+        self._session.when_stopped = self._session.t("Stopped. --from-height {h} goes on from here.", h=reached.height)
 
     def _print(self, client: LedgerClient, event: pb.RelianceEvent) -> None:
         session = self._session

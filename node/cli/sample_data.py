@@ -99,4 +99,9 @@ def _report(session: Session, files: _Files, seed: int) -> None:
     if files.people:
         rows.append((t("people (stays off chain)"), files.people, files.people_path))
     out.table("", [t("Department"), t("Lines"), t("File")], rows, numbers=[1])
-    out.note(t("Submit each file with that department's profile: huzheng submit FILE --profile …"))
+    out.note(
+        t(
+            "Submit each file with that department's profile, planning.jsonl first, as others rely on it: "
+            "huzheng submit FILE --profile …"
+        )
+    )

@@ -114,6 +114,7 @@ def verdict_for_people(
                 for name, value in (record.values or {}).items()
             ),
             (t("Record id"), record.id.hex()),
+            *_relied_pairs(out, [relied.to_dict() for relied in record.relies_on]),
         ]
     pairs += [
         (
@@ -166,7 +167,13 @@ def located_pairs(out: Output, catalogue: Catalogue, located: pb.LocatedRecord) 
     ]
     if view["replaces"]:
         pairs.append((t("Replaces"), view["replaces"]))
-    return pairs
+    return [*pairs, *_relied_pairs(out, view["relies_on"])]
+
+
+def _relied_pairs(out: Output, relies_on: list[dict[str, Any]]) -> Iterator[tuple[str, object]]:
+    for relied in relies_on:
+        subject = printable(relied["subject"])
+        yield out.texts("Relies on"), f"{printable(relied['resource'])} {subject}, {relied['record_id']}"
 
 
 def payload_pairs(
@@ -215,6 +222,7 @@ def located_to_dict(catalogue: Catalogue, located: pb.LocatedRecord) -> dict[str
     from huzheng.v1 import transaction_pb2
 
     from ledger.expunged import is_removed
+    from ledger.proven_record import relied_by
 
     record = transaction_pb2.Record.FromString(located.record)
     revokes = record.action == transaction_pb2.RECORD_ACTION_REVOKE
@@ -237,6 +245,7 @@ def located_to_dict(catalogue: Catalogue, located: pb.LocatedRecord) -> dict[str
         "height": located.height,
         "record_id": located.record_id.hex(),
         "replaces": record.replaces.hex(),
+        "relies_on": [relied.to_dict() for relied in relied_by(record)],
         "transaction_id": located.transaction_id.hex(),
     }
 

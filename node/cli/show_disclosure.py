@@ -16,6 +16,9 @@ def disclosure_for_people(out: Output, genesis: Genesis, verdict: DisclosureVerd
     """What a valid disclosure proves. `asked`: whether a node has proved if there is anything newer."""
     t = out.texts
     verdict_for_people(out, genesis, verdict.receipt, asked=asked, definition=verdict.definition)
+    if not verdict.fields:
+        out.note(t("It shows no confidential field."))
+        return
     titles = {
         spec.number: _title(spec.title_en, spec.title_zh, t.language) for spec in verdict.definition.message.fields
     }

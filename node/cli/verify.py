@@ -225,12 +225,12 @@ def _show(session: Session, trust: Trust, verdict: AnyVerdict, *, asked: bool) -
 
 
 def _verdict_of(path: Path, trust: Trust) -> AnyVerdict:
-    from ledger.disclosure import verify_disclosure
+    from ledger.disclosure import is_disclosure, verify_disclosure
     from ledger.receipt import verify_receipt
     from ledger.statement import verify_statement
 
     raw = _proof_in(path)
-    if _is_disclosure(raw):
+    if is_disclosure(raw):
         if trust.max_age_ms is not None:
             raise HuzhengError(Code.INVALID_REQUEST, "--max-age is for statements: a disclosure is of a receipt's time")
         return verify_disclosure(raw, trust.genesis, trust.anchor, trust.history, trust.epochs, trust.catalogue_history)
@@ -280,18 +280,6 @@ def _is_statement(raw: bytes) -> bool:
     try:
         statement = strict.read(statement_pb2.Statement, raw)
         return bool(statement.leaves or statement.entries)
-    except HuzhengError:
-        return False
-
-
-def _is_disclosure(raw: bytes) -> bool:
-    """No receipt can be read as a disclosure that shows something: what it has there is a certificate."""
-    from huzheng.v1 import disclosure_pb2
-
-    from ledger.crypto import strict
-
-    try:
-        return bool(strict.read(disclosure_pb2.Disclosure, raw).fields)
     except HuzhengError:
         return False
 

@@ -24,6 +24,17 @@ export function maxDisclosureBytes(genesis) {
   return 2 * each + MAX_FIELDS_BYTES;
 }
 
+/** Whether these bytes can be no other proof than a disclosure (P3), be it sound or not. */
+export function isDisclosure(bytes) {
+  try {
+    const { fields, receipt } = read("Disclosure", bytes);
+    return fields.length > 0 || read("Receipt", receipt).result.length > 0;
+  } catch (error) {
+    if (error instanceof VerificationError) return false;
+    throw error;
+  }
+}
+
 /**
  * What the disclosure proves, trusting the genesis alone (P1 to P3): all that its receipt does, and in `confidential` the fields that it shows, by
  * name; null where the record has no value. `definition` is the record's schema version, a `Resource`.

@@ -42,6 +42,7 @@ export function describeRecord(genesis, versionOf, id, { record, isShown }, payl
     replaces: hex(record.replaces),
     action: revokes ? "revoke" : "assert",
     fields: isShown ? fields : null,
+    relies_on: record.relies_on.map((relied) => ({ ...relied, record_id: hex(relied.record_id) })),
   };
 }
 

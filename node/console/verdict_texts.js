@@ -31,6 +31,7 @@ const WORDS = {
     newerUnknown: "Whether there is a newer version, a receipt does not show.",
     shown: (field, value) => `${field}: ${value}`,
     noValue: "no value",
+    noFields: "It shows no confidential field.",
     asOf: (place) => `Valid: so it was after ${place}.`,
     noAnswer: "It shows nothing.",
     inForce: (about, version) => `${about}: in force, version ${version}.`,
@@ -69,6 +70,7 @@ const WORDS = {
     newerUnknown: "收据不说明此后是否另有更新的版本。",
     shown: (field, value) => `${field}：${value}`,
     noValue: "无",
+    noFields: "其中未出示任何保密字段。",
     asOf: (place) => `有效：以下为${place}之后的情况。`,
     noAnswer: "该证明未出示任何内容。",
     inForce: (about, version) => `${about}：有效，第 ${version} 版。`,
@@ -117,7 +119,8 @@ const LINES = {
     const fields = Object.entries(verdict.confidential).map(([name, value]) =>
       words.shown(fieldTitle(verdict.definition, name, words), value ?? words.noValue),
     );
-    return [...LINES.receipt(verdict, { ...words, definition: verdict.definition }), ...fields];
+    const shown = fields.length > 0 ? fields : [words.noFields];
+    return [...LINES.receipt(verdict, { ...words, definition: verdict.definition }), ...shown];
   },
 
   statement(verdict, words) {

@@ -11,7 +11,7 @@
 // with a code of docs/errors.md; `error.text("zh")` says it to people. No dependencies, no build step; needs WebCrypto, which browsers give only
 // to pages from https:// and localhost, or Node.js 20.
 
-import { maxDisclosureBytes, verifyDisclosure } from "./disclosure.js";
+import { isDisclosure, maxDisclosureBytes, verifyDisclosure } from "./disclosure.js";
 import { VerificationError, guarded } from "./errors.js";
 import { verifyFork, verifyHistory } from "./history.js";
 import { verifyReceipt } from "./receipt.js";
@@ -30,7 +30,6 @@ export { describe } from "./verdict_texts.js";
 
 // With fields of which a proof of the kind always has one.
 const KINDS = [
-  ["Disclosure", ["fields"], verifyDisclosure],
   ["Statement", ["leaves", "entries"], verifyStatement],
   ["Receipt", ["result"], verifyReceipt],
   ["Fork", ["other_certificate"], verifyFork],
@@ -44,6 +43,7 @@ const KINDS = [
 export function verifyProof(bytes, genesis, options = {}) {
   return guarded(async () => {
     if (bytes?.length > maxDisclosureBytes(genesis)) throw new VerificationError("TOO_LARGE", "proof");
+    if (isDisclosure(bytes)) return verifyDisclosure(bytes, genesis, options);
     const found = KINDS.find(([type, telling]) => isOfKind(bytes, type, telling));
     if (found === undefined) throw new VerificationError("NOT_STRICT", "neither receipt, disclosure, statement nor proof of history");
     return found[2](bytes, genesis, options);

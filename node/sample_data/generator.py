@@ -19,7 +19,8 @@ def generate(seed: int, count: int) -> Iterator[SampleRecord]:
     """The first `count` synthetic records of a seed, at most `MAX_RECORDS`.
 
     The same seed gives the same records on every machine, and a smaller count gives the beginning of a larger one. All
-    records about a flat stand together; a record that replaces another comes after it. Memory does not grow.
+    records about a flat stand together; a record that replaces another, or relies on it, comes after it. Memory does not
+    grow.
     """
     if not 0 <= count <= MAX_RECORDS:
         raise ValueError(f"count must be 0 to {MAX_RECORDS}")

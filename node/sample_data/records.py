@@ -28,16 +28,18 @@ class SampleRecord:
     version: int
     fields: Mapping[str, str]
     people: tuple[Person, ...]
+    relies_on: tuple[tuple[str, str], ...] = ()
+    """Resources and subjects of which it relies on what is in force."""
 
     def to_json(self) -> str:
         """One line of JSON for `huzheng submit`: without the people."""
-        return json.dumps(
-            {
-                "resource": self.resource,
-                "subject": self.subject,
-                "action": self.action,
-                "version": self.version,
-                "fields": dict(self.fields),
-            },
-            ensure_ascii=False,
-        )
+        line = {
+            "resource": self.resource,
+            "subject": self.subject,
+            "action": self.action,
+            "version": self.version,
+            "fields": dict(self.fields),
+        }
+        if self.relies_on:
+            line["relies_on"] = [{"resource": resource, "subject": subject} for resource, subject in self.relies_on]
+        return json.dumps(line, ensure_ascii=False)

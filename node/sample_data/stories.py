@@ -198,7 +198,8 @@ class Story:
             "WSRQ": self._day.isoformat(),
             "SWJG": self._office("tax"),
         }
-        return self._assert("tax", "tax.deed_tax", fields, people)
+        # What is taxed is the flat as it is registered.
+        return self._assert("tax", "tax.deed_tax", fields, people, relies_on=("property.ownership",))
 
     def _seized(self, kind: str) -> SampleRecord:
         self._seizure_fields = {
@@ -214,11 +215,19 @@ class Story:
     # Parts
 
     def _assert(
-        self, department: str, resource: str, fields: Mapping[str, str], people: Sequence[Person], subject: str = ""
+        self,
+        department: str,
+        resource: str,
+        fields: Mapping[str, str],
+        people: Sequence[Person],
+        *,
+        subject: str = "",
+        relies_on: Sequence[str] = (),
     ) -> SampleRecord:
         about = subject or self._flat.code
         version = self._next_version(resource, about)
-        return SampleRecord(department, resource, about, "assert", version, fields, tuple(people))
+        relied = tuple((name, self._flat.code) for name in relies_on)
+        return SampleRecord(department, resource, about, "assert", version, fields, tuple(people), relied)
 
     def _revoke(self, department: str, resource: str) -> SampleRecord:
         version = self._next_version(resource, self._flat.code)

@@ -18,6 +18,7 @@ def test_four_departments_share_a_chain(tmp_path: Path) -> None:
     story = told.getvalue()
     # Three receipts and a disclosure.
     assert story.count("VALID: this record is on the chain") == 4
+    assert "tax.deed_tax of tax relies on property.ownership of " in story
     assert "exit status 4" in story
     assert story.count("there is none") + story.count("in force, version") == 7
     assert "{'QLRMC': '王测试'}" in story

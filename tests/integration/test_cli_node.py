@@ -70,7 +70,7 @@ def sign_by_hand(network: Network, path: Path, *, now_ms: int | None = None) -> 
     signer = load_signer(profile / "keys" / "signing.key", KeyKind.SYSTEM, genesis.suite)
     planner = Planner(Catalogue(genesis), "planning", signer, 600_000)
     inputs = list(RecordSource.open(path))
-    built = [planner.build(record, None) for record in inputs]
+    built = [planner.build(record, {}) for record in inputs]
     signed = planner.sign(inputs, built, now_ms or int(time() * 1000))
     journal = Journal.open(path.with_name(path.name + ".journal"), genesis.chain_id, "planning")
     journal.signed(signed.entry)

@@ -20,7 +20,6 @@ import pytest
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.building import BuiltRecord, build_record, build_transaction
-from ledger.crypto import Domain, strict
 from ledger.errors import HuzhengError
 from ledger.genesis import Genesis
 from node.client import LedgerClient
@@ -30,7 +29,7 @@ from node.keyfile import KeyKind, load_signer
 from node.network import Network
 from node.profile import load_profile
 from tests.builders import OBJECTION, objection_fields, unit_code
-from tests.command_line import make_network, running_node
+from tests.command_line import CommandLine, Ran, make_network, running_node, write_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,13 +66,10 @@ class Department:
     def register(self, number: int, *, relies_on: BuiltRecord | None = None, relied_number: int = 0) -> BuiltRecord:
         """The first version about a unit."""
         fields = objection_fields(number)
-        built = build_record(self.genesis, OBJECTION, unit_code(number), 1, b"", fields)
-        if relies_on is None:
-            return self.submit(built)
-        record = strict.read(pb.Record, built.raw)
-        record.relies_on.add(resource=OBJECTION, subject=unit_code(relied_number), record_id=relies_on.id)
-        raw = strict.write(record)
-        return self.submit(BuiltRecord(self.genesis.suite.digest(Domain.RECORD, raw), raw, built.payload))
+        relied = []
+        if relies_on is not None:
+            relied = [pb.Reliance(resource=OBJECTION, subject=unit_code(relied_number), record_id=relies_on.id)]
+        return self.submit(build_record(self.genesis, OBJECTION, unit_code(number), 1, b"", fields, relies_on=relied))
 
     def follow(self, before: BuiltRecord, number: int, *, revokes: bool) -> BuiltRecord:
         """The second version."""
@@ -182,3 +178,71 @@ def test_it_starts_with_the_next_new_block_and_ends_after_so_many_events(stopped
             told = json.loads(programs.line())
             assert told["changed"]["subject"] not in (unit_code(1), unit_code(2))
             assert programs.process.wait(20) == 0
+
+
+def line(number: int, *relied: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A record about a unit, as `submit` reads it, which relies on others."""
+    fields = objection_fields(number)
+    return {"resource": OBJECTION, "subject": unit_code(number), "fields": fields, "relies_on": list(relied), **changes}
+
+
+def newest(number: int) -> dict[str, Any]:
+    return {"resource": OBJECTION, "subject": unit_code(number)}
+
+
+def submit(huzheng: CommandLine, network: Network, path: Path, *lines: dict[str, Any], **options: Any) -> Ran:
+    profile = network.clients["planning"] / "system"
+    chosen = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return huzheng("submit", write_lines(path, list(lines)), "--profile", profile, "-o", "json", *chosen)
+
+
+def test_what_a_submitted_record_relies_on_is_looked_up_pinned_and_listed(
+    huzheng: CommandLine, network: Network, tmp_path: Path
+) -> None:
+    clerk = ("--profile", network.clients["planning"] / "clerk")
+    first = submit(huzheng, network, tmp_path / "first", line(1), line(2)).json["results"]
+    ran = submit(huzheng, network, tmp_path / "second", line(11, newest(2), newest(1)))
+    assert ran.status == 0, ran.err
+    relied = [newest(number) | {"record_id": first[number - 1]["record_id"]} for number in (1, 2)]
+    told = huzheng("record", "get", OBJECTION, unit_code(11), *clerk, "-o", "json").json
+    assert told["relies_on"] == relied
+    for_people = huzheng("record", "get", OBJECTION, unit_code(11), *clerk).out
+    assert all(text in for_people for text in ("Relies on", unit_code(2), first[1]["record_id"]))
+    receipt = tmp_path / "r"
+    huzheng("receipt", "get", OBJECTION, unit_code(11), "--out", receipt, *clerk)
+    assert huzheng("verify", receipt, "-g", network.genesis, "-o", "json").json["record"]["relies_on"] == relied
+
+    assert submit(huzheng, network, tmp_path / "third", line(1)).status == 0
+    listed = huzheng("reliance", "list", first[0]["record_id"], *clerk, "-o", "json").json
+    assert listed["in_force"] is False
+    assert [record["record_id"] for record in listed["records"]] == [ran.json["results"][0]["record_id"]]
+
+
+def test_a_record_waits_for_what_it_relies_on_and_is_waited_for_by_what_replaces_that(
+    huzheng: CommandLine, network: Network, tmp_path: Path
+) -> None:
+    rounds = range(6)
+    lines = [item for turn in rounds for item in (line(100), line(200 + turn, newest(100)))]
+    ran = submit(huzheng, network, tmp_path / "in", *lines, batch=1)
+    assert ran.status == 0, ran.err
+    ids = [result["record_id"] for result in sorted(ran.json["results"], key=lambda one: one["record"])]
+    clerk = ("--profile", network.clients["planning"] / "clerk")
+    for turn in rounds:
+        told = huzheng("record", "get", OBJECTION, unit_code(200 + turn), *clerk, "-o", "json").json
+        assert [relied["record_id"] for relied in told["relies_on"]] == [ids[2 * turn]]
+
+
+def test_what_relies_on_something_that_is_not_in_force_is_refused(
+    huzheng: CommandLine, network: Network, tmp_path: Path
+) -> None:
+    done = submit(
+        huzheng, network, tmp_path / "before", line(301), line(302), line(302, action="revoke", fields={}), line(301)
+    ).json["results"]
+    replaced = newest(301) | {"record_id": done[0]["record_id"]}
+    for number, relied in enumerate((replaced, newest(302), newest(399))):
+        path = tmp_path / f"refused-{number}"
+        ran = submit(huzheng, network, path, line(310 + number, relied))
+        assert ran.status == ExitStatus.REFUSED
+        assert ran.json["refused"][0]["code"] == "RELIED_NOT_CURRENT"
+        # Where the node had nothing to pin nothing was signed.
+        assert path.with_name(path.name + ".journal").read_bytes().count(b'"signed"') == (relied is replaced)

@@ -86,6 +86,18 @@ def test_programs_get_them_by_name(huzheng: CommandLine, files: Files) -> None:
     assert (view["valid"], view["accepted"], view["record"]["id"]) == (True, True, files.record_id)
 
 
+def test_one_without_fields_is_a_disclosure_too(huzheng: CommandLine, files: Files, tmp_path: Path) -> None:
+    message = strict.read(disclosure_pb2.Disclosure, files.disclosure.read_bytes())
+    del message.fields[:]
+    path = tmp_path / "none"
+    path.write_bytes(strict.write(message))
+    ran = huzheng("verify", path, "-g", files.genesis)
+    assert (ran.status, "VALID: this record is on the chain." in ran.out) == (0, True)
+    assert "It shows no confidential field." in ran.err
+    assert huzheng("verify", path, "-g", files.genesis, "-o", "json").json["confidential"] == {}
+    assert huzheng("receipt", "show", path, "-o", "json").json["kind"] == "Disclosure"
+
+
 def test_a_changed_one_proves_nothing_and_nothing_of_it_is_shown(
     huzheng: CommandLine, files: Files, tmp_path: Path
 ) -> None:

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 from huzheng.v1 import statement_pb2
+from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.anchor import read_anchor, write_anchor
+from ledger.building import build_record
 from ledger.crypto import ED25519_SHA256, Height
 from ledger.epoch_proof import verify_epochs
 from ledger.genesis import Genesis, Parameters
 from ledger.history import verify_history
-from ledger.receipt import verify_receipt
+from ledger.receipt import block_proofs, build_receipt, verify_receipt
 from ledger.sealed_block import SealedBlock
 from ledger.statement import Question, verify_bundle, verify_statement
 from ledger.store import ChainStore, Place
 from node.receipts import transaction_receipt
-from tests.builders import OBJECTION, Consortium, unit_code
+from tests.builders import OBJECTION, Chain, Consortium, objection_fields, unit_code
 from tests.chains import stored_chain
 from tests.javascript_verifier import ask, code_or, exact, same_keys
 from tests.memberships import WINDOW, add, carry_out, rekey
@@ -63,6 +65,26 @@ def test_statements_about_a_page_of_eight_slots(stored: tuple[Consortium, ChainS
     assert [same_keys(answer, like) for answer, like in zip(said, right, strict=True)] == right
     assert not any("code" in answer for answer in right[:60])
     assert any(answer["record"] for verdict in right[:60] for answer in verdict["answers"])
+
+
+def test_a_receipt_says_what_its_record_relies_on() -> None:
+    consortium = Consortium(ED25519_SHA256)
+    relied = [consortium.record(number) for number in (1, 2)]
+    reliance = [
+        pb.Reliance(resource=OBJECTION, subject=unit_code(number), record_id=record.id)
+        for number, record in enumerate(relied, 1)
+    ]
+    relying = build_record(
+        consortium.genesis, OBJECTION, unit_code(3), 1, b"", objection_fields(3), relies_on=reversed(reliance)
+    )
+    block = Chain(consortium).add(consortium.transaction([*relied, relying]))
+    certificate, transaction = consortium.certificate(block), block.transactions[0]
+    proofs = block_proofs(consortium.genesis, block.header, certificate, [transaction.id], block.results)
+    raw = build_receipt(consortium.genesis, proofs, 0, pb.Transaction.FromString(transaction.raw), 2)
+    (said,) = ask([{"ask": "receipt", "genesis": consortium.genesis.raw.hex(), "bytes": raw.hex()}])
+    right = exact(verify_receipt(raw, consortium.genesis).to_dict())
+    assert same_keys(said, right) == right
+    assert [item["record_id"] for item in said["record"]["relies_on"]] == [record.id.hex() for record in relied]
 
 
 def damaged(raw: bytes, dice: random.Random) -> bytes:

@@ -90,9 +90,9 @@ def test_of_bytes_without_sense_it_soon_says_what_python_says(unit: str) -> None
 
 
 def test_its_kind_is_told_by_what_is_in_it() -> None:
-    shown = [raw for raw in SOUND if strict.read(disclosure_pb2.Disclosure, raw).fields]
-    said = ask({"ask": "proof", "genesis": VECTORS["genesis"], "bytes": raw.hex()} for raw in shown)
-    assert [verdict["kind"] for verdict in said] == ["disclosure"] * len(shown)
+    said = ask({"ask": "proof", "genesis": VECTORS["genesis"], "bytes": raw.hex()} for raw in SOUND)
+    assert [verdict["kind"] for verdict in said] == ["disclosure"] * len(SOUND)
+    assert {} in [verdict["confidential"] for verdict in said]
     odd: list[Any] = [None, "", 7, {}, [1]]
     questions = (
         {"ask": "misused", "of": "verifyDisclosure", "genesis": VECTORS["genesis"], "value": value} for value in odd
@@ -108,6 +108,12 @@ def test_it_is_told_in_both_languages() -> None:
     assert english.splitlines()[-3:] == ["Owner: 张三", "Note: paid in two parts", "Share: no value"]
     assert chinese.splitlines()[-3:] == ["权利人：张三", "备注：paid in two parts", "份额：无"]
     assert "Valid: accepted" in english
+
+
+def test_of_one_without_fields_it_tells_that_it_shows_none() -> None:
+    raws = [case["disclosure"] for case in CASES if case["name"] == "no field"]
+    said = ask({"ask": "described", "genesis": VECTORS["genesis"], "bytes": raw} for raw in raws)
+    assert [english.splitlines()[-1] for english, _ in said] == ["It shows no confidential field."] * 2
 
 
 def test_of_a_later_schema_version_it_tells_the_titles_that_are_proved() -> None:

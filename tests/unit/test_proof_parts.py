@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from huzheng.v1 import disclosure_pb2
 
+from ledger.crypto import strict
+from ledger.disclosure import is_disclosure
 from ledger.errors import Code, HuzhengError
 from ledger.proof_parts import part_sizes, read_proof, to_dict
 from tests.vectors import load
@@ -24,8 +27,9 @@ FILES = {
 }
 DISCLOSURES = [
     bytes.fromhex(case["disclosure"])
-    for case in load("confidential.json")["disclosures"]
-    if case["code"] is None and case["verdict"]["fields"]
+    for file in ("confidential.json", "disclosed_catalogue.json")
+    for case in load(file)["disclosures"]
+    if case["code"] is None
 ]
 
 
@@ -46,7 +50,26 @@ def test_a_disclosure_is_told_from_all_others_however_many_fields_it_shows(raw: 
     assert sum(part_sizes(message).values()) == len(raw)
     parts = to_dict(message)
     assert parts["receipt"]["result"]["code"] == "RESULT_CODE_ACCEPTED"
-    assert len(parts["fields"][0]["salt"]) == 32
+    assert all(len(field["salt"]) == 32 for field in parts.get("fields", []))
+
+
+def test_no_other_proof_is_taken_for_a_disclosure() -> None:
+    assert {len(strict.read(disclosure_pb2.Disclosure, raw).fields) for raw in DISCLOSURES} >= {0, 1, 5}
+    assert all(map(is_disclosure, DISCLOSURES))
+    others = [
+        bytes.fromhex(case[field])
+        for file, cases, field in (
+            ("receipts.json", "cases", "receipt"),
+            ("statements.json", "cases", "statement"),
+            ("statement_entries.json", "cases", "statement"),
+            ("history.json", "proofs", "proof"),
+            ("history.json", "anchors", "anchor"),
+            ("history.json", "forks", "fork"),
+        )
+        for case in load(file)[cases]
+    ]
+    bundles = [bytes.fromhex(case["epochs"]) for case in load("history.json")["over"]]
+    assert not any(map(is_disclosure, [*others, *filter(None, bundles)]))
 
 
 def test_bytes_that_hold_a_message_are_taken_apart() -> None:

@@ -316,6 +316,7 @@ def test_a_verdict_as_json() -> None:
             "replaces": "",
             "action": "assert",
             "fields": objection_fields(0),
+            "relies_on": [],
         },
     }
     assert replace(verdict, record=None).to_dict()["record"] is None

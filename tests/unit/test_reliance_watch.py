@@ -27,6 +27,8 @@ def event(height: int, name: str) -> pb.RelianceEvent:
 class Node:
     """Plays a script; when that is over the call is not allowed any more, which ends a watch."""
 
+    nodes = ("the only one",)
+
     def __init__(self, script: Script, height: int = 40) -> None:
         self._script = list(script)
         self._height = height

@@ -20,7 +20,7 @@ from node.sample_data import MAX_RECORDS, Person, SampleRecord, generate
 CATALOGUE = {resource.name: CompiledResource(resource) for resource in default_catalogue().resources}
 RECORDS = list(generate(1, 4000))
 PEOPLE = [person for record in RECORDS for person in record.people]
-GOLDEN = "5b7c314b77af8b42bd759f4d5f717b3a0c3ea35ae7bf473ce3afa0747d58bb2c"
+GOLDEN = "c80ff131b317657f2294968d987accce8a0efdd67c08b87883bd1b8101e9e028"
 
 
 def lines(records: list[SampleRecord]) -> bytes:
@@ -53,6 +53,17 @@ def test_versions_count_from_1_without_gaps() -> None:
         place = record.resource, record.subject
         assert record.version == versions.get(place, 0) + 1
         versions[place] = record.version
+
+
+def test_what_a_record_relies_on_is_in_force_before_it() -> None:
+    in_force: set[tuple[str, str]] = set()
+    relying: set[str] = set()
+    for record in RECORDS:
+        assert in_force.issuperset(record.relies_on)
+        if record.relies_on:
+            relying.add(record.resource)
+        (in_force.add if record.action == "assert" else in_force.discard)((record.resource, record.subject))
+    assert relying == {"tax.deed_tax"}
 
 
 def test_every_resource_occurs_with_several_versions_of_what_changes() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.crypto import ED25519_SHA256
 from ledger.errors import Code, HuzhengError
@@ -17,6 +18,7 @@ from node.cli.submission.journal import Entry, Journal, State
 from node.cli.submission.planning import FAULTS_NAMED, Head, Planner, digest_of, groups, survey
 from node.cli.submission.reading import MAX_LINE_BYTES, InputCheck, InputRecord, RecordSource
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
+from tests.confidential import dwelling
 
 CONSORTIUM = Consortium(ED25519_SHA256)
 CHAIN_ID = CONSORTIUM.genesis.chain_id
@@ -25,6 +27,11 @@ CHAIN_ID = CONSORTIUM.genesis.chain_id
 def line(number: int = 1, **changes: Any) -> dict[str, Any]:
     """A valid record of planning."""
     return {"resource": OBJECTION, "subject": unit_code(number), "fields": objection_fields(number), **changes}
+
+
+def relied(number: int, record_id: str | None = None) -> dict[str, Any]:
+    """An entry of `relies_on`."""
+    return {"resource": OBJECTION, "subject": unit_code(number), "record_id": record_id}
 
 
 def read(text: str | bytes) -> list[InputRecord]:
@@ -96,6 +103,12 @@ def test_decimals_are_kept_as_written() -> None:
         (json.dumps(line(fields={"YWH": {"a": 1}})), "fields maps"),
         (json.dumps(line(action="revoke")), "no fields"),
         (json.dumps({"resource": OBJECTION}), "resource and subject"),
+        (json.dumps(line(relies_on={"resource": "a", "subject": "b"})), "relies_on is a list"),
+        (json.dumps(line(relies_on=[{"resource": "a"}])), "relies_on is a list"),
+        (json.dumps(line(relies_on=[{"resource": "a", "subject": 1}])), "relies_on is a list"),
+        (json.dumps(line(relies_on=[{"resource": "a", "subject": "b", "record_id": "12"}])), "relies_on is a list"),
+        (json.dumps(line(relies_on=[{"resource": "a", "subject": "b", "version": 1}])), "relies_on is a list"),
+        (json.dumps(line(relies_on=[{"resource": "a", "subject": str(n)} for n in range(17)])), "at most 16"),
         (json.dumps(line(fields={"YWH": float("nan")})), "NaN"),
         ("9" * 10_000, "neither"),
         ('{"version": ' + "9" * 10_000 + "}", "not JSON"),
@@ -118,6 +131,9 @@ def test_what_is_no_input_is_refused_with_its_place(text: str | bytes, words: st
         ({"fields": {**objection_fields(), "NAME": "x"}}, Code.UNKNOWN_FIELD),
         ({"fields": {}}, Code.MISSING_FIELD),
         ({"fields": {**objection_fields(), "YWH": "11010519491231002X"}}, Code.PERSONAL_DATA),
+        ({"relies_on": [{"resource": "no.such", "subject": "1"}]}, Code.UNKNOWN_RESOURCE),
+        ({"relies_on": [{"resource": OBJECTION, "subject": "110108"}]}, Code.BAD_SUBJECT),
+        ({"relies_on": [relied(2), relied(3), relied(2, "11" * 32)]}, Code.BAD_FILE),
     ],
 )
 def test_a_record_that_cannot_be_accepted_is_found_before_anything_is_sent(changes: dict[str, Any], code: Code) -> None:
@@ -127,6 +143,16 @@ def test_a_record_that_cannot_be_accepted_is_found_before_anything_is_sent(chang
         check.check(bad)
     assert caught.value.code is code
     assert "record 2" in caught.value.detail
+
+
+def test_what_is_relied_on_is_no_way_around_the_check_for_personal_data() -> None:
+    named = dwelling()
+    named.subject.pattern, named.subject.max_bytes = "", 64
+    check = InputCheck(Catalogue(Consortium(ED25519_SHA256, more_resources=[named]).genesis), "planning")
+    (bad,) = read(json.dumps(line(relies_on=[{"resource": named.name, "subject": "11010519491231002X"}])))
+    with pytest.raises(HuzhengError) as caught:
+        check.check(bad)
+    assert (caught.value.code, caught.value.detail) == (Code.PERSONAL_DATA, "record 1: relies_on")
 
 
 def test_an_error_never_repeats_a_value() -> None:
@@ -141,8 +167,8 @@ def test_an_error_never_repeats_a_value() -> None:
 
 def test_the_first_version_replaces_nothing_and_the_next_replaces_it() -> None:
     (record,) = records(1)
-    first = planner().build(record, None)
-    second = planner().build(record, first.head)
+    first = planner().build(record, {})
+    second = planner().build(record, {first.about: first.head})
     assert (first.head.version, second.head.version) == (1, 2)
     assert second.head.record_id != first.head.record_id
 
@@ -159,13 +185,52 @@ def test_the_first_version_replaces_nothing_and_the_next_replaces_it() -> None:
 def test_a_version_that_does_not_follow_is_refused(changes: dict[str, Any], head: Head | None, code: Code) -> None:
     (record,) = read(json.dumps(line(**changes)))
     with pytest.raises(HuzhengError) as caught:
-        planner().build(record, head)
+        planner().build(record, {record.about: head})
     assert caught.value.code is code
+
+
+def test_a_record_relies_on_the_newest_version_or_on_the_one_that_is_named() -> None:
+    (record,) = read(json.dumps(line(1, relies_on=[relied(3), relied(2, "22" * 32)])))
+    built = planner().build(record, {(OBJECTION, unit_code(3)): Head(4, b"3" * 32)})
+    found = pb.Record.FromString(built.built.raw).relies_on
+    assert [(one.subject, one.record_id) for one in found] == [
+        (unit_code(2), bytes.fromhex("22" * 32)),
+        (unit_code(3), b"3" * 32),
+    ]
+    signed = planner().sign([record], [built], CONSORTIUM.now_ms)
+    assert check_transaction(signed.entry.transaction, CONSORTIUM.genesis).records[0].id == built.built.id
+    assert planner().rebuilt(signed.entry).touched == signed.touched == planner().touched([record])
+
+
+@pytest.mark.parametrize("head", [None, Head(2, b"3" * 32, asserts=False)])
+def test_nothing_is_signed_that_relies_on_what_is_not_in_force(head: Head | None) -> None:
+    (record,) = read(json.dumps(line(1, relies_on=[relied(3)])))
+    with pytest.raises(HuzhengError) as caught:
+        planner().build(record, {(OBJECTION, unit_code(3)): head})
+    assert caught.value.code is Code.RELIED_NOT_CURRENT
+    assert unit_code(3) in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([line(1)], [line(1)], True),
+        ([line(1)], [line(2)], False),
+        ([line(1)], [line(2, relies_on=[relied(1)])], True),
+        ([line(2, relies_on=[relied(1)])], [line(1)], True),
+        ([line(2, relies_on=[relied(1)])], [line(3, relies_on=[relied(1, "11" * 32)])], False),
+    ],
+)
+def test_order_matters_between_versions_and_between_a_record_and_what_relies_on_it(
+    one: list[Any], other: list[Any], expected: bool
+) -> None:
+    first, second = (planner().touched(read(json.dumps(lines))) for lines in (one, other))
+    assert first.order_matters(second) is expected
 
 
 def test_what_is_signed_is_well_formed_and_in_the_journal_whole() -> None:
     inputs = records(3)
-    built = [planner().build(record, None) for record in inputs]
+    built = [planner().build(record, {}) for record in inputs]
     signed = planner().sign(inputs, built, CONSORTIUM.now_ms)
     checked = check_transaction(signed.entry.transaction, CONSORTIUM.genesis)
     assert checked.id == signed.entry.transaction_id
@@ -182,7 +247,7 @@ def test_a_lifetime_is_at_most_half_of_what_the_network_allows() -> None:
 
 def test_a_transaction_never_outgrows_the_limit() -> None:
     inputs = records(300)
-    built = [planner().build(record, None) for record in inputs] * 100
+    built = [planner().build(record, {}) for record in inputs] * 100
     count = planner().fitting(built)
     assert 300 < count < len(built)
     signed = planner().sign((inputs * 100)[:count], built[:count], CONSORTIUM.now_ms)

@@ -300,3 +300,15 @@ def test_operations_beyond_the_limit_are_counted_not_looked_at() -> None:
     operations = [pb.Operation()] * (MAX_OPERATIONS + 1)
     error = refusal(lambda: check_transaction(example.transaction(operations=operations), GENESIS))
     assert error.detail == f"more than {MAX_OPERATIONS} operations"
+
+
+def test_what_a_record_relies_on_is_put_in_order_and_never_twice_about_one_subject() -> None:
+    about = (CONSORTIUM.genesis, OBJECTION, UNIT, 1, b"", objection_fields())
+    relied = [pb.Reliance(resource=OBJECTION, subject=f"{place:028}", record_id=bytes(32)) for place in range(17)]
+    built = build_record(*about, relies_on=reversed(relied[:16]))
+    assert list(pb.Record.FromString(built.raw).relies_on) == relied[:16]
+    raw = CONSORTIUM.transaction([built])
+    assert check_transaction(raw, CONSORTIUM.genesis).records[0].id == built.id
+    for wrong in (relied, [relied[0], relied[1], relied[0]], [pb.Reliance(record_id=b"short")]):
+        error = refusal(lambda wrong=wrong: build_record(*about, relies_on=wrong))  # type: ignore[misc]
+        assert error.code is Code.MALFORMED_TRANSACTION

@@ -10,18 +10,21 @@ import pytest
 from huzheng.v1 import sharing_pb2
 from huzheng.v1 import transaction_pb2 as ledger_pb
 from huzheng.v1 import vault_service_pb2 as pb
+from huzheng.v1.disclosure_pb2 import Disclosure
 
 from ledger.block import ExecutedBlock
 from ledger.building import BuiltRecord, build_record
 from ledger.commitments import SecretField, confidential_root
-from ledger.crypto import strict
+from ledger.crypto import Domain, Signer, strict
 from ledger.disclosure import verify_disclosure
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
+from node.disclosing import record_disclosure
 from node.identity import Caller, Role
 from node.sharing.keeper import VaultKeeper
 from node.vault.secrets import Origin, VaultEntry
 from node.vault_access import MAX_SECRETS_BYTES, VaultAccess
+from tests import sharing
 from tests.builders import Chain, objection_fields, unit_code
 from tests.confidential import (
     DWELLING,
@@ -42,6 +45,7 @@ from tests.vaults import new_vault
 CONSORTIUM = consortium()
 SYSTEM = Caller("planning", Role.SYSTEM, "registry")
 CLERK = Caller("planning", Role.CLERK, "li")
+READER = Caller("tax", Role.SYSTEM, "registry")
 EXPIRES_MS = CONSORTIUM.now_ms + 60_000
 
 
@@ -331,9 +335,102 @@ def test_a_record_that_was_erased_is_not_deposited_again(node: Node) -> None:
     assert code_of(lambda: node.vault.deposit(request(record), SYSTEM)) is Code.VAULT_ERASED
 
 
+# --- keeping what was read ---
+
+
+class Reading:
+    """A read of two fields by the tax office, whose vault this is, of one of two records of planning's."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.record, self.other = dwelling_record(CONSORTIUM), dwelling_record(CONSORTIUM, subject="AB1235")
+        node.seal(CONSORTIUM.transaction([self.record, self.other]))
+        self.vault = node.access("tax")
+        terms = sharing.terms(resource=DWELLING, fields=[OWNER, PRICE, NOTE])
+        grant = CONSORTIUM.suite.digest(Domain.GRANT, self._operate("tax", sharing.apply_for(terms)), b"\0")
+        self._operate("planning", sharing.approve(grant))
+        asked = sharing.read(grant, PLOT, fields=[OWNER, PRICE])
+        signer = CONSORTIUM.system_signers["tax"]
+        self.id = CONSORTIUM.suite.digest(Domain.READ, self._operate("tax", asked, signer), b"\0")
+
+    def _operate(self, department: str, operation: ledger_pb.Operation, signer: Signer | None = None) -> bytes:
+        raw = CONSORTIUM.transaction(operations=[operation], department=department, signer=signer)
+        block = self.node.seal(raw)
+        assert block.codes == (ledger_pb.RESULT_CODE_ACCEPTED,)
+        return block.transactions[0].id
+
+    def answer(self, *numbers: int, record: BuiltRecord | None = None) -> bytes:
+        """The disclosure that planning gives out."""
+        record = record or self.record
+        place = self.node.store.record_place(record.id)
+        assert place is not None
+        return record_disclosure(CONSORTIUM.genesis, self.node.store, place, record.secrets, numbers)
+
+    def keep(self, disclosure: bytes, *, read: bytes | None = None, caller: Caller = READER) -> None:
+        self.vault.keep(pb.KeepRequest(read=read or self.id, disclosure=disclosure), caller)
+
+    def secrets(self, *numbers: int) -> tuple[SecretField, ...]:
+        return tuple(secret for secret in self.record.secrets if secret.number in numbers)
+
+
+@pytest.fixture
+def reading(node: Node) -> Reading:
+    return Reading(node)
+
+
+def test_what_was_read_is_kept_as_a_copy_that_does_not_expire(reading: Reading) -> None:
+    for _ in range(2):
+        reading.keep(reading.answer(OWNER, PRICE))
+        assert reading.node.kept() == {reading.record.id: VaultEntry(reading.secrets(OWNER, PRICE), Origin.COPY)}
+
+
+def test_what_is_kept_later_of_the_same_record_is_added(reading: Reading) -> None:
+    reading.keep(reading.answer(OWNER))
+    reading.keep(reading.answer(PRICE))
+    assert reading.node.kept() == {reading.record.id: VaultEntry(reading.secrets(OWNER, PRICE), Origin.COPY)}
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [Caller("tax", Role.CLERK, "li"), Caller("tax", Role.OPERATOR, "wang"), SYSTEM],
+    ids=lambda caller: caller.uri,
+)
+def test_only_a_system_of_the_reader_keeps_what_was_read(reading: Reading, caller: Caller) -> None:
+    assert code_of(lambda: reading.keep(reading.answer(OWNER), caller=caller)) is Code.CALLER_NOT_ALLOWED
+    assert not reading.node.kept()
+
+
+def test_nothing_is_kept_that_was_not_read(reading: Reading) -> None:
+    assert code_of(lambda: reading.keep(reading.answer(OWNER), read=bytes(32))) is Code.UNKNOWN_READ
+    assert code_of(lambda: reading.keep(reading.answer(OWNER, record=reading.other))) is Code.BAD_ANSWER
+    assert code_of(lambda: reading.keep(reading.answer(OWNER, NOTE))) is Code.BAD_ANSWER
+    reading.vault = reading.node.access("housing")
+    housing = Caller("housing", Role.SYSTEM, "registry")
+    assert code_of(lambda: reading.keep(reading.answer(OWNER), caller=housing)) is Code.NOT_PARTY
+    assert not reading.node.kept()
+
+
+def test_nothing_is_kept_that_the_record_does_not_commit_to(reading: Reading) -> None:
+    message = strict.read(Disclosure, reading.answer(OWNER, PRICE))
+    message.fields[0].value = "李四"
+    assert code_of(lambda: reading.keep(strict.write(message))) is Code.BAD_PROOF
+    assert code_of(lambda: reading.keep(b"\x00")) is Code.NOT_STRICT
+    assert not reading.node.kept()
+
+
+def test_nothing_is_kept_whose_erasure_was_ordered_or_done(reading: Reading) -> None:
+    answer = reading.answer(OWNER)
+    reading.node.kept_in.erase([reading.record.id])
+    assert code_of(lambda: reading.keep(answer)) is Code.VAULT_ERASED
+    reading.node.seal(CONSORTIUM.transaction(operations=[sharing.order_erasure(reading.record.id)]))
+    assert code_of(lambda: reading.keep(answer)) is Code.ERASED
+    assert not reading.node.kept()
+
+
 def test_a_node_without_vault_says_so(node: Node) -> None:
     bare = VaultAccess(CONSORTIUM.genesis, node.store, "planning", None, lambda: CONSORTIUM.now_ms)
     record = dwelling_record(CONSORTIUM)
     assert code_of(lambda: bare.deposit(request(record), SYSTEM)) is Code.VAULT_NOT_CONFIGURED
     asked = pb.DiscloseRequest(record_id=record.id, fields=[OWNER])
     assert code_of(lambda: bare.disclose(asked, CLERK)) is Code.VAULT_NOT_CONFIGURED
+    assert code_of(lambda: bare.keep(pb.KeepRequest(), SYSTEM)) is Code.VAULT_NOT_CONFIGURED

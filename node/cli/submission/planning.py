@@ -32,6 +32,8 @@ class Head:
 
     version: int
     record_id: bytes
+    asserts: bool = True
+    """Whether it can be relied on; it can be replaced in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,23 @@ class PlannedRecord:
     about: About
     head: Head
     built: BuiltRecord
+    relies_on: tuple[About, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The subjects that records are about, and those of the records that they rely on."""
+
+    written: frozenset[About]
+    relied: frozenset[About]
+
+    def order_matters(self, other: Touched) -> bool:
+        """Whether what becomes of these records depends on whether others are executed before or after them."""
+        return not (
+            self.written.isdisjoint(other.written)
+            and self.written.isdisjoint(other.relied)
+            and self.relied.isdisjoint(other.written)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,12 @@ class Signed:
 
     entry: Entry
     records: tuple[PlannedRecord, ...]
+
+    @property
+    def touched(self) -> Touched:
+        """What its records are about."""
+        relied = frozenset(about for record in self.records for about in record.relies_on)
+        return Touched(frozenset(record.about for record in self.records), relied)
 
 
 class Planner:
@@ -78,20 +103,41 @@ class Planner:
             raise HuzhengError(Code.UNKNOWN_RESOURCE, f"record {record.position}")
         return found
 
-    def build(self, record: InputRecord, head: Head | None) -> PlannedRecord:
-        """The record as the successor of `head`.
+    def relied(self, record: InputRecord) -> dict[About, bytes | None]:
+        """What a record relies on, as it is on chain, with the ids as far as the input states them."""
+        found = {}
+        for relied in record.relies_on:
+            definition = self._catalogue.newest(relied.resource)
+            if definition is None:
+                raise HuzhengError(Code.UNKNOWN_RESOURCE, f"record {record.position}")
+            found[definition.name, subject_text(definition, relied)] = relied.record_id
+        return found
+
+    def touched(self, records: Iterable[InputRecord]) -> Touched:
+        """What records that are not built yet are about."""
+        written: set[About] = set()
+        relied: set[About] = set()
+        for record in records:
+            written.add(self.canonical(record))
+            relied |= self.relied(record).keys()
+        return Touched(frozenset(written), frozenset(relied))
+
+    def build(self, record: InputRecord, heads: Mapping[About, Head | None]) -> PlannedRecord:
+        """The record as the successor of its subject's head, relying on the heads of what the input names without an id.
 
         Raises:
-            HuzhengError: VERSION_CONFLICT where the input names another version; NOTHING_TO_REVOKE.
+            HuzhengError: VERSION_CONFLICT where the input names another version; NOTHING_TO_REVOKE; RELIED_NOT_CURRENT.
         """
+        about = self.canonical(record)
+        head = heads.get(about)
         version, replaces = (head.version + 1, head.record_id) if head else (1, b"")
         place = f"record {record.position}"
         if record.version not in (None, version) or record.replaces not in (None, replaces):
             raise HuzhengError(Code.VERSION_CONFLICT, f"{place}: the next version is {version}")
         if head is None and record.action != ASSERT:
             raise HuzhengError(Code.NOTHING_TO_REVOKE, place)
-        about = self.canonical(record)
         fields = record.fields if record.action == ASSERT else None
+        relied = self._reliance(record, heads)
         built = build_record(
             self._genesis,
             self._definition(record),
@@ -100,8 +146,24 @@ class Planner:
             replaces,
             fields,
             confidential=record.confidential,
+            relies_on=relied,
         )
-        return PlannedRecord(record.position, about, Head(version, built.id), built)
+        relied_abouts = tuple((one.resource, one.subject) for one in relied)
+        return PlannedRecord(
+            record.position, about, Head(version, built.id, record.action == ASSERT), built, relied_abouts
+        )
+
+    def _reliance(self, record: InputRecord, heads: Mapping[About, Head | None]) -> list[pb.Reliance]:
+        found = []
+        for (resource, subject), record_id in self.relied(record).items():
+            if record_id is None:
+                head = heads.get((resource, subject))
+                if head is None or not head.asserts:
+                    detail = f"record {record.position}: nothing is in force in {resource} about {subject}"
+                    raise HuzhengError(Code.RELIED_NOT_CURRENT, detail)
+                record_id = head.record_id
+            found.append(pb.Reliance(resource=resource, subject=subject, record_id=record_id))
+        return found
 
     def fitting(self, records: Sequence[PlannedRecord]) -> int:
         """How many of the first records fit into one transaction; at least one."""
@@ -128,8 +190,9 @@ class Planner:
         for offset, (raw, payload) in enumerate(zip(transaction.records, transaction.payloads, strict=True)):
             record = pb.Record.FromString(raw)
             built = BuiltRecord(self._genesis.suite.digest(Domain.RECORD, raw), raw, payload)
-            head = Head(record.version, built.id)
-            records.append(PlannedRecord(entry.first + offset, (record.resource, record.subject), head, built))
+            head = head_of(record, built.id)
+            relied = tuple((one.resource, one.subject) for one in record.relies_on)
+            records.append(PlannedRecord(entry.first + offset, (record.resource, record.subject), head, built, relied))
         return Signed(entry, tuple(records))
 
 
@@ -209,6 +272,11 @@ def groups(
 def digest_of(records: Sequence[InputRecord]) -> bytes:
     """What the journal remembers of the lines of a transaction."""
     return hashlib.sha256(b"".join(record.digest for record in records)).digest()
+
+
+def head_of(record: pb.Record, record_id: bytes) -> Head:
+    """What a record is as the newest about its subject."""
+    return Head(record.version, record_id, record.action == pb.RECORD_ACTION_ASSERT)
 
 
 def settled_heads(records: Iterable[PlannedRecord]) -> Mapping[About, Head]:

@@ -15,6 +15,7 @@ from ledger.catalogue import SALT_BYTES, CompiledResource, canonical_values, enc
 from ledger.errors import Code, HuzhengError
 from ledger.fields.entry import InputValue, canonical
 from node.catalogue import Catalogue
+from node.cli.submission.reliance import InputReliance, read_reliance, reliance_problem
 from node.personal_data import find_personal_data
 
 # A line longer than this is no record: the largest payload allowed is far smaller.
@@ -22,7 +23,7 @@ MAX_LINE_BYTES = 4 << 20
 # A JSON document, unlike JSON Lines, is held in memory whole.
 MAX_DOCUMENT_BYTES = 256 << 20
 ASSERT, REVOKE = "assert", "revoke"
-_KEYS = {"resource", "subject", "action", "version", "replaces", "fields", "confidential"}
+_KEYS = {"resource", "subject", "action", "version", "replaces", "fields", "confidential", "relies_on"}
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,6 +45,7 @@ class InputRecord:
     digest: bytes
     # Never on chain: kept in the department's vault.
     confidential: Mapping[str, InputValue] = field(default_factory=dict, repr=False)
+    relies_on: tuple[InputReliance, ...] = ()
 
     @property
     def about(self) -> tuple[str, str]:
@@ -131,12 +133,28 @@ class InputCheck:
         if find_personal_data("\n".join((record.subject, *map(str, record.fields.values())))):
             found = [name for name, value in record.fields.items() if find_personal_data(str(value))]
             raise _at(record, Code.PERSONAL_DATA, ", ".join(_known(resource, found)) or "subject")
+        self._check_reliance(record)
         if record.action == ASSERT:
             try:
                 encode_payload(resource, record.fields, bytes(SALT_BYTES))
                 canonical_values(resource, resource.confidential, record.confidential)
             except HuzhengError as error:
                 raise _at(record, error.code, error.detail) from None
+
+    def _check_reliance(self, record: InputRecord) -> None:
+        abouts: set[tuple[str, str]] = set()
+        for relied in record.relies_on:
+            resource = self._catalogue.newest(relied.resource)
+            if resource is None:
+                raise _at(record, Code.UNKNOWN_RESOURCE, "relies_on")
+            subject = subject_text(resource, relied)
+            if not resource.subject_fits(subject):
+                raise _at(record, Code.BAD_SUBJECT, f"relies_on, {resource.name}: must be {resource.subject.expected}")
+            if find_personal_data(relied.subject):
+                raise _at(record, Code.PERSONAL_DATA, "relies_on")
+            if (resource.name, subject) in abouts:
+                raise _at(record, Code.BAD_FILE, f"it relies twice on one subject of {resource.name}")
+            abouts.add((resource.name, subject))
 
 
 def _known(resource: CompiledResource, names: list[str]) -> list[str]:
@@ -151,9 +169,9 @@ def definition_for(catalogue: Catalogue, record: InputRecord) -> CompiledResourc
     return catalogue.newest(record.resource) if found is None and record.action == REVOKE else found
 
 
-def subject_text(resource: CompiledResource, record: InputRecord) -> str:
+def subject_text(resource: CompiledResource, stated: InputRecord | InputReliance) -> str:
     """The subject in canonical form, which is what goes on chain."""
-    return canonical(resource.subject.type, record.subject) or record.subject
+    return canonical(resource.subject.type, stated.subject) or stated.subject
 
 
 def parse_json(data: bytes, where: str) -> Any:
@@ -213,8 +231,12 @@ def _record(value: Any, position: int, where: str) -> InputRecord:
         raise HuzhengError(Code.BAD_FILE, f"{place}: only these keys are known: {', '.join(sorted(_KEYS))}")
     action, fields = value.get("action", ASSERT), value.get("fields", {})
     version, replaces = value.get("version"), value.get("replaces")
-    confidential = value.get("confidential", {})
-    problem = _shape_problem(value, action, fields, version, replaces) or _confidential_problem(action, confidential)
+    confidential, relies_on = value.get("confidential", {}), value.get("relies_on", [])
+    problem = (
+        _shape_problem(value, action, fields, version, replaces)
+        or _confidential_problem(action, confidential)
+        or reliance_problem(relies_on)
+    )
     if problem:
         raise HuzhengError(Code.BAD_FILE, f"{place}: {problem}")
     return InputRecord(
@@ -227,6 +249,7 @@ def _record(value: Any, position: int, where: str) -> InputRecord:
         None if replaces is None else bytes.fromhex(replaces),
         _digest(value),
         confidential,
+        read_reliance(relies_on),
     )
 
 

@@ -12,7 +12,17 @@ from huzheng.v1 import transaction_pb2 as pb
 
 from ledger.errors import Code, HuzhengError, refusal
 from node.cli.submission.journal import Entry, Journal, State
-from node.cli.submission.planning import About, Head, PlannedRecord, Planner, Signed, groups, settled_heads
+from node.cli.submission.planning import (
+    About,
+    Head,
+    PlannedRecord,
+    Planner,
+    Signed,
+    Touched,
+    groups,
+    head_of,
+    settled_heads,
+)
 from node.cli.submission.reading import InputRecord
 from node.client import Final, LedgerClient
 from node.own_vault import OwnVault
@@ -109,8 +119,7 @@ class Sender:
         self._on_wait = on_wait
         self._has_waited = False
         self._heads: dict[About, Head] = {}
-        self._busy: dict[About, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Touched] = {}
         self._failure: BaseException | None = None
         self._expired = False
         # By the monotonic clock, in seconds; for transactions of this run.
@@ -184,38 +193,37 @@ class Sender:
     def _build(self, group: Sequence[InputRecord], heads: dict[About, Head | None]) -> list[PlannedRecord]:
         built = []
         for record in group:
-            about = self._planner.canonical(record)
-            one = self._planner.build(record, heads.get(about))
-            heads[about] = one.head
+            one = self._planner.build(record, heads)
+            heads[one.about] = one.head
             built.append(one)
         return built
 
     async def _wait_for(self, group: Sequence[InputRecord]) -> bool:
-        """Waits until no transaction under way is about one of these subjects, and there is room for one more."""
+        """Waits until no transaction is under way that must take effect before these records, and there is room for one more."""
+        touched = self._planner.touched(group)
         while True:
             if self._failure is not None or self._expired or self._must_stop():
                 return False
-            same = {self._busy[a] for a in map(self._planner.canonical, group) if a in self._busy}
-            if not same and len(self._tasks) < self._options.in_flight:
+            before = [task for task, other in self._tasks.items() if touched.order_matters(other)]
+            if not before and len(self._tasks) < self._options.in_flight:
                 return True
-            await asyncio.wait(same or self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(before or self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def _current(self, group: Sequence[InputRecord]) -> dict[About, Head | None]:
-        """The newest version of each subject: as this run left it, or as the node says."""
+        """The newest version of each subject, and of those that are relied on: as this run left it, or as the node says."""
         if len(self._heads) > _REMEMBERED_HEADS:
             self._heads.clear()
-        heads: dict[About, Head | None] = {}
+        known: dict[About, Head | None] = {}
         unknown: set[About] = set()
         for record in group:
             about = self._planner.canonical(record)
-            if about in self._heads:
-                heads[about] = self._heads[about]
-            elif about not in heads and about not in unknown and record.version != 1:
-                unknown.add(about)
+            relied = [relied for relied, stated in self._planner.relied(record).items() if stated is None]
+            known.update({one: self._heads[one] for one in (about, *relied) if one in self._heads})
+            unknown.update(relied if record.version == 1 else (about, *relied))
         gate = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
-        ordered = sorted(unknown)
+        ordered = sorted(unknown - known.keys())
         found = await asyncio.gather(*(self._look_up(about, gate) for about in ordered))
-        return heads | dict(zip(ordered, found, strict=True))
+        return known | dict(zip(ordered, found, strict=True))
 
     async def _look_up(self, about: About, gate: asyncio.Semaphore) -> Head | None:
         async with gate:
@@ -225,22 +233,17 @@ class Sender:
                 if error.code is Code.NOT_FOUND:
                     return None
                 raise
-        return Head(pb.Record.FromString(located.record).version, located.record_id)
+        return head_of(pb.Record.FromString(located.record), located.record_id)
 
     async def _start(self, signed: Signed) -> None:
         while len(self._tasks) >= self._options.in_flight:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.create_task(self._see_through(signed))
-        self._tasks.add(task)
-        for record in signed.records:
-            self._busy[record.about] = task
-        task.add_done_callback(lambda done: self._finished(done, signed))
+        self._tasks[task] = signed.touched
+        task.add_done_callback(self._finished)
 
-    def _finished(self, task: asyncio.Task[None], signed: Signed) -> None:
-        self._tasks.discard(task)
-        for record in signed.records:
-            if self._busy.get(record.about) is task:
-                del self._busy[record.about]
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
 
