@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from node.daemon import Daemon, open_node
 from node.logs import set_up_logs
 from node.network import Network, init_network
 from node.network_plan import local_plan
+from scripts.local.network import free_ports
 
 TAX_RESOURCE = "tax.deed_tax"
 
@@ -56,17 +56,9 @@ class CommandLine:
         return Ran(int(status), captured.out, captured.err)
 
 
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def make_network(directory: Path, departments: int = 1) -> Network:
     """A network on free ports."""
-    return init_network(directory, local_plan(departments, free_port() - 1))
+    return init_network(directory, local_plan(departments, free_ports(departments) - 1))
 
 
 @contextmanager

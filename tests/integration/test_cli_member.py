@@ -11,13 +11,14 @@ import pytest
 from ledger.statement import verify_bundle
 from node.genesis_file import read_genesis
 from node.network import Network
-from tests.command_line import CommandLine, free_port
+from scripts.local.network import free_ports
+from tests.command_line import CommandLine
 
 
 @pytest.fixture
 def seat(huzheng: CommandLine, network: Network, tmp_path: Path) -> Path:
     """The seat file of the tax department, which is to join."""
-    assert huzheng("network", "plan", "plan.toml", "-n", 2, "--base-port", free_port()).status == 0
+    assert huzheng("network", "plan", "plan.toml", "-n", 2, "--base-port", free_ports(2)).status == 0
     made = huzheng("member", "prepare", "plan.toml", "tax", "home", "--genesis", network.genesis, "-o", "json")
     return Path(made.json["seat_file"])
 

@@ -28,8 +28,9 @@ from node.cli.submission.sending import Options, Sender, Settled
 from node.client import LedgerClient
 from node.connections import Endpoint
 from node.errors import abort
+from scripts.local.network import free_ports
 from tests.builders import OBJECTION, Consortium, objection_fields, unit_code
-from tests.command_line import free_port, write_lines
+from tests.command_line import write_lines
 from tests.plain_client import code_of, plain_client, serving
 
 CONSORTIUM = Consortium(ED25519_SHA256)
@@ -176,7 +177,7 @@ def test_a_node_that_sends_the_same_page_for_ever_does_not_keep_the_client_for_e
 
 def test_where_the_first_node_is_gone_the_next_one_answers() -> None:
     async def scenario() -> None:
-        gone = Endpoint(f"127.0.0.1:{free_port()}", "planning", 1)
+        gone = Endpoint(f"127.0.0.1:{free_ports(1)}", "planning", 1)
         async with serving(new_node()) as endpoint, client_for(gone, endpoint) as client:
             answers = await asyncio.gather(*(client.status() for _ in range(5)))
             assert len(answers) == 5
@@ -187,7 +188,7 @@ def test_where_the_first_node_is_gone_the_next_one_answers() -> None:
 
 def test_where_all_nodes_are_gone_the_first_one_is_named() -> None:
     async def scenario() -> None:
-        gone = [Endpoint(f"127.0.0.1:{free_port()}", "planning", number) for number in (1, 2)]
+        gone = [Endpoint(f"127.0.0.1:{free_ports(1)}", "planning", number) for number in (1, 2)]
         async with client_for(*gone) as client:
             with pytest.raises(HuzhengError) as caught:
                 await client.status()
@@ -202,7 +203,7 @@ def test_a_call_for_one_department_goes_to_its_nodes_alone_and_to_the_next_where
         return await LedgerServiceStub(channel).GetStatus(pb.GetStatusRequest(), timeout=limit)
 
     async def scenario() -> None:
-        gone = Endpoint(f"127.0.0.1:{free_port()}", "planning", 1)
+        gone = Endpoint(f"127.0.0.1:{free_ports(1)}", "planning", 1)
         async with serving(new_node()) as endpoint:
             async with client_for(gone, endpoint) as client:
                 assert isinstance(await client.call_one_of("planning", status), pb.GetStatusResponse)

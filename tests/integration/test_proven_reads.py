@@ -378,8 +378,13 @@ def kept(tmp_path: Path, world: Sharing) -> Callable[..., Path]:
 
 
 def test_what_was_kept_is_proved_offline(
-    kept: Callable[..., Path], world: Sharing, huzheng: CommandLine, tmp_path: Path
+    kept: Callable[..., Path],
+    world: Sharing,
+    huzheng: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
     genesis = tmp_path / "genesis.bin"
     genesis.write_bytes(world.consortium.genesis.raw)
     for number, request in enumerate(requests(world)):
