@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -130,12 +131,13 @@ def test_a_chain_of_the_genesis_alone_passes(tmp_path: Path) -> None:
 def test_a_flipped_byte_in_what_blocks_are_made_of_is_found(
     sound: tuple[Consortium, ChainStore, dict[bytes, bytes]],
 ) -> None:
+    """Every third byte of all entries."""
     consortium, store, entries = sound
     count = 0
-    for changed in damaged(entries, REBUILT_FROM):
+    for changed in islice(damaged(entries, REBUILT_FROM), None, None, 3):
         assert fault(memory_store(consortium.genesis, changed, like=store), consortium.genesis) is not None
         count += 1
-    assert count > 5_000
+    assert count > 1_700
 
 
 def test_a_flipped_byte_in_any_other_entry_is_found(
