@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -34,7 +35,7 @@ def run(scenarios: Sequence[Scenario], plan: Plan) -> dict[str, Any]:
                 session.enter(scenario.name, Path(directory))
                 try:
                     scenario.run(session)
-                except NetworkFailure as failure:
+                except (NetworkFailure, grpc.RpcError) as failure:
                     session.failures[scenario.name] = str(failure)
             progress.advance(task)
     return session.report()
@@ -43,11 +44,9 @@ def run(scenarios: Sequence[Scenario], plan: Plan) -> dict[str, Any]:
 def main() -> int:
     """Exit status 1 if a scenario failed."""
     arguments = _parser().parse_args()
-    names = arguments.scenarios or [name for name, scenario in SCENARIOS.items() if scenario.is_usual]
-    if "all" in names:
-        names = list(SCENARIOS)
+    scenarios = chosen(arguments.scenarios, quick=arguments.quick, with_peers=arguments.peers)
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
-    report = run([SCENARIOS[name] for name in names], Plan(seconds, arguments.quick))
+    report = run(scenarios, Plan(seconds, arguments.quick))
     save(report, arguments.out)
     if arguments.output == "json":
         print(json.dumps(report, indent=2))
@@ -55,6 +54,15 @@ def main() -> int:
         show(report)
         print(f"{arguments.out}/report.json, {arguments.out}/report.svg")
     return 1 if report["failures"] else 0
+
+
+def chosen(names: Sequence[str], *, quick: bool, with_peers: bool) -> list[Scenario]:
+    """The scenarios that are named, or the usual ones; in the order in which they are listed."""
+    if "all" in names:
+        return list(SCENARIOS.values())
+    usual = [name for name, scenario in SCENARIOS.items() if scenario.is_usual and (scenario.is_quick or not quick)]
+    wanted = {*(names or usual), *(["peers"] if with_peers else [])}
+    return [scenario for name, scenario in SCENARIOS.items() if name in wanted]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,10 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="SCENARIO",
         choices=[*SCENARIOS, "all"],
-        help="one or more of those below, or all; without any, all but growth: some ten minutes",
+        help="some of those below, or all; without any, all but growth and peers: some ten minutes",
     )
     parser.add_argument("--seconds", type=float, help=f"of load in each measurement ({SECONDS:.0f})")
-    parser.add_argument("--quick", action="store_true", help="1 second each, fewer turns: under two minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="1 second each, fewer turns, without nodes: under two minutes"
+    )
+    parser.add_argument("--peers", action="store_true", help="besides, the scenario peers")
     parser.add_argument("--out", type=Path, default=ROOT / ".bench", help="the directory of report.json and report.svg")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="what is printed")
     return parser

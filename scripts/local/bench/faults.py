@@ -10,11 +10,11 @@ import contextlib
 import random
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from scripts.local import soak
 from scripts.local.bench.latency_figures import latency_figures
-from scripts.local.bench.load import Load, Measured, measure
+from scripts.local.bench.load import Load, measure, middle
 from scripts.local.bench.session import Session
 from scripts.local.bench.writes import warm_up
 from scripts.local.network import LocalNetwork, Node
@@ -114,10 +114,5 @@ def _compare(
         with_it.append(measure(workload, LOAD, seconds, limit, departments))
         end()
     ratios = [one.records_per_s / other.records_per_s for one, other in zip(with_it, without, strict=True)]
-    session.add("healthy", _median(without, limit))
-    session.add(fault, _median(with_it, limit) | {"of_healthy": statistics.median(ratios)})
-
-
-def _median(measured: Sequence[Measured], limit: float) -> dict[str, float]:
-    """The turn in the middle, by rate."""
-    return sorted(measured, key=lambda one: one.records_per_s)[(len(measured) - 1) // 2].figures(limit)
+    session.add("healthy", middle(without).figures(limit))
+    session.add(fault, middle(with_it).figures(limit) | {"of_healthy": statistics.median(ratios)})

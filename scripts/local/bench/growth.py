@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, field
 
-from scripts.local.bench.load import Load, Measured, measure
+from scripts.local.bench.load import Load, Measured, measure, middle
 from scripts.local.bench.session import Session
 from scripts.local.bench.space import memory_figures
 from scripts.local.bench.writes import warm_up
@@ -46,9 +46,8 @@ def growth(session: Session) -> None:
     first = chains[0].measured
     for chain in chains:
         ratios = [one.records_per_s / base.records_per_s for one, base in zip(chain.measured, first, strict=True)]
-        middle = sorted(chain.measured, key=lambda one: one.records_per_s)[(len(ratios) - 1) // 2]
         compared = {"of_shortest": statistics.median(ratios)}
-        session.add(f"{chain.name}, {LOAD.name}", middle.figures(limit) | compared | chain.memory)
+        session.add(f"{chain.name}, {LOAD.name}", middle(chain.measured).figures(limit) | compared | chain.memory)
 
 
 def _make(session: Session, blocks: int, records: int) -> _Chain:

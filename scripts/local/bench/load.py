@@ -62,6 +62,11 @@ class Measured:
         return rates | latency_figures(self.latencies_s)
 
 
+def middle(measured: Sequence[Measured]) -> Measured:
+    """Of several turns that in the middle, by rate."""
+    return sorted(measured, key=lambda one: one.records_per_s)[(len(measured) - 1) // 2]
+
+
 class Run:
     """One department's part under way: hands out transactions signed beforehand until time is up and notes how long each took."""
 

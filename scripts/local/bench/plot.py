@@ -13,7 +13,7 @@ _PANEL_PX = 430
 _GAP_PX = 60
 _TOP_PX = 60
 _TICKS_MS = (1, 10, 100, 1_000, 10_000, 100_000)
-_RATES = ("records_per_s", "reads_per_s", "intended_per_s", "operations_per_s")
+_RATES = ("records_per_s", "reads_per_s", "intended_per_s")
 _INK, _GREY, _BAR, _RANGE = "#222", "#ccc", "#3b6ea8", "#c26a2e"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ _HEADINGS = {
     "of_v": "of V",
     "of_healthy": "of healthy",
     "of_shortest": "of the shortest",
+    "of_peer": "of the peer",
     "resident_mib": "resident MiB",
     "own_mib": "own MiB",
 }
 _SIGNIFICANT = 3
+_WIDTH = 140
 
 
 def show(report: dict[str, Any]) -> None:
     """Tables, one a scenario."""
-    console = Console()
+    # Elsewhere than in a terminal nobody said how wide a line may be.
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     rows = report["rows"]
     for scenario in dict.fromkeys(row["scenario"] for row in rows):
         console.print(_table(scenario, [row for row in rows if row["scenario"] == scenario]))
@@ -35,6 +39,8 @@ def show(report: dict[str, Any]) -> None:
     changes = ", ".join(f"{name} {count}" for name, count in report["view_changes"].items())
     console.print(f"View changes without a fault: {changes or 'not looked at'}")
     console.print(", ".join(f"{name}: {value}" for name, value in report["machine"].items()), highlight=False)
+    for note in report["notes"]:
+        console.print(note, markup=False)
     for scenario, failure in report["failures"].items():
         console.print(f"FAILED: {scenario}: {failure}", style="red", markup=False)
 

@@ -9,6 +9,7 @@ from scripts.local.bench.faults import down, far, kill
 from scripts.local.bench.growth import growth
 from scripts.local.bench.networks import nodes
 from scripts.local.bench.open_loop import latency
+from scripts.local.bench.peers.comparison import peers
 from scripts.local.bench.reads import reads
 from scripts.local.bench.session import Session
 from scripts.local.bench.space import space
@@ -23,6 +24,8 @@ class Scenario:
     run: Callable[[Session], None]
     is_usual: bool = True
     """Whether it is measured when no scenario is named."""
+    is_quick: bool = True
+    """Whether it is even if that is to be done in two minutes."""
 
     @property
     def what(self) -> str:
@@ -38,8 +41,9 @@ _ALL = (
     Scenario("down", down),
     Scenario("kill", kill),
     Scenario("far", far),
-    Scenario("nodes", nodes),
+    Scenario("nodes", nodes, is_quick=False),
     Scenario("space", space),
     Scenario("growth", growth, is_usual=False),
+    Scenario("peers", peers, is_usual=False),
 )
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}

@@ -48,10 +48,12 @@ class Session:
         """In what ran without faults, by scenario: views that a replica left. There should be none."""
         self.failures: dict[str, str] = {}
         """What went wrong, by scenario."""
+        self.notes: list[str] = []
+        """What the reader should know besides."""
         self._step = step
         self._scenario = ""
         self._directory = Path()
-        self._networks = 0
+        self._directories = 0
 
     def enter(self, scenario: str, directory: Path) -> None:
         """From now on rows are this scenario's, and its networks are made in this directory."""
@@ -67,8 +69,12 @@ class Session:
 
     def create(self, options: Sequence[str] = ()) -> LocalNetwork:
         """A new network that does not run yet. `options`: of `huzheng network init`."""
-        self._networks += 1
-        return LocalNetwork.create(self._directory / f"network-{self._networks}", options)
+        return LocalNetwork.create(self.new_path(), options)
+
+    def new_path(self) -> Path:
+        """Where nothing is yet; what is made there goes when the scenario ends."""
+        self._directories += 1
+        return self._directory / str(self._directories)
 
     @contextlib.contextmanager
     def fault_free(self, network: LocalNetwork) -> Iterator[None]:
@@ -91,6 +97,7 @@ class Session:
             "v_records_per_s": self.limit.records_per_s(),
             "rows": [asdict(row) for row in self.rows],
             "view_changes": self.view_changes,
+            "notes": self.notes,
             "failures": self.failures,
         }
 
