@@ -78,12 +78,12 @@ async def _submit_all(workload: Workload, arrivals: dict[str, Arrivals]) -> None
     stubs = {department: workload.stub(department) for department in arrivals}
     await asyncio.gather(*(channel.channel_ready() for channel, _ in stubs.values()))
     begun_s = time.monotonic()
-    await asyncio.gather(*(_submit(stubs[name][1], one, begun_s) for name, one in arrivals.items()))
+    await asyncio.gather(*(submit(stubs[name][1], one, begun_s) for name, one in arrivals.items()))
     for channel, _ in stubs.values():
         await channel.close(None)
 
 
-async def _submit(stub: LedgerServiceAsyncStub, arrivals: Arrivals, begun_s: float) -> None:
+async def submit(stub: LedgerServiceAsyncStub, arrivals: Arrivals, begun_s: float) -> None:
     """One stream. What is due goes out in one message; nothing goes out early."""
 
     async def requests() -> AsyncIterator[ledger_service_pb2.SubmitStreamRequest]:

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 _ROW_PX = 22
-_LABEL_PX = 430
+_LABEL_PX = 560
 _PANEL_PX = 430
 _GAP_PX = 60
 _TOP_PX = 60

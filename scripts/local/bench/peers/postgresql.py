@@ -60,7 +60,7 @@ class PostgreSQL:
         load = ("-c", str(clients), "-j", "2", "-T", str(max(1, round(seconds))), "-M", "prepared", "-f", str(script))
         self._run("pgbench", "-n", *load, "-l", "--log-prefix", str(prefix), *self._where())
         files = self._directory.glob(f"{prefix.name}*")
-        return _measured([line for file in files for line in file.read_text().splitlines()])
+        return measured_by([line for file in files for line in file.read_text().splitlines()])
 
     def _psql(self, command: str) -> None:
         self._run("psql", "-q", "-c", command, *self._where())
@@ -79,7 +79,7 @@ class PostgreSQL:
             raise NetworkFailure(f"{program}: exit {ended.returncode}\n{said[-1_000:]}")
 
 
-def _measured(lines: Sequence[str]) -> Measured:
+def measured_by(lines: Sequence[str]) -> Measured:
     """From pgbench's log, a line for each transaction: client, number, latency in µs, script, when it ended in s and µs."""
     words = [line.split() for line in lines]
     latencies_s = [int(line[2]) / _MICROSECONDS for line in words]
