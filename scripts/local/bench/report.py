@@ -21,6 +21,10 @@ _HEADINGS = {
     "of_healthy": "of healthy",
     "of_shortest": "of the shortest",
     "of_peer": "of the peer",
+    "between_nodes_bytes": "bytes between nodes",
+    "with_clients_bytes": "bytes with clients",
+    "disk_bytes": "bytes on disk",
+    "transaction_bytes": "bytes signed",
     "resident_mib": "resident MiB",
     "own_mib": "own MiB",
 }

@@ -24,7 +24,7 @@ def peers(session: Session) -> None:
     """The same work by etcd, PostgreSQL and pysyncobj, where they are installed: 300-byte writes, 64 clients."""
     network = session.create()
     workload = Workload(network)
-    for peer in (Etcd(), PostgreSQL(), PySyncObj()):
+    for peer in (Etcd(), PostgreSQL(has_standby=False), PostgreSQL(has_standby=True), PySyncObj()):
         if problem := peer.missing():
             session.notes.append(f"{peer.name} was left out, as it is not installed ({problem})")
         else:

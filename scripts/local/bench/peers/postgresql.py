@@ -1,4 +1,7 @@
-"""PostgreSQL: one server that commits each row by itself, synced (synchronous_commit on). Its client is pgbench, over a Unix socket."""
+"""PostgreSQL: each row is committed by itself and synced (synchronous_commit on), by one server, or by it and a standby. Its client is pgbench.
+
+All is said over Unix sockets, without TLS, in its favour.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,13 @@ _MICROSECONDS = 1e6
 
 
 class PostgreSQL:
-    """A server on this machine."""
+    """A server on this machine, and perhaps a standby, which must have a commit on its disk too."""
 
-    name = "PostgreSQL 15, one server"
     complaint = ""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_standby: bool) -> None:
+        self.name = f"PostgreSQL 15, {'synchronous standby' if has_standby else 'one server'}"
+        self._has_standby = has_standby
         self._directory = Path()
 
     def missing(self) -> str:
@@ -42,16 +46,17 @@ class PostgreSQL:
             # The user passes through the directory above, which is ours alone, and reads nothing there.
             directory.parent.chmod(0o711)
             shutil.chown(directory, _USER, _USER)
-        data = str(directory / "data")
-        self._run("initdb", "-D", data, "-A", "trust", "-U", _USER)
-        options = f"-c listen_addresses= -c unix_socket_directories={directory} -c synchronous_commit=on"
-        log = str(directory / "log")
-        self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start")
-        try:
+        data, standby = directory / "data", directory / "standby"
+        self._run("initdb", "-D", str(data), "-A", "trust", "-U", _USER)
+        with contextlib.ExitStack() as servers:
+            servers.enter_context(self._server(data, directory))
             self._psql("CREATE TABLE written (id bigserial PRIMARY KEY, value bytea NOT NULL)")
+            if self._has_standby:
+                self._run("pg_basebackup", "-D", str(standby), "-R", "-c", "fast", "-h", str(directory), "-U", _USER)
+                servers.enter_context(self._server(standby, standby))
+                self._psql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+                self._psql("SELECT pg_reload_conf()")
             yield
-        finally:
-            self._run("pg_ctl", "-D", data, "-w", "-m", "fast", "stop")
 
     def measure(self, seconds: float, clients: int) -> Measured:
         """As `Peer`."""
@@ -61,6 +66,18 @@ class PostgreSQL:
         self._run("pgbench", "-n", *load, "-l", "--log-prefix", str(prefix), *self._where())
         files = self._directory.glob(f"{prefix.name}*")
         return measured_by([line for file in files for line in file.read_text().splitlines()])
+
+    @contextlib.contextmanager
+    def _server(self, data: Path, sockets: Path) -> Iterator[None]:
+        """A server is up inside."""
+        where = ("-D", str(data), "-w")
+        options = f"-c listen_addresses= -c unix_socket_directories={sockets} -c synchronous_commit=on"
+        self._run("pg_ctl", *where, "-l", str(data / "server.log"), "-o", options, "start")
+        try:
+            yield
+        finally:
+            # Without the files that a later start would want: nobody starts it again.
+            self._run("pg_ctl", *where, "-m", "immediate", "stop")
 
     def _psql(self, command: str) -> None:
         self._run("psql", "-q", "-c", command, *self._where())
