@@ -25,7 +25,7 @@ def test_a_quick_bench_measures_what_was_asked_for_and_says_where_and_how(tmp_pa
     assert report["v_records_per_s"] > 0
     assert all(report["machine"].values())
     rows = {(row["scenario"], row["load"]): row["figures"] for row in report["rows"]}
-    assert [scenario for scenario, _ in rows] == ["latency"] * 3 + ["reads"]
+    assert [scenario for scenario, _ in rows] == ["latency"] * 4 + ["reads"]
     # Nothing was measured that did not happen: every figure is of something.
     assert all(value > 0 for figures in rows.values() for name, value in figures.items() if name != "refused")
     ElementTree.parse(tmp_path / "report.svg")

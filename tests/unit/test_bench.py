@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from huzheng.v1 import block_pb2, ledger_service_pb2, transaction_pb2
 
-from scripts.local.bench.__main__ import chosen
+from scripts.local.bench.__main__ import chosen, parser
 from scripts.local.bench.latency_figures import latency_figures
 from scripts.local.bench.load import Measured, middle
 from scripts.local.bench.machine import Limit
@@ -133,6 +133,16 @@ def test_a_quick_run_leaves_out_what_takes_long() -> None:
     assert usual - quick == {"nodes"}
     assert quick - usual == {"peers"}
     assert {scenario.name for scenario in chosen(["all"], quick=True, with_peers=False)} > usual | quick
+
+
+def test_the_command_line_takes_no_name_or_some_but_none_that_it_does_not_know(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert parser().parse_args([]).scenarios == []
+    assert parser().parse_args(["write", "all", "--quick"]).scenarios == ["write", "all"]
+    with pytest.raises(SystemExit):
+        parser().parse_args(["writes"])
+    assert "no such scenario: writes" in capsys.readouterr().err
 
 
 def test_named_scenarios_are_measured_once_in_the_order_of_the_list() -> None:

@@ -43,7 +43,7 @@ def run(scenarios: Sequence[Scenario], plan: Plan) -> dict[str, Any]:
 
 def main() -> int:
     """Exit status 1 if a scenario failed."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     scenarios = chosen(arguments.scenarios, quick=arguments.quick, with_peers=arguments.peers)
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
     report = run(scenarios, Plan(seconds, arguments.quick))
@@ -65,7 +65,15 @@ def chosen(names: Sequence[str], *, quick: bool, with_peers: bool) -> list[Scena
     return [scenario for name, scenario in SCENARIOS.items() if name in wanted]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _known(name: str) -> str:
+    """Not by `choices`, which also refuse that there is none."""
+    if name not in SCENARIOS and name != "all":
+        raise argparse.ArgumentTypeError(f"no such scenario: {name} (there are: {', '.join(SCENARIOS)}, all)")
+    return name
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     listed = "\n".join(f"  {scenario.name:10}{scenario.what}" for scenario in SCENARIOS.values())
     others = "\n".join(
         (
@@ -74,27 +82,27 @@ def _parser() -> argparse.ArgumentParser:
             "  sharing   Reads of confidential fields from end to end.",
         )
     )
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="scripts/bench",
         description=bench.__doc__,
         epilog=f"scenarios:\n{listed}\n\nmeasured by commands of their own, named first:\n{others}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    made.add_argument(
         "scenarios",
         nargs="*",
         metavar="SCENARIO",
-        choices=[*SCENARIOS, "all"],
+        type=_known,
         help="some of those below, or all; without any, all but growth and peers: some ten minutes",
     )
-    parser.add_argument("--seconds", type=float, help=f"of load in each measurement ({SECONDS:.0f})")
-    parser.add_argument(
+    made.add_argument("--seconds", type=float, help=f"of load in each measurement ({SECONDS:.0f})")
+    made.add_argument(
         "--quick", action="store_true", help="1 second each, fewer turns, without nodes: under two minutes"
     )
-    parser.add_argument("--peers", action="store_true", help="besides, the scenario peers")
-    parser.add_argument("--out", type=Path, default=ROOT / ".bench", help="the directory of report.json and report.svg")
-    parser.add_argument("--output", choices=("table", "json"), default="table", help="what is printed")
-    return parser
+    made.add_argument("--peers", action="store_true", help="besides, the scenario peers")
+    made.add_argument("--out", type=Path, default=ROOT / ".bench", help="the directory of report.json and report.svg")
+    made.add_argument("--output", choices=("table", "json"), default="table", help="what is printed")
+    return made
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from ledger.crypto import ED25519_SHA256, Domain
 
-_CHECKS = 3_000
+_ROUNDS = 10
+_CHECKS = 500
+"""A round."""
 _MESSAGE_BYTES = 300
 
 
@@ -19,7 +21,7 @@ class Limit:
     """V: every record's signature is checked by every replica, and all share this machine's cores."""
 
     check_us: float
-    """One check of a signature over 300 bytes, µs of the clock."""
+    """One check of a signature over 300 bytes, µs of the clock, in the fastest of several rounds: other work only makes it longer."""
     cores: int
 
     def records_per_s(self, replicas: int = 4) -> float:
@@ -32,10 +34,14 @@ def measure_limit() -> Limit:
     signer = ED25519_SHA256.signer(bytes(32))
     message = bytes(_MESSAGE_BYTES)
     signature = signer.sign(Domain.SIGN_TRANSACTION, message)
-    started_s = time.perf_counter()
-    for _ in range(_CHECKS):
-        ED25519_SHA256.verify(Domain.SIGN_TRANSACTION, signer.public_key, message, signature)
-    return Limit((time.perf_counter() - started_s) / _CHECKS * 1e6, os.cpu_count() or 1)
+
+    def round_s() -> float:
+        started_s = time.perf_counter()
+        for _ in range(_CHECKS):
+            ED25519_SHA256.verify(Domain.SIGN_TRANSACTION, signer.public_key, message, signature)
+        return time.perf_counter() - started_s
+
+    return Limit(min(round_s() for _ in range(_ROUNDS)) / _CHECKS * 1e6, os.cpu_count() or 1)
 
 
 def machine() -> dict[str, str]:

@@ -50,12 +50,15 @@ def latency(session: Session) -> None:
         workload = Workload(network)
         warm_up(session, workload)
         session.step("saturation")
-        saturation = measure(workload, SATURATING, seconds, limit).records_per_s
+        saturated = measure(workload, SATURATING, seconds, limit)
+        session.add(f"saturation: {SATURATING.name}", saturated.figures(limit))
         for share in SHARES:
             session.step(f"{share:.0%} of saturation")
-            arrivals = {name: _arrivals(workload, name, share * saturation, seconds) for name in workload.users}
+            arrivals = {
+                name: _arrivals(workload, name, share * saturated.records_per_s, seconds) for name in workload.users
+            }
             asyncio.run(_submit_all(workload, arrivals))
-            session.add(f"{share:.0%} of saturation", _figures(arrivals.values(), share * saturation))
+            session.add(f"{share:.0%} of saturation", _figures(arrivals.values(), share * saturated.records_per_s))
 
 
 def _figures(arrivals: Collection[Arrivals], rate: float) -> dict[str, float]:

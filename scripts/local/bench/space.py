@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
+from ledger.genesis import Genesis
+from ledger.store import ChainStore
 from ledger.store.engine import Engine
 from scripts.local.bench.load import Load, measure
 from scripts.local.bench.session import Session
@@ -40,9 +42,7 @@ def disk_bytes(network: LocalNetwork) -> float:
 def _measure(session: Session, load: Load) -> None:
     session.step(load.name)
     network, peers, clients = session.create(), Wires(), Wires()
-    with network.running():
-        settle(network)
-    empty_bytes = disk_bytes(network)
+    empty_bytes = _empty_bytes(session.new_path(), network)
     peers.between_nodes(network)
     clients.to_clients(network)
     try:
@@ -65,6 +65,13 @@ def _measure(session: Session, load: Load) -> None:
         "with_clients_bytes": (after[1] - before[1]) / records,
     }
     session.add(load.name, figures | memory)
+
+
+def _empty_bytes(data: Path, network: LocalNetwork) -> int:
+    """What a database has that holds nothing but the genesis."""
+    data.mkdir()
+    ChainStore.open(data, Genesis.read(network.genesis.read_bytes())).close()
+    return _compacted_bytes(data)
 
 
 def _compacted_bytes(data: Path) -> int:
