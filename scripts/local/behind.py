@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from scripts.local.network import LocalNetwork, NetworkFailure, Node
+from scripts.local.process import memory_bytes, processor_s
 
 LOOK_S = 0.25
 STUCK_S = 60.0
@@ -49,13 +49,13 @@ async def catch_up(network: LocalNetwork, victim: Node) -> CaughtUp:
     began = await asyncio.to_thread(_highest, others)
     started = moved = time.monotonic()
     victim.start()
-    height, peak, mapped, processor_s = 0, 0, 0, 0.0
+    height, peak, mapped, worked_s = 0, 0, 0, 0.0
     while True:
         await asyncio.sleep(LOOK_S)
         if not victim.is_running:
             raise NetworkFailure(f"{victim.department} ended\n{victim.log_tail()}")
-        peak = max(peak, _memory_bytes(victim, "RssAnon"))
-        mapped, processor_s = _memory_bytes(victim, "VmHWM"), _processor_s(victim)
+        peak = max(peak, memory_bytes(victim, "RssAnon"))
+        mapped, worked_s = memory_bytes(victim, "VmHWM"), processor_s(victim)
         now = await asyncio.to_thread(_height_if_up, victim)
         goal = await asyncio.to_thread(_highest, others)
         if now > height:
@@ -64,7 +64,7 @@ async def catch_up(network: LocalNetwork, victim: Node) -> CaughtUp:
             raise NetworkFailure(f"{victim.department} is stuck at height {height} of {goal}\n{victim.log_tail()}")
         if height and now >= goal - 1:
             break
-    return CaughtUp(height, 0, time.monotonic() - started, peak, mapped, goal - began, processor_s)
+    return CaughtUp(height, 0, time.monotonic() - started, peak, mapped, goal - began, worked_s)
 
 
 def _highest(nodes: list[Node]) -> int:
@@ -76,20 +76,3 @@ def _height_if_up(node: Node) -> int:
         return node.height()
     except OSError:
         return 0
-
-
-def _memory_bytes(node: Node, what: str) -> int:
-    status = Path(f"/proc/{_pid(node)}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith(f"{what}:"))
-    return int(line.split()[1]) * 1024
-
-
-def _processor_s(node: Node) -> float:
-    fields = Path(f"/proc/{_pid(node)}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def _pid(node: Node) -> int:
-    if node.process is None:
-        raise NetworkFailure(f"{node.department} does not run")
-    return node.process.pid

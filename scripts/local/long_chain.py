@@ -46,6 +46,8 @@ def _make(path: Path, workload: Workload, signers: dict[ReplicaId, Signer], bloc
             batch = check_batch(encode_batch(ReplicaId(1), wall_clock_ms(), [transaction]), genesis, lambda _: None)
             block = execute(genesis, store.state, store.tip, batch)
             store.append(block, _certificate(genesis, signers, block))
+            if store.is_tree_flush_due:
+                store.flush_tree()
     finally:
         store.close()
 

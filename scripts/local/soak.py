@@ -156,7 +156,7 @@ async def primary_rounds(
         else:
             victim.start()
         back = time.monotonic()
-        await asyncio.to_thread(_wait_caught_up, network, victim)
+        await asyncio.to_thread(wait_caught_up, network, victim)
         print(
             f"round {number + 1:3}/{plan.rounds}: lost primary {victim.department:10} work went on after {outage_s:4.2f} s, "
             f"it took part again after {time.monotonic() - back:4.1f} s",
@@ -212,7 +212,7 @@ async def behind_round(network: LocalNetwork, plan: Plan, tally: Tally) -> None:
     caught_up = await catch_up(network, victim)
     records = plan.blocks * plan.records + len(tally.acknowledged)
     tally.caught_up = replace(caught_up, records=records)
-    await asyncio.to_thread(_wait_caught_up, network, victim)
+    await asyncio.to_thread(wait_caught_up, network, victim)
 
 
 def primary_of(network: LocalNetwork) -> Node:
@@ -235,7 +235,7 @@ async def _until_final(workload: Workload, department: str, tally: Tally, since:
         await channel.close(None)
 
 
-def _wait_caught_up(network: LocalNetwork, victim: Node) -> None:
+def wait_caught_up(network: LocalNetwork, victim: Node) -> None:
     """Until it is ready and has what the others had when it came back."""
     goal = max(node.height() for node in network.nodes.values() if node is not victim)
     victim.wait_ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +43,7 @@ class User:
 
 
 class Workload:
-    """Makes transactions of each department without end; numbers start where the caller says."""
+    """Makes transactions without end of each department that registers something; numbers start where the caller says."""
 
     def __init__(self, network: LocalNetwork, first: int = 0) -> None:
         self.genesis = Genesis.read(network.genesis.read_bytes())
@@ -51,7 +52,7 @@ class Workload:
             if record.version == 1:
                 templates.setdefault(record.department, record)
         self.users = {}
-        for department in network.nodes:
+        for department in sorted(network.nodes.keys() & templates.keys()):
             profile = load_profile(network.profile(department, "system"))
             signer = load_signer(_required(profile.keys.signing), KeyKind.SYSTEM, self.genesis.suite)
             self.users[department] = User(department, profile, signer, templates[department])
@@ -66,7 +67,10 @@ class Workload:
 
     def transaction(self, department: str, records: int = 1) -> bytes:
         """A signed transaction with so many new records."""
-        built = [self.record(department) for _ in range(records)]
+        return self.sign(department, [self.record(department) for _ in range(records)])
+
+    def sign(self, department: str, built: Sequence[BuiltRecord]) -> bytes:
+        """A transaction with these records."""
         expires_ms = wall_clock_ms() + LIFETIME_MS
         return build_transaction(self.genesis, self.users[department].signer, department, expires_ms, records=built)
 

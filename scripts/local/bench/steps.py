@@ -28,10 +28,11 @@ from ledger.store import ChainStore
 from ledger.transaction import WellFormedTransaction, check_batch, check_transaction, encode_batch
 from node.entry import judge, knows_signer, refuse_personal_data
 from node.receipts import block_receipts
-from scripts.local.bench import REPLICAS, machine
+from scripts.local.bench.machine import machine
 from tests.builders import Consortium
 
 T = TypeVar("T")
+REPLICAS = 4
 SIZES = ((1, 64), (1, 512), (100, 10))
 """Records a transaction, transactions a block."""
 FULL_BLOCKS, QUICK_BLOCKS = 60, 12

@@ -25,7 +25,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ledger.errors import HuzhengError
-from scripts.local.bench import machine, percentile
+from scripts.local.bench.latency_figures import percentile
+from scripts.local.bench.machine import machine
 from scripts.local.network import LocalNetwork, NetworkFailure
 from scripts.local.sharing import NAME, Sharer
 from scripts.local.workload import Workload

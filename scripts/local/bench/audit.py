@@ -39,7 +39,7 @@ from node.config import load_config
 from node.keyfile import KeyKind, load_signer
 from node.profile import load_profile
 from node.queries import Queries
-from scripts.local.bench import machine
+from scripts.local.bench.machine import machine
 from scripts.local.network import LocalNetwork, Node, wait_until
 from scripts.local.workload import Workload
 from tests.sharing import REGISTER, apply_for, approve, publish, read, resource, terms

@@ -35,7 +35,7 @@ from ledger.state.proof import root_from_proof
 from ledger.statement import Question, verify_statement
 from ledger.store import ChainStore
 from ledger.transaction import check_batch, encode_batch
-from scripts.local.bench import machine
+from scripts.local.bench.machine import machine
 from tests.builders import OBJECTION, Consortium
 from tests.synthetic_state import SyntheticState, UpdateCost
 
