@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MOST_TRANSACTIONS = 256
+"""In a batch: more would save little of what a block costs by itself, and on a slow machine take so long that others lose patience."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchingPolicy:
@@ -25,7 +28,7 @@ class BatchingPolicy:
             return pending_transactions > 0 or idle_ms >= self.heartbeat_ms
         if len(in_flight) >= self.pipeline_depth:
             return False
-        if pending_bytes >= self.full_bytes:
+        if pending_bytes >= self.full_bytes or pending_transactions >= MOST_TRANSACTIONS:
             return True
         # As much as is in flight: what a block costs by itself is shared by ever more transactions, the more there are.
         return pending_transactions >= self.worthwhile_transactions and pending_bytes >= sum(in_flight)

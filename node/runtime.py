@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from huzheng.v1 import consensus_pb2, replica_service_pb2
 
+from consensus.batching import MOST_TRANSACTIONS
 from consensus.events import (
     Event,
     PeerConnected,
@@ -235,7 +236,7 @@ class Runtime:
         proposed_ms = self._clock.now_ms()
         taken = self._mempool.take(
             parameters.max_batch_bytes - BATCH_FRAME_BYTES,
-            parameters.max_batch_transactions,
+            min(parameters.max_batch_transactions, MOST_TRANSACTIONS),
             latest_expiry_ms=proposed_ms + parameters.max_lifetime_ms,
         )
         if not taken:

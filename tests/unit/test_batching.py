@@ -33,6 +33,7 @@ def test_the_more_is_in_flight_the_fuller_the_next_one() -> None:
     assert not POLICY.wants_batch([300, 100], 100, 399, idle_ms=1_000_000)
     assert POLICY.wants_batch([300, 100], 100, 400, idle_ms=0)
     assert POLICY.wants_batch([3_000, 3_000], 100, 1_000, idle_ms=0), "it is full, whatever the others are"
+    assert POLICY.wants_batch([3_000, 3_000], 256, 999, idle_ms=0), "it has as many as any"
 
 
 @pytest.mark.parametrize("count", [3, 4, 100])
