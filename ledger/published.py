@@ -51,7 +51,9 @@ def table_key(resource: str, system: str, name: str) -> bytes:
 
 
 class Published:
-    """The catalogue in a state. Remembers what it has read: one is good for as long as nothing is published.
+    """The catalogue in a state. Remembers what it has found: one is good for as long as nothing is published.
+
+    What is not there is not remembered: whoever asks for names of his own could fill the memory with them.
 
     Every method raises HuzhengError(NOT_STRICT) if the state is damaged there.
     """
@@ -61,8 +63,8 @@ class Published:
     def __init__(self, genesis: Genesis, state: StateReader) -> None:
         self._genesis = genesis
         self._state = state
-        self._states: dict[str, state_pb2.ResourceState | None] = {}
-        self._versions: dict[tuple[str, int], CompiledResource | None] = {}
+        self._states: dict[str, state_pb2.ResourceState] = {}
+        self._versions: dict[tuple[str, int], CompiledResource] = {}
         self._slots: dict[str, Slot] = {}
 
     def over(self, state: StateReader) -> Published:
@@ -71,19 +73,25 @@ class Published:
 
     def find(self, name: str) -> state_pb2.ResourceState | None:
         """What is known of a resource, be it withdrawn or not. Not to be changed."""
-        if name not in self._states:
+        state = self._states.get(name)
+        if state is None:
             # A name with a zero byte would be taken for the key of a schema version.
             raw = self._state.get(resource_key(name)) if is_resource_name(name) else None
-            self._states[name] = None if raw is None else strict.read(state_pb2.ResourceState, raw)
-        return self._states[name]
+            if raw is None:
+                return None
+            state = self._states[name] = strict.read(state_pb2.ResourceState, raw)
+        return state
 
     def version(self, name: str, schema_version: int) -> CompiledResource | None:
         """A schema version, be it open or not."""
         key = (name, schema_version)
-        if key not in self._versions:
+        definition = self._versions.get(key)
+        if definition is None:
             raw = self._state.get(version_key(name, schema_version)) if is_resource_name(name) else None
-            self._versions[key] = None if raw is None else compiled(raw)
-        return self._versions[key]
+            if raw is None:
+                return None
+            definition = self._versions[key] = compiled(raw)
+        return definition
 
     def newest(self, name: str) -> CompiledResource | None:
         """The newest schema version there was."""
