@@ -8,7 +8,7 @@ from functools import lru_cache
 from huzheng.v1 import catalogue_pb2, state_pb2
 
 from ledger.catalogue import CompiledResource
-from ledger.catalogue_rules import is_resource_name
+from ledger.catalogue_rules import is_register_name, is_resource_name
 from ledger.crypto import strict
 from ledger.genesis import Genesis
 from ledger.registers import Slot, position_of, register_of, slot_of
@@ -33,6 +33,12 @@ def version_key(name: str, schema_version: int) -> bytes:
 def register_key(register: str) -> bytes:
     """Where the number of a register's resources is kept, in 4 bytes, once one was added."""
     return REGISTER_PREFIX + register.encode()
+
+
+def register_in(key: bytes) -> str | None:
+    """The register whose `register_key` this is; None if it is none that a register can have, whatever its name looks like to people."""
+    name = key[len(REGISTER_PREFIX) :].decode(errors="replace")
+    return name if key.startswith(REGISTER_PREFIX) and is_register_name(name) else None
 
 
 def resource_count(genesis: Genesis, register: str, raw: bytes | None) -> int:
