@@ -38,6 +38,11 @@ def is_resource_name(name: str) -> bool:
     return len(parts) >= 2 and len(name) <= MAX_NAME_BYTES and all(_NAME_PART.matches(part) for part in parts)
 
 
+def is_register_name(name: str) -> bool:
+    """What a resource's name may start with: [a-z][a-z0-9_]*, of at most 64 bytes."""
+    return len(name) <= MAX_NAME_BYTES and _NAME_PART.matches(name)
+
+
 def is_field_name(name: str) -> bool:
     """[A-Za-z][A-Za-z0-9_]{0,63}, such as BDCDYH."""
     return _FIELD_NAME.matches(name)

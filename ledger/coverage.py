@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.genesis import Genesis
-from ledger.published import REGISTER_PREFIX, resource_count
+from ledger.published import register_in, resource_count
 from ledger.registers import register_of
 from ledger.statement import StatementVerdict
 
@@ -37,8 +37,8 @@ def coverage(genesis: Genesis, verdict: StatementVerdict) -> Iterator[Coverage]:
     """Of each register that the statement says the number of resources of."""
     answered = Counter((register_of(question.resource), question.subject) for question in verdict.answers)
     for key, value in verdict.entries.items():
-        if not key.startswith(REGISTER_PREFIX):
+        register = register_in(key)
+        if register is None:
             continue
-        register = key[len(REGISTER_PREFIX) :].decode(errors="replace")
         counts = [count for (name, _), count in answered.items() if name == register]
         yield Coverage(register, resource_count(genesis, register, value), min(counts, default=0))

@@ -150,6 +150,8 @@ def verify_disclosure(
         verify_statement(disclosure.catalogue, genesis, epochs, anchor, catalogue_history)
         proved = _proved_version(disclosure.catalogue)
     receipt = verify_receipt(disclosure.receipt, genesis, anchor, history, epochs, _with_proved(genesis, proved))
+    if disclosure.catalogue:
+        _require_same_epochs(disclosure)
     record = _asserted(receipt)
     definition = _definition(genesis, record, proved)
     _check_order(disclosure.fields)
@@ -192,6 +194,14 @@ def _proved_version(statement: bytes) -> CompiledResource:
     if entry.key != version_key(definition.name, definition.schema_version):
         raise HuzhengError(Code.BAD_PROOF, "catalogue: an entry that is no schema version")
     return definition
+
+
+def _require_same_epochs(disclosure: disclosure_pb2.Disclosure) -> None:
+    """Names are vouched for by no older keys than values: those of an epoch that is over may have been stolen since (P3)."""
+    receipt = [proof.header for proof in strict.read(block_pb2.Receipt, disclosure.receipt).epochs]
+    catalogue = [proof.header for proof in strict.read(statement_pb2.Statement, disclosure.catalogue).epochs]
+    if catalogue[: len(receipt)] != receipt:
+        raise HuzhengError(Code.BAD_PROOF, "catalogue: not of the receipt's epochs")
 
 
 def _with_proved(genesis: Genesis, proved: CompiledResource | None) -> Versions:

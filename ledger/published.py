@@ -8,7 +8,7 @@ from functools import lru_cache
 from huzheng.v1 import catalogue_pb2, state_pb2
 
 from ledger.catalogue import CompiledResource
-from ledger.catalogue_rules import is_resource_name
+from ledger.catalogue_rules import is_register_name, is_resource_name
 from ledger.crypto import strict
 from ledger.genesis import Genesis
 from ledger.registers import Slot, position_of, register_of, slot_of
@@ -35,6 +35,12 @@ def register_key(register: str) -> bytes:
     return REGISTER_PREFIX + register.encode()
 
 
+def register_in(key: bytes) -> str | None:
+    """The register whose `register_key` this is; None if it is none that a register can have, whatever its name looks like to people."""
+    name = key[len(REGISTER_PREFIX) :].decode(errors="replace")
+    return name if key.startswith(REGISTER_PREFIX) and is_register_name(name) else None
+
+
 def resource_count(genesis: Genesis, register: str, raw: bytes | None) -> int:
     """How many resources a register has, withdrawn ones included, if this is what the state has at its `register_key`."""
     return genesis.registers.get(register, 0) if raw is None else int.from_bytes(raw, "big")
@@ -51,7 +57,9 @@ def table_key(resource: str, system: str, name: str) -> bytes:
 
 
 class Published:
-    """The catalogue in a state. Remembers what it has read: one is good for as long as nothing is published.
+    """The catalogue in a state. Remembers what it has found: one is good for as long as nothing is published.
+
+    What is not there is not remembered: whoever asks for names of his own could fill the memory with them.
 
     Every method raises HuzhengError(NOT_STRICT) if the state is damaged there.
     """
@@ -61,8 +69,8 @@ class Published:
     def __init__(self, genesis: Genesis, state: StateReader) -> None:
         self._genesis = genesis
         self._state = state
-        self._states: dict[str, state_pb2.ResourceState | None] = {}
-        self._versions: dict[tuple[str, int], CompiledResource | None] = {}
+        self._states: dict[str, state_pb2.ResourceState] = {}
+        self._versions: dict[tuple[str, int], CompiledResource] = {}
         self._slots: dict[str, Slot] = {}
 
     def over(self, state: StateReader) -> Published:
@@ -71,19 +79,25 @@ class Published:
 
     def find(self, name: str) -> state_pb2.ResourceState | None:
         """What is known of a resource, be it withdrawn or not. Not to be changed."""
-        if name not in self._states:
+        state = self._states.get(name)
+        if state is None:
             # A name with a zero byte would be taken for the key of a schema version.
             raw = self._state.get(resource_key(name)) if is_resource_name(name) else None
-            self._states[name] = None if raw is None else strict.read(state_pb2.ResourceState, raw)
-        return self._states[name]
+            if raw is None:
+                return None
+            state = self._states[name] = strict.read(state_pb2.ResourceState, raw)
+        return state
 
     def version(self, name: str, schema_version: int) -> CompiledResource | None:
         """A schema version, be it open or not."""
         key = (name, schema_version)
-        if key not in self._versions:
+        definition = self._versions.get(key)
+        if definition is None:
             raw = self._state.get(version_key(name, schema_version)) if is_resource_name(name) else None
-            self._versions[key] = None if raw is None else compiled(raw)
-        return self._versions[key]
+            if raw is None:
+                return None
+            definition = self._versions[key] = compiled(raw)
+        return definition
 
     def newest(self, name: str) -> CompiledResource | None:
         """The newest schema version there was."""

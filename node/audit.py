@@ -49,6 +49,7 @@ async def fetch_reads(
         HuzhengError: UNTRUSTED_ANSWER if one of them is not what was asked for, or does not fit together; what the node answers.
     """
     reads: list[pb.ListedRead] = []
+    known: set[bytes] = set()
     request = pb.ListReadsRequest.FromString(request.SerializeToString())
     while True:
         page = await client.reads(request)
@@ -56,6 +57,10 @@ async def fetch_reads(
             _require_sound(client.genesis.suite, request, listed)
             if reads and _position(listed.position) <= _position(reads[-1].position):
                 raise HuzhengError(Code.UNTRUSTED_ANSWER, "reads that are not in their order")
+            if listed.read_id in known:
+                # Where a transaction is in its block nothing proves: the same read could be told in several places.
+                raise HuzhengError(Code.UNTRUSTED_ANSWER, "a read twice")
+            known.add(listed.read_id)
             reads.append(listed)
         on_page(len(reads))
         if not page.HasField("next_after"):

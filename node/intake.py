@@ -131,7 +131,13 @@ class Intake:
         """Takes several transactions in, each for itself: what `submit` returns or raises for each."""
         outcomes = [self._try(self._known, raw, caller) for raw in raws]
         new = [position for position, outcome in enumerate(outcomes) if outcome is None]
-        examined = await self._examine([raws[position] for position in new], caller)
+        try:
+            examined = await self._examine([raws[position] for position in new], caller)
+        except asyncio.CancelledError:
+            for outcome in outcomes:
+                if isinstance(outcome, Submission):
+                    outcome.final.cancel()
+            raise
         for position, found in zip(new, examined, strict=True):
             outcomes[position] = self._try(self._settle, found, caller)
         for outcome in outcomes:

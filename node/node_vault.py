@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainReader
 from node.config import NodeConfig
+from node.vault.master_key import MasterKey
+from node.vault.token_key import PinRefusedError
 from node.vault.vault import Vault
-from node.vault_config import open_vault
+from node.vault_config import master_key, open_vault
 from node.vault_restored import reopen_restored
 
 log = structlog.get_logger("vault")
@@ -34,10 +37,14 @@ class NodeVault:
         self.vault: Vault | None = None
         self.trouble: HuzhengError | None = None
         """Why it is not open; VAULT_RESTORED while it waits for the chain."""
+        self._refused: MasterKey | None = None
+        """What a token was tried with in vain, its PIN above all."""
         try:
-            self.vault = open_vault(config)
+            with self._a_pin_but_once():
+                self.vault = open_vault(config)
         except HuzhengError as error:
-            if config.vault is not None and config.vault.passphrase and sys.stdin.isatty():
+            is_typed = config.vault is not None and config.vault.passphrase and sys.stdin.isatty()
+            if is_typed and error.code is not Code.VAULT_RESTORED:
                 raise
             self._note(error)
 
@@ -74,14 +81,32 @@ class NodeVault:
                 else:
                     self._note(error)
                 await asyncio.sleep(RETRY_S)
+            except Exception as error:
+                log.error("internal error", exc_info=error)
+                await asyncio.sleep(RETRY_S)
 
     def _open(self, _chain: ChainReader) -> None:
-        self.vault = open_vault(self._config)
+        with self._a_pin_but_once():
+            self.vault = open_vault(self._config)
         log.info("vault opened")
 
     def _reapply_and_open(self, chain: ChainReader) -> None:
-        self.vault, done = reopen_restored(self._config, chain)
+        with self._a_pin_but_once():
+            self.vault, done = reopen_restored(self._config, chain)
         log.info("vault reopened", kept=done.kept, erased=done.erased)
+
+    @contextmanager
+    def _a_pin_but_once(self) -> Iterator[None]:
+        """Tokens lock themselves, some for good: a PIN that was refused is not tried again, but another one is."""
+        has_token = self._config.vault is not None and self._config.vault.token is not None
+        key = master_key(self._config) if has_token else None
+        if key is not None and key == self._refused:
+            raise HuzhengError(Code.VAULT_TOKEN, "its PIN was refused, and is not tried again")
+        try:
+            yield
+        except PinRefusedError:
+            self._refused = key
+            raise
 
     def _note(self, error: HuzhengError) -> None:
         self.trouble = error

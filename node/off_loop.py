@@ -88,6 +88,7 @@ class OffLoop:
 
     def shutdown(self) -> None:
         """Waits for the ledger's work in hand; to be called in another thread."""
+        self._store.stop_scrub()
         self._thread.shutdown()
         self._scrubber.shutdown()
 
@@ -145,6 +146,7 @@ class OffLoop:
                 )
         finally:
             self._answer(core, ended)
+        await self._scrub()
 
     async def _apply_fetched(self, fetched: Sequence[CheckedBlock]) -> None:
         """Stores fetched blocks, see `LedgerWorker.apply`."""
@@ -152,7 +154,6 @@ class OffLoop:
         for applied in await loop.run_in_executor(self._thread, self._ledger.apply, fetched):
             self._tell_stored(*applied)
         await self._flush_tree()
-        await self._scrub()
 
     async def _flush_tree(self) -> None:
         """Now and then, while the ledger's work goes on: it takes as long as the disk does."""

@@ -38,6 +38,10 @@ _SCRUB_ROUNDS: Final = 3
 """A compaction leaves the lowest table as it is that has a key of the range, with all its old values: the first brings what was just
 written into one, the second merges that with another. The third drops the files that were still read after the second."""
 
+_SCRUB_TOGETHER_BYTES: Final = 64 * 1024 * 1024
+"""Ranges of keys that lie within so much of the files are seen to as one: each by itself costs some tables at each level, whatever is in it,
+and what lies between two costs no more than being read and written once."""
+
 _FULL: Final = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
 _DENIED: Final = tuple(os.strerror(number) for number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR))
 
@@ -61,6 +65,7 @@ class _Readers:
         self._changed = threading.Condition()
         self._begun = 0
         self._reading: set[int] = set()
+        self.is_waiting_over = False
 
     def begin(self) -> int:
         """The number of a new reader."""
@@ -76,10 +81,20 @@ class _Readers:
             self._changed.notify_all()
 
     def wait_for_all(self, timeout_s: float) -> bool:
-        """Waits for all who read now; False if some do not end."""
+        """Waits for all who read now; False if some do not end, or once nobody is to wait any more."""
         with self._changed:
             last = self._begun
-            return self._changed.wait_for(lambda: min(self._reading, default=last + 1) > last, timeout_s)
+            self._changed.wait_for(lambda: self.is_waiting_over or not self._has_up_to(last), timeout_s)
+            return not self.is_waiting_over and not self._has_up_to(last)
+
+    def _has_up_to(self, last: int) -> bool:
+        return min(self._reading, default=last + 1) <= last
+
+    def wait_no_more(self) -> None:
+        """Whoever waits is told so at once, and whoever would."""
+        with self._changed:
+            self.is_waiting_over = True
+            self._changed.notify_all()
 
 
 class _Source:
@@ -187,21 +202,41 @@ class Engine(_Source):
         return Snapshot(self._db, self._readers)
 
     def scrub(self, ranges: Sequence[tuple[bytes, bytes]], timeout_s: float) -> bool:
-        """Removes from the files what was overwritten or deleted in ranges of keys, at whose ends no key is.
+        """Removes from the files what was overwritten or deleted in ranges of keys, which ascend, and at whose ends no key is.
 
-        Takes as long as it takes to write some tables anew. False if somebody has read for so long that not all could be removed.
+        Takes as long as it takes to write some tables anew. False if somebody has read for so long that not all could be removed, or
+        once `stop_scrub` was called.
 
         Raises HuzhengError(STORE_DISK_FULL, STORE_WRITE_FAILED).
         """
         for _ in range(_SCRUB_ROUNDS):
             if not self._readers.wait_for_all(timeout_s):
                 return False
-            self._cover(ranges)
-            for start, stop in ranges:
+            # Anew in each round: nothing was in a file yet of what was in memory alone.
+            together = self._together(ranges)
+            self._cover(together)
+            for start, stop in together:
+                if self._readers.is_waiting_over:
+                    return False
                 self._db.compact_range(start=start, stop=stop)
         # LevelDB tells of an error in its background only when something is written.
-        self._cover(ranges)
+        self._cover(ranges[:1])
         return True
+
+    def stop_scrub(self) -> None:
+        """A scrub that goes on in another thread ends soon, and no further one comes to anything."""
+        self._readers.wait_no_more()
+
+    def _together(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Fewer ranges, which have all keys of these."""
+        together = list(ranges[:1])
+        for start, stop in ranges[1:]:
+            first, _ = together[-1]
+            if self._db.approximate_size(first, stop) <= _SCRUB_TOGETHER_BYTES:
+                together[-1] = first, stop
+            else:
+                together.append((start, stop))
+        return together
 
     def _cover(self, ranges: Sequence[tuple[bytes, bytes]]) -> None:
         """Deletes keys that are not there: a table that reaches over a range is merged with all below it."""

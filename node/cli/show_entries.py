@@ -52,11 +52,11 @@ def entries_for_people(out: Output, genesis: Genesis, verdict: StatementVerdict)
     """What a valid statement proves of the state besides records."""
     from huzheng.v1 import catalogue_pb2
 
-    from ledger.published import REGISTER_PREFIX
+    from ledger.published import register_in
     from ledger.state_entry import read_entry
 
     _coverage_for_people(out, genesis, verdict)
-    entries = [(key, value) for key, value in verdict.entries.items() if not key.startswith(REGISTER_PREFIX)]
+    entries = [(key, value) for key, value in verdict.entries.items() if register_in(key) is None]
     read = [(key, value, read_entry(key, value)) for key, value in entries]
     definitions = {name: resource.message for name, resource in genesis.catalogue.items()}
     for _, _, entry in read:

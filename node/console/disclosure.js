@@ -53,6 +53,7 @@ export function verifyDisclosure(bytes, genesis, options = {}) {
     const versionOf = (name, version) =>
       isVersion(proved, name, version) ? proved : versionInGenesis(genesis, name, version);
     const receipt = await verifyReceipt(disclosure.receipt, genesis, { ...options, versionOf });
+    if (proved !== null) requireSameEpochs(disclosure);
     const { record } = receipt;
     if (record === null || !receipt.accepted || record.action === "revoke") {
       throw badProof("the receipt is of no record that was accepted and asserts");
@@ -101,6 +102,13 @@ function resourceIn(value) {
     if (!(error instanceof VerificationError)) throw error;
   }
   throw badProof("catalogue: no resource, or one that no block makes");
+}
+
+/** Names are vouched for by no older keys than values: those of an epoch that is over may have been stolen since (P3). */
+function requireSameEpochs({ receipt, catalogue }) {
+  const later = read("Statement", catalogue).epochs;
+  const isSame = read("Receipt", receipt).epochs.every(({ header }, index) => index < later.length && equal(later[index].header, header));
+  if (!isSame) throw badProof("catalogue: not of the receipt's epochs");
 }
 
 function isVersion(definition, name, version) {

@@ -5,8 +5,10 @@ import { readEntry } from "./state_entries.js";
 import { TEXTS } from "./texts.js";
 import { isoTime } from "./verdict_values.js";
 
-const REGISTER = "77";
-const TEXT = new TextDecoder();
+const REGISTER = "w".charCodeAt(0);
+const REGISTER_NAME = /^[a-z][a-z0-9_]{0,63}$/;
+// A byte order mark is text as any other.
+const TEXT = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * What a verdict says to people; `language` is "en" or "zh". Names and titles are those of the genesis, or of what is proved besides. Lines are separated
@@ -145,10 +147,17 @@ const LINES = {
 
 /** Key and value in hex; the value null where there is none. */
 function entryLines(key, value, answers, words) {
-  if (key.startsWith(REGISTER)) return [registerLine(TEXT.decode(bytesOf(key.slice(REGISTER.length))), value, answers, words)];
+  const register = registerIn(bytesOf(key));
+  if (register !== null) return [registerLine(register, value, answers, words)];
   const { kind, about, state } = readEntry(bytesOf(key), value === null ? null : bytesOf(value));
   if (kind === "other") return [value === null ? words.noEntry(key) : words.entry(key, value)];
   return ENTRY_LINES[kind](about, state, words);
+}
+
+/** The register that a key is about; null if it is none that a register can have, whatever its name looks like to people. */
+function registerIn(key) {
+  const name = TEXT.decode(key.subarray(1));
+  return key[0] === REGISTER && REGISTER_NAME.test(name) ? name : null;
 }
 
 /** How many resources a register has, and whether the statement is about all of them (Q9). */

@@ -18,7 +18,9 @@ from node.waiters import Final
 MAX_OUTSTANDING = 512
 """Transactions of one stream that are not answered; until they are, no more are read from it. And of one message."""
 MAX_ANSWERS = 128
-"""In one message: with their receipts some 300 kB."""
+MAX_ANSWERS_BYTES = 1 << 20
+"""In one message, or a single answer that is larger: receipts hold what operations publish, and after changes of the membership all their
+proofs, while what a client takes in one message is bounded."""
 
 
 class SubmitStream:
@@ -73,6 +75,8 @@ class SubmitStream:
     def _finished(self, tag: int, final: Final) -> None:
         self._finals.discard(final)
         if final.cancelled():
+            # The node stops, or nobody waits.
+            self._refuse(tag, HuzhengError(Code.NOT_READY))
             return
         try:
             outcome = final.result()
@@ -95,12 +99,23 @@ class SubmitStream:
             if not self._answers:
                 self._wake.clear()
                 await self._wake.wait()
-            answers, self._answers = self._answers[:MAX_ANSWERS], self._answers[MAX_ANSWERS:]
+            answers = self._take_answers()
             if answers:
                 yield pb.SubmitStreamResponse(answers=answers)
                 self._outstanding -= len(answers)
                 self._room.set()
         await reading
+
+    def _take_answers(self) -> list[pb.TaggedAnswer]:
+        """As many as go into one message."""
+        count = size_bytes = 0
+        for answer in self._answers[:MAX_ANSWERS]:
+            size_bytes += answer.ByteSize()
+            if count and size_bytes > MAX_ANSWERS_BYTES:
+                break
+            count += 1
+        taken, self._answers = self._answers[:count], self._answers[count:]
+        return taken
 
     async def abandon(self, reading: asyncio.Task[None]) -> None:
         """The client is gone, or all is done: nobody waits any more."""

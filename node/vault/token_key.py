@@ -27,6 +27,10 @@ _IV_BYTES: Final = 16
 _AES_BITS: Final = 256
 
 
+class PinRefusedError(HuzhengError):
+    """VAULT_TOKEN, because of the PIN: the token locks itself if it is given that a few times more."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenKey:
     """Master keys in a token, one for each keyring file, labelled with the vault's id.
@@ -74,7 +78,9 @@ class TokenKey:
                 yield session
         except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:
             # Their texts may repeat what was passed in, so only the kind of error is told.
-            raise HuzhengError(Code.VAULT_TOKEN, f"{self.token}: {type(error).__name__}") from None
+            refused = (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.PinLocked)
+            kind = PinRefusedError if isinstance(error, refused) else HuzhengError
+            raise kind(Code.VAULT_TOKEN, f"{self.token}: {type(error).__name__}") from None
 
 
 def _label(vault_id: bytes) -> str:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huzheng.v1 import ledger_service_pb2 as pb
+from huzheng.v1 import transaction_pb2
 
+from node.client import LedgerClient
 from node.network import Network
 from tests.builders import OBJECTION, objection_fields, unit_code
 from tests.command_line import CommandLine, write_lines
@@ -154,6 +157,30 @@ def test_the_transaction_can_be_named_and_has_to_hold_the_record(
     assert (elsewhere.error["code"], elsewhere.status) == ("NOT_FOUND", 6)
     assert huzheng(*command, "--transaction", submitted["transaction_id"]).status == 0
     assert not huzheng("record", "get", submitted["record_id"], *system, "-o", "json").json["contents_shown"]
+
+
+def test_what_one_node_leaves_out_can_be_ordered_to_be_removed(
+    huzheng: CommandLine, system: tuple[str, Path], submitted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other nodes have it still."""
+    honest, record_id = LedgerClient.transaction, submitted["record_id"]
+
+    async def without_payloads(client: LedgerClient, identifier: bytes) -> pb.GetTransactionResponse:
+        answer = await honest(client, identifier)
+        message = transaction_pb2.Transaction.FromString(answer.transaction)
+        for position in range(len(message.payloads)):
+            message.payloads[position] = b""
+        answer.transaction = message.SerializeToString(deterministic=True)
+        return answer
+
+    command = ("record", "expunge", record_id, "--legal-basis", BASIS, *system)
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerClient, "transaction", without_payloads)
+        patch.setattr("sys.stdin", Terminal("y\n"))
+        ran = huzheng(*command)
+        assert ran.status == 0, ran.err
+        assert "removed or not shown" in ran.out
+    assert not huzheng("record", "get", record_id, *system, "-o", "json").json["contents_shown"]
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,19 @@ def test_a_node_that_says_that_there_is_no_such_grant_is_found_out(tmp_path: Pat
     play(tmp_path, world, scenario)
 
 
+def _twice(number: int) -> Change:
+    """A read, and the same once more at another place of its block."""
+
+    def change(answer: audit.ListReadsResponse) -> None:
+        told = list(answer.reads)
+        again = audit.ListedRead.FromString(told[number].SerializeToString())
+        again.position.transaction_index += 1
+        del answer.reads[:]
+        answer.reads.extend([*told[: number + 1], again, *told[number + 1 :]])
+
+    return change
+
+
 def _both(name: str, value: Any) -> Change:
     """What was asked for and what the state has, altered alike."""
 
@@ -286,6 +299,8 @@ def _said_to_be_accepted(answer: audit.ListReadsResponse) -> None:
         _refused_case,
         _said_to_be_refused,
         _said_to_be_accepted,
+        _twice(0),
+        _twice(1),
     ],
 )
 def test_a_node_that_alters_a_read_is_found_out_whatever_the_list_is_about(

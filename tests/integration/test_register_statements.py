@@ -16,13 +16,14 @@ from ledger.crypto import ED25519_SHA256, strict
 from ledger.errors import Code
 from ledger.published import register_key
 from ledger.registers import register_of
-from ledger.statement import verify_statement
+from ledger.statement import Question, verify_statement
 from node import light_client
 from node.cli.asking import state_about
 from node.light_client import LightClient
 from node.registers import resources_of
 from tests.builders import OBJECTION, Consortium
 from tests.integration.test_light_client import Stage, StoredNode, versions_of
+from tests.javascript_verifier import ask
 from tests.memberships import store_up_to
 from tests.plain_client import code_of, in_a_loop, serving
 from tests.publishing import withdraw_resource
@@ -95,6 +96,22 @@ async def test_what_was_withdrawn_is_still_asked_about(stage: Stage, sharing: Sh
     async with serving(stage.node(sharing.chain)) as endpoint, stage.client(endpoint) as client:
         names = [found.name for found in await resources_of(LightClient(client, stage.anchors()), "property")]
         assert names == [*sorted(_of_genesis(stage, "property")), LATER]
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\u200b", " ", ""])
+def test_a_key_that_looks_like_that_of_a_register_says_nothing_of_it(
+    stage: Stage, sharing: SharingChain, mark: str
+) -> None:
+    """That it is not there is proved: it must not pass for the register, which would have no later resources then."""
+    genesis, store = stage.consortium.genesis, stage.node(sharing.chain).store
+    questions = [Question(name, SUBJECT) for name in sorted(_of_genesis(stage, "property"))]
+    raw = store.statement(questions, [register_key(mark + "property")])
+    found = list(coverage(genesis, verify_statement(raw, genesis)))
+    assert [part.is_whole for part in found] == ([] if mark else [False])
+    [(english, _)] = ask([{"ask": "described", "genesis": genesis.raw.hex(), "bytes": raw.hex()}])
+    assert "These are all" not in english
+    assert ("Entry 77" in english) is bool(mark)
+    assert ("of 1 of them this says nothing" in english) is (not mark)
 
 
 def _without(name: str) -> Callable[[pb.GetCatalogueResponse], None]:

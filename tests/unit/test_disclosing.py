@@ -170,6 +170,24 @@ def test_seals_of_an_epoch_that_is_over_prove_no_schema_version(stage: Stage) ->
     assert refused == {"code": Code.BAD_PROOF}
 
 
+def test_seals_of_an_epoch_before_the_record_prove_no_schema_version_of_it(stage: Stage) -> None:
+    """Of whatever height: whoever has stolen the first members' keys would have it seal other names for the fields."""
+    of_the_first = proof_in(stage.disclosure(stage.newer, OWNER))
+    stage.grow()
+    record = build_record(GENESIS, NEWER, "AB0002", 1, b"", PUBLIC, confidential=NEWER_VALUES)
+    stage.chain.add(CONSORTIUM.transaction([record], nonce=3))
+    store_up_to(stage.store, stage.chain, stage.chain.tip.height)
+    sound = stage.disclosure(record, OWNER)
+    assert verify(sound).values == {OWNER: VALUES["OWNER"]}
+    message, asked = strict.read(disclosure_pb2.Disclosure, sound), []
+    for height in (2, stage.chain.tip.height):
+        message.catalogue = sealed_by_the_first_members(of_the_first, height)
+        raw = strict.write(message)
+        assert code_of(raw) is Code.BAD_PROOF
+        asked.append({"ask": "disclosure", "genesis": GENESIS.raw.hex(), "bytes": raw.hex()})
+    assert ask(asked) == [{"code": Code.BAD_PROOF}] * 2
+
+
 def test_under_an_anchor_both_blocks_are_of_its_chain(stage: Stage) -> None:
     stage.grow_by(1)
     raw = stage.disclosure(stage.newer, OWNER)

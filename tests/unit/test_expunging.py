@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huzheng.v1 import block_pb2, consensus_pb2
@@ -305,6 +307,61 @@ def test_a_scrub_waits_for_those_who_read_and_is_done_later(case: Case, monkeypa
         assert case.store.is_scrub_due
         assert before.record(RecordPlace(Height(1), 0, 1)).payload == case.marked.record.payload
     case.store.scrub()
+    assert not case.store.is_scrub_due
+    assert case.found() == []
+
+
+def test_many_blocks_are_scrubbed_together_where_they_lie_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order for each of a thousand people must not have the same tables written anew a thousand times."""
+    monkeypatch.setattr(engine, "_SCRUB_TOGETHER_BYTES", 300_000)
+    opened = Engine.open(tmp_path, create=True)
+    places = [layout.transaction_key(height, 0) for height in range(1, 101)]
+    for value in (secrets.token_bytes(9_000) for _ in range(2)):
+        batch = opened.batch()
+        for place in places:
+            batch.put(place, value)
+        batch.write()
+    opened.compact(b"\0", b"\xff")
+    compacted: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(opened, "_db", Recording(opened._db, compacted))
+    ranges = [layout.transactions_range(height) for height in range(1, 101)]
+    assert opened.scrub([*ranges, layout.VOTES_RANGE], 0)
+    # 900 kB, by 300.
+    assert 3 * 3 <= len(compacted) <= 3 * 5
+    assert all(any(start <= first and last <= stop for start, stop in compacted) for first, last in ranges)
+    opened.close()
+
+
+class Recording:
+    """A database, and what is compacted in it."""
+
+    def __init__(self, db: Any, compacted: list[tuple[bytes, bytes]]) -> None:
+        self._db = db
+        self._compacted = compacted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def compact_range(self, *, start: bytes, stop: bytes) -> None:
+        self._compacted.append((start, stop))
+        self._db.compact_range(start=start, stop=stop)
+
+
+def test_a_scrub_that_waits_ends_when_the_node_does_and_is_done_with_the_next_start(case: Case) -> None:
+    case.add(case.raw)
+    with case.store.snapshot(), ThreadPoolExecutor(1) as thread:
+        case.add(case.order())
+        scrubbing = thread.submit(case.store.scrub)
+        with pytest.raises(TimeoutError):
+            scrubbing.result(0.1)
+        case.store.stop_scrub()
+        scrubbing.result(5)
+    case.store.scrub()
+    assert case.store.is_scrub_due
+    assert case.found()
+    case.reopen()
     assert not case.store.is_scrub_due
     assert case.found() == []
 

@@ -146,6 +146,21 @@ def test_a_block_that_comes_during_the_check_is_noticed(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+def test_who_leaves_while_some_of_many_are_checked_waits_for_none_of_the_others(tmp_path: Path) -> None:
+    async def scenario(node: OneReplica) -> None:
+        pending = await node.intake.submit(one(1), PLANNING)
+        leaving = asyncio.ensure_future(node.intake.submit_all([one(1), one(2)], PLANNING))
+        await asyncio.sleep(0)
+        assert len(node.intake._waiters) == 2
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert len(node.intake._waiters) == 1
+        pending.final.cancel()
+
+    play(tmp_path, scenario)
+
+
 def test_many_at_once_are_all_answered_and_checked_once(tmp_path: Path) -> None:
     async def scenario(node: OneReplica) -> None:
         sealing = asyncio.ensure_future(node.keep_sealing())

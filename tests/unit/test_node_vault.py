@@ -6,16 +6,23 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import structlog
 from msgspec.structs import replace
 
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
-from ledger.store import ChainStore
+from ledger.store import ChainReader, ChainStore
 from node import node_vault
+from node.config import NodeConfig, TokenSection
 from node.node_vault import NodeVault
 from node.restore import Options, restore
-from node.vault_restored import has_caught_up
+from node.vault.opening import Reapplied
+from node.vault.token_key import PinRefusedError, TokenKey
+from node.vault.vault import Vault
+from node.vault_config import master_key, vault_places
+from node.vault_restored import has_caught_up, reopen_restored
 from tests.backups import StoppedNode
+from tests.sequencer import until
 from tests.vaults import entry_of
 
 
@@ -119,6 +126,83 @@ def test_whoever_types_a_wrong_passphrase_is_told_at_once(tmp_path: Path, monkey
     with pytest.raises(HuzhengError) as caught:
         NodeVault(replace(node.config, vault=typed))
     assert caught.value.code is Code.VAULT_LOCKED
+
+
+def test_a_restored_vault_waits_for_the_chain_though_its_passphrase_was_typed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_restored(_config: NodeConfig) -> Vault:
+        raise HuzhengError(Code.VAULT_RESTORED)
+
+    node = StoppedNode.make(tmp_path / "node")
+    assert node.config.vault is not None
+    typed = replace(node.config.vault, key_file=None, passphrase=True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr(node_vault, "open_vault", open_restored)
+    held = NodeVault(replace(node.config, vault=typed))
+    assert held.trouble is not None
+    assert held.trouble.code is Code.VAULT_RESTORED
+
+
+def test_a_token_is_not_tried_again_with_a_pin_that_it_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens lock themselves after some wrong ones, and a node tries every minute."""
+    monkeypatch.setattr(node_vault, "RETRY_S", 0.001)
+    node = StoppedNode.make(tmp_path / "node")
+    key, pin_file = master_key(node.config), tmp_path / "pin"
+    pins: list[str] = []
+
+    def open_with_token(config: NodeConfig) -> Vault:
+        token = master_key(config)
+        assert isinstance(token, TokenKey)
+        pins.append(token.pin)
+        if token.pin != "right":
+            raise PinRefusedError(Code.VAULT_TOKEN, "vault: PinIncorrect")
+        return Vault.open(vault_places(node.config), key)
+
+    def write_pin(pin: str) -> None:
+        pin_file.write_text(pin)
+        pin_file.chmod(0o600)
+
+    async def corrected_later(held: NodeVault, store: ChainStore) -> None:
+        opening = asyncio.ensure_future(held.reopen(store, lambda: False))
+        await asyncio.sleep(0.1)
+        write_pin("wrong too")
+        await until(lambda: len(pins) == 2)
+        await asyncio.sleep(0.1)
+        assert held.trouble is not None
+        assert held.trouble.code is Code.VAULT_TOKEN
+        write_pin("right")
+        await opening
+
+    monkeypatch.setattr(node_vault, "open_vault", open_with_token)
+    write_pin("wrong")
+    assert node.config.vault is not None
+    token = TokenSection(library=tmp_path / "library.so", label="vault", pin_file=pin_file)
+    held = NodeVault(replace(node.config, vault=replace(node.config.vault, key_file=None, token=token)))
+    with node.store() as store:
+        asyncio.run(corrected_later(held, store))
+    assert pins == ["wrong", "wrong too", "right"]
+    assert held.require() is not None
+    held.close()
+
+
+def test_a_fault_while_it_is_opened_is_told_and_it_is_tried_again(
+    restored: StoppedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_vault, "RETRY_S", 0)
+    held, faults = NodeVault(restored.config), [RuntimeError("a bug")]
+
+    def faulty(config: NodeConfig, chain: ChainReader) -> tuple[Vault, Reapplied]:
+        if faults:
+            raise faults.pop()
+        return reopen_restored(config, chain)
+
+    monkeypatch.setattr(node_vault, "reopen_restored", faulty)
+    with restored.store() as store, structlog.testing.capture_logs() as logged:
+        asyncio.run(held.reopen(store, lambda: True))
+    assert [line["event"] for line in logged] == ["internal error", "vault reopened"]
+    assert held.require() is not None
+    held.close()
 
 
 def test_a_node_has_caught_up_when_its_last_block_is_of_after_its_start_and_young() -> None:

@@ -43,6 +43,17 @@ def chain(consortium: Consortium) -> Chain:
     return consortium.chain()
 
 
+def test_names_that_nobody_published_take_no_memory(chain: Chain) -> None:
+    """An entry node keeps one catalogue until the next block, and looks up what callers say."""
+    catalogue = published(chain)
+    assert catalogue.version(OBJECTION, 1) is not None
+    for number in range(100):
+        assert catalogue.find(f"planning.made_up_{number}") is None
+        assert catalogue.version(OBJECTION, 100 + number) is None
+        assert catalogue.slot(f"planning.made_up_{number}") is None
+    assert (len(catalogue._states), len(catalogue._versions), len(catalogue._slots)) == (0, 1, 0)
+
+
 # X1, D4: the place in a register
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from consensus.events import Ready, Trace
+from consensus.events import FetchBlocks, Ready, Trace
 from consensus.replica import Replica
 from consensus.vote_log import ended_entry
 from ledger.block import ExecutedBlock
-from ledger.crypto import ReplicaId
+from ledger.crypto import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
 from ledger.store import Entry
@@ -220,6 +220,32 @@ def test_a_key_found_to_have_ended_when_its_epoch_is_over_gives_way_to_the_next_
         assert isinstance(runtime.core, Replica)
         assert not runtime.core.halted
         assert runtime.problem is None
+        node.close()
+
+    asyncio.run(scenario())
+
+
+def test_fetched_blocks_are_stored_while_payloads_are_removed_from_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup may read for an hour, and a scrub waits for it."""
+    go_on = threading.Event()
+
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", Consortium(n=1))
+        runtime = runtime_of(node)
+        off_loop = runtime._off_loop
+        node.store._is_scrub_due = True
+        monkeypatch.setattr(node.store, "scrub", go_on.wait)
+        async with asyncio.timeout(5):
+            await off_loop._apply_fetched([])
+        fetching = asyncio.ensure_future(off_loop.fetch(FetchBlocks(Height(1), ()), runtime.core, runtime.peers))
+        await until(lambda: off_loop._is_scrubbing)
+        async with asyncio.timeout(5), off_loop._fetch_turn:
+            await off_loop._apply_fetched([])
+        go_on.set()
+        await fetching
+        off_loop.shutdown()
         node.close()
 
     asyncio.run(scenario())

@@ -14,7 +14,7 @@ from ledger.errors import Code, HuzhengError
 from node.vault.keyring_file import read_header
 from node.vault.master_key import Passphrase
 from node.vault.opening import VaultPlaces
-from node.vault.token_key import TokenKey
+from node.vault.token_key import PinRefusedError, TokenKey
 from node.vault.vault import Vault
 from tests.vaults import entry_of, record_id
 
@@ -118,7 +118,10 @@ def test_keys_of_another_vault_in_the_token_are_left_alone(token: TokenKey, tmp_
 def test_a_wrong_pin_or_a_missing_token_is_said_without_repeating_the_pin(token: TokenKey, tmp_path: Path) -> None:
     places = VaultPlaces(tmp_path / "vault")
     Vault.create(places, token)
-    assert code_of(lambda: Vault.open(places, TokenKey(token.library, "vault", PIN + "0"))) is Code.VAULT_TOKEN
+    with pytest.raises(PinRefusedError) as raised:
+        Vault.open(places, TokenKey(token.library, "vault", PIN + "0"))
+    assert raised.value.code is Code.VAULT_TOKEN
+    assert PIN not in str(raised.value)
     assert code_of(lambda: Vault.open(places, TokenKey(token.library, "other", PIN))) is Code.VAULT_TOKEN
     Vault.open(places, token).close()
 
