@@ -10,6 +10,7 @@ from ledger.store import ChainStore
 from ledger.store.engine import Engine
 from scripts.local.bench.load import Load, measure
 from scripts.local.bench.session import Session
+from scripts.local.bench.writes import WARM_UP_S
 from scripts.local.network import LocalNetwork
 from scripts.local.process import memory_bytes
 from scripts.local.soak import settle
@@ -41,6 +42,7 @@ def disk_bytes(network: LocalNetwork) -> float:
 
 def _measure(session: Session, load: Load) -> None:
     session.step(load.name)
+    limit = session.limit.records_per_s()
     network, peers, clients = session.create(), Wires(), Wires()
     empty_bytes = _empty_bytes(session.new_path(), network)
     peers.between_nodes(network)
@@ -48,8 +50,9 @@ def _measure(session: Session, load: Load) -> None:
     try:
         with network.running():
             workload = Workload(network)
+            warmed = measure(workload, load, min(WARM_UP_S, session.plan.seconds), limit).records
             before = peers.carried_bytes, clients.carried_bytes
-            records = measure(workload, load, session.plan.seconds, session.limit.records_per_s()).records
+            records = measure(workload, load, session.plan.seconds, limit).records
             after = peers.carried_bytes, clients.carried_bytes
             memory = memory_figures(network)
             session.count_view_changes(network)
@@ -60,7 +63,7 @@ def _measure(session: Session, load: Load) -> None:
     figures = {
         "records": float(records),
         "transaction_bytes": len(workload.transaction(next(iter(workload.users)), load.records)) / load.records,
-        "disk_bytes": (disk_bytes(network) - empty_bytes) / records,
+        "disk_bytes": (disk_bytes(network) - empty_bytes) / (warmed + records),
         "between_nodes_bytes": (after[0] - before[0]) / records,
         "with_clients_bytes": (after[1] - before[1]) / records,
     }
