@@ -122,13 +122,24 @@ class Intake:
                 CALLER_NOT_ALLOWED, CALLER_NOT_DEPARTMENT; PERSONAL_DATA; a refusal that is certain (see node.entry);
                 OVERLOADED, NOT_READY.
         """
+        try:
+            self._rate.spend(caller.department, monotonic_ms())
+        except HuzhengError as error:
+            self._metrics.refused.labels(str(error.code)).inc()
+            raise
         [outcome] = await self.submit_all([raw], caller)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
+    async def pace(self, caller: Caller, count: int) -> None:
+        """Waits until the department may submit so many: who has much to send is slowed down, and need not try again."""
+        while wait_ms := self._rate.wait_ms(caller.department, monotonic_ms(), count):
+            await asyncio.sleep(wait_ms / 1000)
+        self._rate.spend(caller.department, monotonic_ms(), count)
+
     async def submit_all(self, raws: Sequence[bytes], caller: Caller) -> list[Submission | Exception]:
-        """Takes several transactions in, each for itself: what `submit` returns or raises for each."""
+        """Takes several transactions in, each for itself: what `submit` returns or raises for each, once `pace` has let them pass."""
         outcomes = [self._try(self._known, raw, caller) for raw in raws]
         new = [position for position, outcome in enumerate(outcomes) if outcome is None]
         try:
@@ -157,7 +168,6 @@ class Intake:
         self._require_open()
         self._require_size(raw)
         caller.require(Role.SYSTEM)
-        self._rate.spend(caller.department, monotonic_ms())
         pending = self._mempool.verified(raw)
         if pending is None:
             return None

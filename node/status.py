@@ -34,6 +34,7 @@ NO_VOTE = "NO_VOTE"
 PEER_WITHOUT_ADDRESS = "PEER_WITHOUT_ADDRESS"
 VIEW_CHANGING = "VIEW_CHANGING"
 PRIMARY_SUSPECTED = "PRIMARY_SUSPECTED"
+PAYLOADS_LEFT_OUT = "PAYLOADS_LEFT_OUT"
 
 BEHIND_BLOCKS = 8
 """A node that is fewer blocks behind than this is ready: some blocks are always on their way."""
@@ -114,6 +115,8 @@ class NodeStatus:
             warnings.append(CLOCK_OFF)
         if self._tls.current().expires_soon(datetime.now(UTC)):
             warnings.append(TLS_EXPIRES_SOON)
+        if CATCHING_UP not in warnings and self._store.lacks_payloads:
+            warnings.append(PAYLOADS_LEFT_OUT)
         if self._vault.trouble is not None:
             warnings.append(str(self._vault.trouble.code))
         return warnings

@@ -52,6 +52,7 @@ class SubmitStream:
                 while self._outstanding and self._outstanding + count > MAX_OUTSTANDING:
                     self._room.clear()
                     await self._room.wait()
+                await self._intake.pace(self._caller, count)
                 self._outstanding += count
                 task = asyncio.ensure_future(self._submit(request.transactions))
                 self._tasks.add(task)

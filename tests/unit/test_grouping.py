@@ -170,3 +170,18 @@ def test_a_rate_allows_a_second_at_once_and_then_its_pace() -> None:
         limit.spend("tax", 100_000)
     with pytest.raises(HuzhengError, match="OVERLOADED"):
         limit.spend("tax", 100_000)
+
+
+def test_who_wants_many_at_once_is_told_how_long_that_takes() -> None:
+    limit = RateLimit(10)
+    assert limit.wait_ms("tax", 1_000, 10) == 0
+    limit.spend("tax", 1_000, 8)
+    assert limit.wait_ms("tax", 1_000, 2) == 0
+    assert limit.wait_ms("tax", 1_000, 5) == 300
+    with pytest.raises(HuzhengError, match="OVERLOADED"):
+        limit.spend("tax", 1_299, 5)
+    limit.spend("tax", 1_300, 5)
+    # More than a second's worth there never is.
+    assert limit.wait_ms("tax", 1_300, 1_000_000) == 1_000
+    limit.spend("tax", 2_300, 1_000_000)
+    assert limit.wait_ms("tax", 2_300) == 100

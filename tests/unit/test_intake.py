@@ -15,6 +15,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.fields.codes import citizen_id_check
 from ledger.receipt import Verdict, verify_receipt
 from node import grouping
+from node.clock import monotonic_ms
 from node.identity import Caller, Role
 from node.intake import NOT_WELL_FORMED, Submission
 from node.waiters import Waiters
@@ -374,6 +375,17 @@ def test_a_department_with_too_much_pending_is_told_so_and_keeps_no_waiter(tmp_p
         await node.intake.submit(one(3), PLANNING)
 
     play(tmp_path, scenario, max_transactions=2)
+
+
+def test_a_stream_that_is_too_fast_is_slowed_down(tmp_path: Path) -> None:
+    async def scenario(node: OneReplica) -> None:
+        started_ms = monotonic_ms()
+        for _ in range(3):
+            await node.intake.pace(PLANNING, 50)
+        # A second's worth is there at the beginning.
+        assert monotonic_ms() - started_ms >= 500
+
+    play(tmp_path, scenario, max_submissions_per_second=100)
 
 
 def test_a_department_that_submits_too_fast_is_told_so(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ class Outcomes:
     def __init__(self) -> None:
         self.finals: dict[bytes, Final] = {}
 
+    async def pace(self, _caller: Caller, _count: int) -> None:
+        pass
+
     async def submit_all(self, raws: Sequence[bytes], _caller: Caller) -> list[Submission | Exception]:
         for raw in raws:
             self.finals[raw] = asyncio.get_running_loop().create_future()
