@@ -32,7 +32,7 @@ def plot(report: dict[str, Any]) -> str:
         f'<rect width="{width}" height="{height}" fill="white"/>',
         _text(10, 20, caption),
         _text(_LABEL_PX, 45, "a second"),
-        _text(_LABEL_PX + _PANEL_PX + _GAP_PX, 45, "ms, logarithmic: p50 (bold), p99 (tick), p99.9 (end)"),
+        _text(_LABEL_PX + _PANEL_PX + _GAP_PX, 45, "ms, logarithmic: p50 (dot), p99 (tick), p99.9 (end)"),
         *_labels(rows),
         *_bars(rows),
         *_ranges(rows, height),
