@@ -33,6 +33,8 @@ class Slot:
     proposal: Proposal = Proposal.NONE
     pre_prepare: Vote | None = None
     batch: bytes = b""
+    batch_sent_ms: dict[ReplicaId, int] = field(default_factory=dict)
+    """When this replica last sent the batch again, by peer; the primary's first sending, to all, is when the slot was opened."""
     prepares: dict[ReplicaId, Vote] = field(default_factory=dict)
     commits: dict[ReplicaId, Vote] = field(default_factory=dict)
     seals: dict[ReplicaId, SealVote] = field(default_factory=dict)
@@ -49,7 +51,7 @@ class Slot:
     def leave_view(self, now_ms: int) -> None:
         """Forgets what was said in a view that is left; seals are of no view."""
         self.opened_ms = now_ms
-        self.proposal, self.pre_prepare, self.batch = Proposal.NONE, None, b""
+        self.proposal, self.pre_prepare, self.batch, self.batch_sent_ms = Proposal.NONE, None, b"", {}
         self.prepares, self.commits = {}, {}
         self.prepared = self.committed = False
         self.equivocators = {(kind, replica) for kind, replica in self.equivocators if kind == SEAL}

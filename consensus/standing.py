@@ -9,7 +9,7 @@ from consensus.context import Context
 from consensus.events import FetchEnded, PeerConnected, StatusReceived
 from consensus.greeting import Probation
 from consensus.ordering import Ordering
-from consensus.retransmission import MAX_BATCH_BYTES, describe_slots, missing_at_peer
+from consensus.retransmission import MAX_BATCH_BYTES, describe_slots, forget_sent, missing_at_peer
 from consensus.slot import Proposal
 from consensus.view_changing import ViewChanging
 from ledger.crypto.types import Height, ReplicaId
@@ -81,7 +81,7 @@ class Standing:
         self._send_wanted_batches(peer, status)
         if status.view != context.view:
             return
-        for payload in missing_at_peer(status, context.window, context.own, context.is_primary, context.now_ms):
+        for payload in missing_at_peer(status, context.window, context.own, context.is_primary, context.now_ms, peer):
             context.send(peer, payload)
 
     def _lacks_proposal(self, status: consensus_pb2.ReplicaStatus) -> bool:
@@ -111,6 +111,7 @@ class Standing:
 
     def on_peer_connected(self, event: PeerConnected) -> None:
         """A link is up."""
+        forget_sent(self._context.window, event.replica)
         self._context.send(event.replica, self._context.memory.greeting_for(event.replica))
         self._context.send(event.replica, self.status())
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from huzheng.v1 import consensus_pb2
 
 from consensus.retransmission import (
+    BATCH_BYTES_PER_MS,
     MAX_BATCH_BYTES,
     MAX_SLOTS,
     RELAY_AFTER_MS,
     RESEND_AFTER_MS,
     describe_slots,
+    forget_sent,
     missing_at_peer,
 )
 from consensus.slot import Proposal, Slot
@@ -19,6 +21,7 @@ from ledger.crypto import Height, ReplicaId
 from tests.one_replica import batch_of, seal_of, vote_of
 
 OWN = ReplicaId(2)
+PEER = ReplicaId(4)
 OLD_MS = RESEND_AFTER_MS
 
 
@@ -41,7 +44,7 @@ def resent(
     """One word for each message, with its slot."""
     status = consensus_pb2.ReplicaStatus(stored_height=stored, slots=known)
     words = []
-    for payload in missing_at_peer(status, window, OWN, is_primary, now_ms):
+    for payload in missing_at_peer(status, window, OWN, is_primary, now_ms, PEER):
         if isinstance(payload, consensus_pb2.Proposal):
             words.append(f"proposal {consensus_pb2.Vote.FromString(payload.pre_prepare.body).sequence}")
         else:
@@ -92,6 +95,26 @@ def test_the_primary_repeats_its_proposal_and_backups_only_when_it_is_late() -> 
     assert "proposal 1" not in resent(window, standing(1, batch=True), now_ms=RELAY_AFTER_MS)
 
 
+def has_proposal(window: Window, now_ms: int, *, is_primary: bool) -> bool:
+    return "proposal 1" in resent(window, is_primary=is_primary, now_ms=now_ms)
+
+
+def test_a_batch_is_given_time_for_its_way_before_it_is_sent_again() -> None:
+    size = 500 * BATCH_BYTES_PER_MS
+    window = window_of(1, bytes(size))
+    due_ms = RESEND_AFTER_MS + 500
+    assert not has_proposal(window, due_ms - 1, is_primary=True)
+    assert has_proposal(window, due_ms, is_primary=True)
+    assert not has_proposal(window, 2 * due_ms - 1, is_primary=True)
+    assert has_proposal(window, 2 * due_ms, is_primary=True)
+    forget_sent(window, PEER)
+    assert has_proposal(window, 2 * due_ms + 1, is_primary=True), "over the link before it may have been lost"
+    window = window_of(1, bytes(size))
+    assert not has_proposal(window, RELAY_AFTER_MS + 499, is_primary=False)
+    assert has_proposal(window, RELAY_AFTER_MS + 500, is_primary=False)
+    assert not has_proposal(window, RELAY_AFTER_MS + 500 + due_ms - 1, is_primary=False)
+
+
 def test_a_proposal_that_is_not_accepted_here_is_not_passed_on() -> None:
     for state in (Proposal.CHECKING, Proposal.EARLY, Proposal.INVALID):
         window = Window(Height(0), 8)
@@ -109,12 +132,12 @@ def test_one_answer_covers_so_many_slots_the_oldest_first() -> None:
 
 def test_one_answer_carries_so_many_bytes() -> None:
     third = bytes(MAX_BATCH_BYTES // 3)
-    words = resent(window_of(8, third), now_ms=RELAY_AFTER_MS)
+    words = resent(window_of(8, third), now_ms=RELAY_AFTER_MS + len(third) // BATCH_BYTES_PER_MS)
     assert sum(word.startswith("proposal") for word in words) == 3
 
 
 def test_a_batch_larger_than_an_answer_is_sent_all_the_same_alone() -> None:
-    words = resent(window_of(2, bytes(MAX_BATCH_BYTES + 1)), now_ms=RELAY_AFTER_MS)
+    words = resent(window_of(2, bytes(MAX_BATCH_BYTES + 1)), now_ms=10 * RELAY_AFTER_MS)
     assert [word for word in words if word.startswith("proposal")] == ["proposal 1"]
 
 
