@@ -44,6 +44,51 @@ _GRAVITY = (ExitStatus.OK, ExitStatus.REFUSED, ExitStatus.LOCAL, ExitStatus.NOT_
 _DURATIONS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="Receipts, disclosures, statements, certificates as PDF, or pictures of their codes."
+    ),
+]
+ChainIdOption = Annotated[
+    str | None,
+    typer.Option("--chain-id", metavar="HEX", help="Also demand that the genesis is this chain's, as published."),
+]
+MaxAgeOption = Annotated[
+    str | None,
+    typer.Option("--max-age", metavar="30s|10m|2h|1d", help="Refuse a statement of what was so longer ago than this."),
+]
+AnchorOption = Annotated[
+    Path | None,
+    typer.Option("--anchor", metavar="FILE", help="A newer block that you trust (see `huzheng chain anchor`)."),
+]
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option("--history", metavar="FILE", help="With --anchor: the proof that links the file's block with it."),
+]
+CatalogueOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalogue",
+        metavar="FILE",
+        help="A statement that proves what a receipt's fields are called, where the genesis does not say.",
+    ),
+]
+CatalogueHistoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalogue-history",
+        metavar="FILE",
+        help="With --anchor: likewise of the block as of which a disclosure, or --catalogue, proves a schema version.",
+    ),
+]
+EpochsOption = Annotated[
+    Path | None,
+    typer.Option("--epochs", metavar="FILE", help="How the members changed, for a statement that does not say."),
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Ask no node whether what is proved is still so.")]
+
+
 def add_to(app: typer.Typer) -> None:
     """Adds the command."""
     command(app, "verify", online=True)(verify)
@@ -65,55 +110,29 @@ class Trust:
     max_age_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """Files that are given beside those to be verified."""
+
+    anchor: Path | None
+    history: Path | None
+    catalogue: Path | None
+    catalogue_history: Path | None
+    epochs: Path | None
+
+
 def verify(
     session: Session,
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...",
-            help="Receipts, disclosures, statements, certificates as PDF, or pictures of their codes.",
-        ),
-    ],
+    files: FilesArgument,
     genesis: GenesisOption = None,
-    chain_id: Annotated[
-        str | None,
-        typer.Option("--chain-id", metavar="HEX", help="Also demand that the genesis is this chain's, as published."),
-    ] = None,
-    max_age: Annotated[
-        str | None,
-        typer.Option(
-            "--max-age", metavar="30s|10m|2h|1d", help="Refuse a statement of what was so longer ago than this."
-        ),
-    ] = None,
-    anchor: Annotated[
-        Path | None,
-        typer.Option("--anchor", metavar="FILE", help="A newer block that you trust (see `huzheng chain anchor`)."),
-    ] = None,
-    history: Annotated[
-        Path | None,
-        typer.Option("--history", metavar="FILE", help="With --anchor: the proof that links the file's block with it."),
-    ] = None,
-    catalogue: Annotated[
-        Path | None,
-        typer.Option(
-            "--catalogue",
-            metavar="FILE",
-            help="A statement that proves what a receipt's fields are called, where the genesis does not say.",
-        ),
-    ] = None,
-    catalogue_history: Annotated[
-        Path | None,
-        typer.Option(
-            "--catalogue-history",
-            metavar="FILE",
-            help="With --anchor: likewise of the block as of which a disclosure, or --catalogue, proves a schema version.",
-        ),
-    ] = None,
-    epochs: Annotated[
-        Path | None,
-        typer.Option("--epochs", metavar="FILE", help="How the members changed, for a statement that does not say."),
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no node whether what is proved is still so.")] = False,
+    chain_id: ChainIdOption = None,
+    max_age: MaxAgeOption = None,
+    anchor: AnchorOption = None,
+    history: HistoryOption = None,
+    catalogue: CatalogueOption = None,
+    catalogue_history: CatalogueHistoryOption = None,
+    epochs: EpochsOption = None,
+    offline: OfflineOption = False,
 ) -> None:
     """Verify receipts, disclosures, statements and printed certificates offline: needs no node, only the genesis file.
 
@@ -124,7 +143,8 @@ def verify(
     trusted = chosen_genesis(session, genesis)
     if chain_id is not None and parse_hash(chain_id, "--chain-id") != trusted.chain_id:
         raise HuzhengError(Code.WRONG_CHAIN, "the genesis file is not that of --chain-id")
-    trust = _trust(session, trusted, (anchor, history, catalogue, catalogue_history, epochs), max_age, offline)
+    beside = _Beside(anchor, history, catalogue, catalogue_history, epochs)
+    trust = _trust(session, trusted, beside, max_age, offline)
     worst = ExitStatus.OK
     for number, path in enumerate(files):
         if len(files) > 1 and not session.out.is_json:
@@ -134,29 +154,22 @@ def verify(
         raise Ended(worst)
 
 
-def _trust(
-    session: Session,
-    genesis: Genesis,
-    files: tuple[Path | None, ...],
-    max_age: str | None,
-    offline: bool,
-) -> Trust:
+def _trust(session: Session, genesis: Genesis, files: _Beside, max_age: str | None, offline: bool) -> Trust:
     from ledger.statement import verify_bundle
     from node.anchor_file import read_anchor_file
 
-    anchor, history, catalogue, catalogue_history, epochs = files
-    if anchor is None:
-        for option, given in (("--history", history), ("--catalogue-history", catalogue_history)):
+    if files.anchor is None:
+        for option, given in (("--history", files.history), ("--catalogue-history", files.catalogue_history)):
             if given is not None:
                 raise HuzhengError(Code.INVALID_REQUEST, f"{option} goes with --anchor")
-    trusted = None if anchor is None else read_anchor_file(anchor, genesis)
-    known = () if epochs is None else verify_bundle(read_bytes(epochs), genesis)
-    linked = b"" if catalogue_history is None else read_bytes(catalogue_history)
+    anchor = None if files.anchor is None else read_anchor_file(files.anchor, genesis)
+    known = () if files.epochs is None else verify_bundle(read_bytes(files.epochs), genesis)
+    linked = b"" if files.catalogue_history is None else read_bytes(files.catalogue_history)
     return Trust(
         genesis,
-        trusted,
-        b"" if history is None else read_bytes(history),
-        read_definitions(catalogue, genesis, known, trusted, linked),
+        anchor,
+        b"" if files.history is None else read_bytes(files.history),
+        read_definitions(files.catalogue, genesis, known, anchor, linked),
         linked,
         known,
         None if offline else partial(ask_for_epochs, session, genesis),
