@@ -6,10 +6,8 @@ the node answers it, and as a call of a client over TLS to a daemon that runs on
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
-import json
 import random
 import statistics
 import sys
@@ -40,6 +38,7 @@ from node.keyfile import KeyKind, load_signer
 from node.profile import load_profile
 from node.queries import Queries
 from scripts.local.bench.machine import machine
+from scripts.local.bench.standalone import parser, tell
 from scripts.local.network import LocalNetwork, Node, wait_until
 from scripts.local.workload import Workload
 from tests.sharing import REGISTER, apply_for, approve, publish, read, resource, terms
@@ -310,16 +309,10 @@ def show(report: dict[str, Any]) -> None:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="scripts/bench audit", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="20,000 records and 5,000 reads: under a minute")
-    parser.add_argument("--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
+    arguments = parser("audit", __doc__, "20,000 records and 5,000 reads: under a minute").parse_args()
     with tempfile.TemporaryDirectory(prefix="huzheng-bench-") as directory:
         report = bench(Path(directory), QUICK if arguments.quick else FULL)
-    if arguments.output == "json":
-        print(json.dumps(report, indent=2))
-    else:
-        show(report)
+    tell(report, arguments.output, show)
     return 0
 
 

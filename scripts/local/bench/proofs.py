@@ -7,8 +7,6 @@ synchronous; the chain for receipts is made without consensus, with all the repl
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -36,6 +34,7 @@ from ledger.statement import Question, verify_statement
 from ledger.store import ChainStore
 from ledger.transaction import check_batch, encode_batch
 from scripts.local.bench.machine import machine
+from scripts.local.bench.standalone import parser, tell
 from tests.builders import OBJECTION, Consortium
 from tests.synthetic_state import SyntheticState, UpdateCost
 
@@ -374,16 +373,10 @@ def _table(title: str, *headings: str) -> Table:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="scripts/bench proofs", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller states and a shorter chain: under a minute")
-    parser.add_argument("--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
+    arguments = parser("proofs", __doc__, "smaller states and a shorter chain: under a minute").parse_args()
     with tempfile.TemporaryDirectory(prefix="huzheng-bench-") as directory:
         report = bench(Path(directory), QUICK if arguments.quick else FULL)
-    if arguments.output == "json":
-        print(json.dumps(report, indent=2))
-    else:
-        show(report)
+    tell(report, arguments.output, show)
     return 0
 
 

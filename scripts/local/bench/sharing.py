@@ -7,10 +7,8 @@ record each, by the same client through the same node, their receipts checked as
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
-import json
 import sys
 import tempfile
 import time
@@ -27,6 +25,7 @@ from rich.table import Table
 from ledger.errors import HuzhengError
 from scripts.local.bench.latency_figures import percentile
 from scripts.local.bench.machine import machine
+from scripts.local.bench.standalone import parser, tell
 from scripts.local.network import LocalNetwork, NetworkFailure
 from scripts.local.sharing import NAME, Sharer
 from scripts.local.workload import Workload
@@ -184,21 +183,16 @@ def show(report: dict[str, Any]) -> None:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="scripts/bench sharing", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each load, in turns")
-    parser.add_argument("--quick", action="store_true", help="2 seconds each")
-    parser.add_argument("--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
+    options = parser("sharing", __doc__, "2 seconds each")
+    options.add_argument("--seconds", type=float, default=10.0, help="of each load, in turns")
+    arguments = options.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="huzheng-bench-") as directory:
             report = bench(Path(directory) / "network", 2.0 if arguments.quick else arguments.seconds)
     except (NetworkFailure, HuzhengError) as failure:
         print(f"FAILED: {failure}", file=sys.stderr)
         return 1
-    if arguments.output == "json":
-        print(json.dumps(report, indent=2))
-    else:
-        show(report)
+    tell(report, arguments.output, show)
     return 0
 
 

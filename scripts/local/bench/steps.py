@@ -6,8 +6,6 @@ is what a node can't do without as it is written now. Beside it stands the signa
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -29,6 +27,7 @@ from ledger.transaction import WellFormedTransaction, check_batch, check_transac
 from node.entry import judge, knows_signer, refuse_personal_data
 from node.receipts import block_receipts
 from scripts.local.bench.machine import machine
+from scripts.local.bench.standalone import parser, tell
 from tests.builders import Consortium
 
 T = TypeVar("T")
@@ -177,19 +176,13 @@ def show(costs: list[StepCosts]) -> None:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="scripts/bench steps", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_BLOCKS} blocks of each size, not {FULL_BLOCKS}")
-    parser.add_argument("--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
+    arguments = parser("steps", __doc__, f"{QUICK_BLOCKS} blocks of each size, not {FULL_BLOCKS}").parse_args()
     blocks = QUICK_BLOCKS if arguments.quick else FULL_BLOCKS
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("blocks", total=blocks * len(SIZES))
         costs = [measure(*size, blocks, lambda: progress.advance(task)) for size in SIZES]
-    if arguments.output == "json":
-        report = {"machine": machine(), "costs": [asdict(cost) | {"node_us": cost.node_us} for cost in costs]}
-        print(json.dumps(report, indent=2))
-    else:
-        show(costs)
+    report = {"machine": machine(), "costs": [asdict(cost) | {"node_us": cost.node_us} for cost in costs]}
+    tell(report, arguments.output, lambda _report: show(costs))
     return 0
 
 
