@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ledger.crypto import ED25519_SHA256
+from node import light_client
 from node.network import Network
+from tests.builders import Consortium
 from tests.command_line import CommandLine, make_network, running_node
+from tests.stored_node import Stage
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +34,13 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     made = make_network(tmp_path_factory.mktemp("net") / "net")
     with running_node(made.nodes["planning"]):
         yield made
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A consortium whose nodes the test plays; clients give a node that is behind no time."""
+    monkeypatch.setattr(light_client, "_PATIENCE_S", 0.0)
+    stage = Stage(Consortium(ED25519_SHA256), tmp_path, [])
+    yield stage
+    for store in stage.stores:
+        store.close()

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from huzheng.v1 import catalogue_pb2, statement_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
 
-from ledger.crypto import ED25519_SHA256, strict
+from ledger.crypto import strict
 from ledger.errors import Code
 from ledger.sharing.reading import account_key
-from node import light_client
 from node.cli.moment import Moment
 from node.cli.proved import prove_history, prove_newest_at, prove_record
 from node.cli.show import located_to_dict
 from node.light_client import LightClient
-from tests.builders import OBJECTION, Consortium, objection_fields
-from tests.integration.test_light_client import Stage
+from tests.builders import OBJECTION, objection_fields
 from tests.plain_client import code_of, in_a_loop, serving
 from tests.sharing_chain import LATER, NEW_REGISTER, SUBJECT, SharingChain
+from tests.stored_node import Stage
 
 ABOUT = [LATER, SUBJECT]
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(light_client, "_PATIENCE_S", 0.0)
-    stage = Stage(Consortium(ED25519_SHA256), tmp_path, [])
-    yield stage
-    for store in stage.stores:
-        store.close()
 
 
 @pytest.fixture

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
-import grpc.aio
 import pytest
-from google.protobuf.message import Message
-from huzheng.v1 import audit_pb2, block_pb2, history_pb2, statement_pb2
+from huzheng.v1 import block_pb2, history_pb2, statement_pb2
 from huzheng.v1 import ledger_service_pb2 as pb
-from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 
 from ledger.block import ExecutedBlock, read_header
-from ledger.crypto import ED25519_SHA256, Domain, Height, Membership, strict
+from ledger.crypto import Domain, Height, Membership, strict
 from ledger.epochs import first_epoch
 from ledger.errors import Code, HuzhengError
 from ledger.history import verify_fork, verify_history
 from ledger.statement import Question, verify_statement
-from ledger.store import ChainStore
 from node import light_client
 from node.anchor_file import AnchorStore
 from node.cli.connection import first_believed
@@ -34,102 +29,16 @@ from node.cli.session import Session
 from node.cli.texts import Texts
 from node.client import LedgerClient
 from node.connections import Endpoint
-from node.errors import RemoteError, abort
+from node.errors import RemoteError
 from node.light_client import LightClient, compare_nodes
-from node.queries import Queries
 from tests.builders import OBJECTION, Chain, Consortium, unit_code
 from tests.memberships import add, carry_out, change_transaction, changeable, grow_to, store_up_to, terms_at
-from tests.plain_client import code_of, in_a_loop, plain_client, serving
+from tests.plain_client import code_of, in_a_loop, serving
+from tests.stored_node import Stage
 
-Context = grpc.aio.ServicerContext[Any, Any]
-Q = TypeVar("Q")
-A = TypeVar("A", bound=Message)
 Sealed = tuple[bytes, bytes]
 """A header and its certificate."""
 ASKED = Question(OBJECTION, unit_code(1))
-
-
-class StoredNode(LedgerServiceServicer):
-    """A stored chain and the production answers from it; `alter` may tamper with each before it leaves, `refuse` raise instead."""
-
-    def __init__(self, consortium: Consortium, store: ChainStore) -> None:
-        self.store = store
-        self._queries = Queries(consortium.genesis, store)
-        self.alter: Callable[[Any], None] = lambda _: None
-        self.refuse: Callable[[Any], None] = lambda _: None
-        self.asked: list[Any] = []
-        self.sent_bytes = 0
-
-    async def _answer(self, query: Callable[[Q], A], request: Q, context: Context) -> A:
-        self.asked.append(request)
-        try:
-            response = query(request)
-            self.refuse(response)
-        except HuzhengError as error:
-            await abort(context, error)
-        self.alter(response)
-        self.sent_bytes += response.ByteSize()
-        return response
-
-    async def GetStatement(self, request: pb.GetStatementRequest, context: Context) -> pb.GetStatementResponse:
-        return await self._answer(self._queries.statement, request, context)
-
-    async def GetHistory(self, request: pb.GetHistoryRequest, context: Context) -> pb.GetHistoryResponse:
-        return await self._answer(self._queries.history_proof, request, context)
-
-    async def GetReceipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:
-        return await self._answer(self._queries.receipt, request, context)
-
-    async def GetRecord(self, request: pb.GetRecordRequest, context: Context) -> pb.GetRecordResponse:
-        return await self._answer(self._queries.record, request, context)
-
-    async def ListHistory(self, request: pb.ListHistoryRequest, context: Context) -> pb.ListHistoryResponse:
-        return await self._answer(self._queries.history, request, context)
-
-    async def GetBlock(self, request: pb.GetBlockRequest, context: Context) -> pb.GetBlockResponse:
-        return await self._answer(self._queries.block, request, context)
-
-    async def GetMembership(self, request: pb.GetMembershipRequest, context: Context) -> pb.GetMembershipResponse:
-        return await self._answer(self._queries.membership, request, context)
-
-    async def GetCatalogue(self, request: pb.GetCatalogueRequest, context: Context) -> pb.GetCatalogueResponse:
-        return await self._answer(self._queries.catalogue, request, context)
-
-    async def ListReads(self, request: audit_pb2.ListReadsRequest, context: Context) -> audit_pb2.ListReadsResponse:
-        return await self._answer(self._queries.audit.reads, request, context)
-
-    async def ListGrants(self, request: audit_pb2.ListGrantsRequest, context: Context) -> audit_pb2.ListGrantsResponse:
-        return await self._answer(self._queries.audit.grants, request, context)
-
-
-@dataclass
-class Stage:
-    """A consortium whose nodes a test plays, each with a database of its own."""
-
-    consortium: Consortium
-    path: Path
-    stores: list[ChainStore]
-
-    def node(self, chain: Chain, height: int | None = None) -> StoredNode:
-        """One that has this chain, up to a height."""
-        store = ChainStore.open(self.path / f"db{len(self.stores)}", self.consortium.genesis)
-        self.stores.append(store)
-        store_up_to(store, chain, chain.tip.height if height is None else height)
-        return StoredNode(self.consortium, store)  # type: ignore[abstract]
-
-    def anchors(self, *, kept: bool = True) -> AnchorStore:
-        return AnchorStore(self.path if kept else None, self.consortium.genesis)
-
-    def client(self, *endpoints: Endpoint) -> LedgerClient:
-        return plain_client(self.consortium.genesis, *endpoints)
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(Consortium(ED25519_SHA256), tmp_path, [])
-    yield stage
-    for store in stage.stores:
-        store.close()
 
 
 @pytest.fixture(autouse=True)

@@ -22,10 +22,10 @@ from node.light_client import LightClient
 from node.sharing.proving import ProvenReads, prove_grants, prove_reads
 from tests.command_line import CommandLine
 from tests.integration.test_audit_service import about, code_of
-from tests.integration.test_light_client import Stage, StoredNode
 from tests.memberships import store_up_to
 from tests.plain_client import serving
 from tests.sharing import FREE, REGISTER, SUBJECTS, Sharing, acknowledge, end, publish, read, resource, terms
+from tests.stored_node import Stage, StoredNode
 
 FIRST, SECOND, _ = SUBJECTS
 Change = Callable[[audit.ListReadsResponse], object]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,34 +11,25 @@ from huzheng.v1 import ledger_service_pb2 as pb
 from huzheng.v1 import transaction_pb2 as tx
 
 from ledger.coverage import coverage
-from ledger.crypto import ED25519_SHA256, strict
+from ledger.crypto import strict
 from ledger.errors import Code
 from ledger.published import register_key
 from ledger.registers import register_of
 from ledger.statement import Question, verify_statement
-from node import light_client
 from node.cli.asking import state_about
 from node.light_client import LightClient
 from node.registers import resources_of
-from tests.builders import OBJECTION, Consortium
-from tests.integration.test_light_client import Stage, StoredNode, versions_of
+from tests.builders import OBJECTION
+from tests.integration.test_light_client import versions_of
 from tests.javascript_verifier import ask
 from tests.memberships import store_up_to
 from tests.plain_client import code_of, in_a_loop, serving
 from tests.publishing import withdraw_resource
 from tests.sharing_chain import LATER, NEW_REGISTER, SUBJECT, SharingChain
+from tests.stored_node import Stage, StoredNode
 
 PROJECT = "property.project"
 """Its subjects are not property units."""
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(light_client, "_PATIENCE_S", 0.0)
-    stage = Stage(Consortium(ED25519_SHA256), tmp_path, [])
-    yield stage
-    for store in stage.stores:
-        store.close()
 
 
 @pytest.fixture
