@@ -252,10 +252,6 @@ class LedgerClient(NodeConnections):
         )
         return answer.sealed
 
-    def of(self, nodes: Sequence[Endpoint]) -> LedgerClient:
-        """Another client like this one, for some of its nodes, or for others that it can trust the same way."""
-        return LedgerClient(self.genesis, self._material, nodes, timeout_s=self.timeout_s, joined=self._authorities)
-
     async def learn(self, resource: str = "") -> list[pb.CatalogueItem]:
         """What the node says of a resource, or of the whole catalogue; `catalogue` knows it from then on.
 

@@ -255,11 +255,6 @@ def to_problem(error: HuzhengError) -> pb.Problem:
     )
 
 
-def from_problem(problem: pb.Problem) -> RemoteError:
-    """The error that a node's Problem tells of."""
-    return RemoteError(problem)
-
-
 def to_status(error: HuzhengError) -> status_pb2.Status:
     """The google.rpc.Status of an error, with its Problem as the only detail."""
     from google.protobuf import any_pb2

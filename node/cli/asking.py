@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from node.light_client import LightClient, Stated
 
 
+_TRIES = 5
+"""Resources are published some times a year."""
+
+
 @dataclass(slots=True)
 class Asked:
     """What a statement has to answer."""
@@ -32,14 +36,14 @@ async def state_about(
 
     Raises:
         HuzhengError: INVALID_REQUEST, UNKNOWN_RESOURCE, BAD_SUBJECT; TOO_LARGE where registers have more later resources than a
-            statement takes; as `LightClient.statement`.
+            statement takes; UNTRUSTED_ANSWER; as `LightClient.statement`.
     """
     from ledger.coverage import coverage
     from ledger.published import register_key
 
     if not names:
         raise HuzhengError(Code.INVALID_REQUEST, "a resource or register, and a subject, are needed")
-    while True:
+    for _ in range(_TRIES):
         asked = await _questions(light, names, subject)
         keys = [register_key(register) for register in asked.registers]
         stated = await light.statement(sorted(asked.questions), keys=keys, with_records=contents, whole=True)
@@ -47,6 +51,7 @@ async def state_about(
         if all(counts[register] == count for register, count in asked.registers.items()):
             return stated, asked
         # A resource was published in between.
+    raise HuzhengError(Code.UNTRUSTED_ANSWER, "a register has other resources each time it is asked about")
 
 
 async def _questions(light: LightClient, names: list[str], subject: str) -> Asked:
