@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ledger.store import layout
+from ledger.store.engine import Engine
 from scripts.local.network import LocalNetwork, run_huzheng, wait_until
 from tests.e2e.test_network import damage
 
@@ -72,6 +74,38 @@ def test_a_node_whose_keyring_is_not_mounted_votes_and_says_so(network: LocalNet
         node.start()
     node.wait_ready()
     assert examine(node.directory)[1]["vault"] == ("OK", "VAULT_IN_USE")
+
+
+def test_a_payload_that_a_peer_left_out_is_warned_of(network: LocalNetwork) -> None:
+    node = network.nodes["police"]
+    node.stop()
+    key = layout.lacking_key(bytes(32), 0)
+    _write(node.data, key, layout.encode_place(1, 0))
+    try:
+        node.start()
+        node.wait_ready()
+        assert examine(node.directory)[1]["node"] == ("WARN", "NODE_WARNS")
+        status = json.loads(
+            run_huzheng("node", "status", "-o", "json", "--profile", network.profile("police", "operator")).stdout
+        )
+        assert status["warnings"] == ["PAYLOADS_LEFT_OUT"]
+    finally:
+        node.stop()
+        _write(node.data, key, None)
+        node.start()
+    node.wait_ready()
+    assert examine(node.directory)[1]["node"][0] == "OK"
+
+
+def _write(data: Path, key: bytes, value: bytes | None) -> None:
+    engine = Engine.open(data, create=False)
+    batch = engine.batch()
+    if value is None:
+        batch.delete(key)
+    else:
+        batch.put(key, value)
+    batch.write()
+    engine.close()
 
 
 def test_what_is_wrong_with_a_stopped_node_is_found_all_at_once(network: LocalNetwork, tmp_path: Path) -> None:

@@ -99,11 +99,17 @@ class Server:
         key.write_bytes(leaf.key_pem)
         return certificate, key
 
-    def client(self, caller: Caller = SYSTEM, department: str = "planning") -> LedgerClient:
-        """`department`: whose node the caller takes this one for."""
+    def client(
+        self, caller: Caller = SYSTEM, department: str = "planning", before: Sequence[Endpoint] = ()
+    ) -> LedgerClient:
+        """`department`: whose node the caller takes this one for; `before`: nodes that it prefers."""
         certificate, key = self.files_of(caller)
         material = load_material(certificate, key, AUTHORITIES[caller.department].certificate_der, NOW)
-        return LedgerClient(GENESIS, material, [Endpoint(f"127.0.0.1:{self.port}", department, 1)], timeout_s=10)
+        return LedgerClient(GENESIS, material, [*before, self.endpoint(department)], timeout_s=10)
+
+    def endpoint(self, department: str = "planning") -> Endpoint:
+        """This node, taken for one of a department's."""
+        return Endpoint(f"127.0.0.1:{self.port}", department, 1)
 
 
 class _Silent:
@@ -347,6 +353,23 @@ def test_values_are_sent_to_no_node_of_another_department(tmp_path: Path, vault:
 
     play(tmp_path, vault, scenario)
     assert not vault.record_ids()
+
+
+def test_the_node_of_a_department_that_has_its_vault_is_found(tmp_path: Path, vault: Vault) -> None:
+    record = dwelling_record(CONSORTIUM)
+
+    async def scenario(server: Server) -> None:
+        without = tmp_path / "without"
+        without.mkdir()
+        async with serving(without, None) as other:
+            async with server.client(before=[other.endpoint()]) as client:
+                await OwnVault(client, "planning").deposit([record], EXPIRES_MS)
+            async with other.client() as client:
+                failed = await code_of(OwnVault(client, "planning").deposit([record], EXPIRES_MS))
+                assert failed is Code.VAULT_NOT_CONFIGURED
+
+    play(tmp_path, vault, scenario)
+    assert list(vault.record_ids()) == [record.id]
 
 
 def test_records_with_long_values_are_deposited_in_several_messages(tmp_path: Path, vault: Vault) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,10 +31,10 @@ def silence(replica: int) -> _Silence:
     return _Silence(Endpoint("h:1", "tax", replica), HuzhengError(Code.NODE_UNREACHABLE))
 
 
-def findings(judge: str, *answers: Any) -> list[tuple[Level, Any]]:
+def findings(judge: str, *answers: Any, config: Any = None) -> list[tuple[Level, Any]]:
     examination = _Examination.__new__(_Examination)
     examination._genesis, examination._membership = GENESIS, GENESIS.membership
-    examination._findings = []
+    examination._findings, examination._config = [], config
     getattr(examination, judge)(*answers)
     return [(found.level, _code(found)) for found in examination._findings]
 
@@ -67,6 +68,17 @@ def test_more_silent_peers_than_may_fail_are_a_failure() -> None:
 def test_peers_of_another_network_or_version_are_told_apart() -> None:
     others = [answer(2, chain_id=b"other"), answer(3, software_version="0.0.1")]
     assert findings("_judge_peers", others) == [(Level.FAIL, Code.WRONG_CHAIN), (Level.WARN, Fact.PEER_OTHER_VERSION)]
+
+
+def test_two_vaults_of_one_department_are_a_failure() -> None:
+    with_vault: dict[str, Any] = {"department": "tax", "has_vault": True}
+    own = SimpleNamespace(node=SimpleNamespace(department="tax"), vault=object())
+    twice, fine = (Level.FAIL, Fact.VAULT_AT_PEER_TOO), (Level.OK, Fact.PEER_ANSWERS)
+    assert findings("_judge_peers", [answer(2, **with_vault)], config=own) == [twice, fine]
+    assert findings("_judge_peers", [answer(2, **with_vault | {"has_vault": False})], config=own) == [fine]
+    assert findings("_judge_peers", [answer(2, **with_vault | {"department": "housing"})], config=own) == [fine]
+    own.vault = None
+    assert findings("_judge_peers", [answer(2, **with_vault)], config=own) == [fine]
 
 
 def test_what_stopped_the_node_is_a_failure_and_its_other_warnings_are_not() -> None:

@@ -10,10 +10,11 @@ from huzheng.v1 import consensus_pb2
 
 from consensus.events import BatchVerdict, LastHeightKnown
 from consensus.replica import InvariantViolation
+from consensus.retransmission import RESEND_AFTER_MS
 from consensus.standing import STATUS_BUSY_MS, STATUS_IDLE_MS
 from consensus.votes import COMMIT, PREPARE
 from ledger.crypto import Height
-from tests.one_replica import WINDOW, OneReplica, forged, vote_of
+from tests.one_replica import WINDOW, OneReplica, batch_of, forged, vote_of
 
 INVALID = BatchVerdict.INVALID
 
@@ -374,6 +375,28 @@ def test_an_idle_primary_proposes_when_its_heartbeat_is_due() -> None:
     assert not primary.core.wants_batch(0, 0, primary.now_ms)
     primary.later(60_000)
     assert not primary.core.wants_batch(0, 0, primary.now_ms), "the one in flight is heartbeat enough"
+
+
+def test_a_further_batch_waits_for_as_much_as_is_in_flight() -> None:
+    primary = OneReplica(own=1, pipeline_depth=3)
+    for name in "AB":
+        primary.propose(name)
+    in_flight = len(batch_of("A")) + len(batch_of("B"))
+    assert not primary.core.wants_batch(32, in_flight - 1, primary.now_ms)
+    assert primary.core.wants_batch(32, in_flight, primary.now_ms)
+
+
+def test_a_batch_is_sent_again_when_it_is_due_and_at_once_over_a_new_link() -> None:
+    for is_new in (False, True):
+        primary = OneReplica(own=1)
+        primary.propose("A")
+        primary.later(RESEND_AFTER_MS)
+        again = "send 3 PRE-PREPARE 1 A"
+        assert again in primary.status(3, stored=0)
+        primary.later(RESEND_AFTER_MS // 2 + 10)
+        if is_new:
+            primary.connected(3)
+        assert (again in primary.status(3, stored=0)) is is_new
 
 
 def test_no_deadline_lies_in_the_past_once_it_was_met() -> None:

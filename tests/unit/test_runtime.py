@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import structlog
+from huzheng.v1.transaction_pb2 import Batch
 
+from consensus.batching import MOST_TRANSACTIONS
 from consensus.events import FetchBlocks, Ready, Trace
 from consensus.replica import Replica
 from consensus.vote_log import ended_entry
@@ -18,6 +20,7 @@ from ledger.crypto import Height, ReplicaId
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Parameters
 from ledger.store import Entry
+from ledger.transaction import check_transaction
 from node import consortium
 from node.clock import NetworkClock
 from node.evidence import EvidenceFile
@@ -246,6 +249,22 @@ def test_fetched_blocks_are_stored_while_payloads_are_removed_from_the_files(
         go_on.set()
         await fetching
         off_loop.shutdown()
+        node.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_has_no_more_transactions_than_others_are_patient_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", Consortium(n=1))
+        runtime = runtime_of(node)
+        for number in range(MOST_TRANSACTIONS + 10):
+            raw = node.consortium.transaction([node.consortium.record(number)], nonce=number)
+            node.mempool.add(check_transaction(raw, node.genesis))
+        first, second = runtime._make_batch(), runtime._make_batch()
+        assert first is not None
+        assert second is not None
+        assert [len(Batch.FromString(raw).transactions) for raw in (first, second)] == [MOST_TRANSACTIONS, 10]
         node.close()
 
     asyncio.run(scenario())

@@ -24,9 +24,11 @@ class Outcomes:
 
     def __init__(self) -> None:
         self.finals: dict[bytes, Final] = {}
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
 
     async def pace(self, _caller: Caller, _count: int) -> None:
-        pass
+        await self.may_go_on.wait()
 
     async def submit_all(self, raws: Sequence[bytes], _caller: Caller) -> list[Submission | Exception]:
         for raw in raws:
@@ -80,5 +82,22 @@ def test_a_transaction_whose_receipt_is_never_made_is_answered_too() -> None:
         intake.finals[b"final"].set_result(FinalTransaction(b"final", Place(Height(1), 0), b"receipt"))
         answers = [answer for response in await answering for answer in response.answers]
         assert [(answer.tag, answer.problem.code) for answer in answers] == [(0, "NOT_READY"), (1, "")]
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_taken_in_before_the_department_may_submit_so_much() -> None:
+    async def scenario() -> None:
+        intake = Outcomes()
+        intake.may_go_on.clear()
+        answering = asyncio.ensure_future(responses(intake, b"1", b"2"))
+        await asyncio.sleep(0.01)
+        assert not intake.finals
+        intake.may_go_on.set()
+        while not intake.finals:
+            await asyncio.sleep(0)
+        for name, final in intake.finals.items():
+            final.set_result(FinalTransaction(name, Place(Height(1), 0), b""))
+        assert sum(len(response.answers) for response in await answering) == 2
 
     asyncio.run(scenario())
