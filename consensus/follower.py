@@ -56,6 +56,10 @@ class Follower:
         """Never."""
         return False
 
+    def owing_since_ms(self) -> int | None:
+        """Never: it has nobody to blame."""
+        return None
+
     def next_deadline(self) -> int:
         """When `TimePassed` is due, in the milliseconds of `now`."""
         return self._status_ms if self._is_fetching else min(self._status_ms, self._poll_ms)

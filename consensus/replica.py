@@ -34,6 +34,7 @@ from consensus.ordering import Ordering
 from consensus.restoring import restore_window
 from consensus.safety import SafetyRules
 from consensus.sealing import Sealing
+from consensus.slot import Stage
 from consensus.standing import STATUS_IDLE_MS, Standing
 from consensus.suspicion import Suspicion
 from consensus.view_change import max_body_bytes
@@ -79,7 +80,7 @@ class Replica:
             safety.revive_key()
         self._context = context = Context(config, checkpoint, authenticator, safety, now_ms)
         context.memory.restore(restored, checkpoint)
-        self._suspicion = Suspicion(config.batching.heartbeat_ms, now_ms)
+        self._suspicion = Suspicion(config.batching.heartbeat_ms, config.batching.pipeline_depth, now_ms)
         self._ordering = Ordering(context, self._suspicion)
         self._sealing = Sealing(context)
         self._views = ViewChanging(context, self._ordering, self._suspicion)
@@ -176,6 +177,10 @@ class Replica:
         sizes = [0 if slot is None else len(slot.batch) for slot in slots]
         return self._context.config.batching.wants_batch(sizes, pending_transactions, pending_bytes, idle_ms)
 
+    def owing_since_ms(self) -> int | None:
+        """Since when the primary leaves this node's work undone, as far as that is the primary's fault (C14); None if it does not."""
+        return self._suspicion.owing_since_ms()
+
     def next_deadline(self) -> int:
         """When `TimePassed` is due, in the milliseconds of `now`."""
         if self._context.halted:
@@ -206,6 +211,7 @@ class Replica:
         if not self._probation.is_over and not isinstance(event, _IN_PROBATION):
             return
         self._handlers[type(event)](event)
+        self._look_at_next_block()
         if len(context.window) > 0 or not context.safety.is_entered:
             self._standing.hasten()
         self.check_invariants()
@@ -291,6 +297,11 @@ class Replica:
     def _on_work_waiting(self, event: WorkWaiting) -> None:
         self._suspicion.work_waits(event.since_ms)
         self._look()
+
+    def _look_at_next_block(self) -> None:
+        height = Height(self.stored + 1)
+        slot = self._context.window.get(height)
+        self._suspicion.next_block_is(height, Stage.AWAITED if slot is None else slot.stage, self._context.now_ms)
 
     def _on_last_height_known(self, event: LastHeightKnown) -> None:
         """What waited while the epoch before ended is about that one."""

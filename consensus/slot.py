@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 
 from consensus.votes import COMMIT, PREPARE, SEAL, SealVote, Vote
 from ledger.crypto.types import ReplicaId, Seq
@@ -22,6 +22,19 @@ class Proposal(Enum):
     INVALID = auto()
     MISSING = auto()
     """A new view proposes it again, and the batch is not here (C17)."""
+
+
+class Stage(IntEnum):
+    """How far a height has come at this replica, each stage after those before it."""
+
+    AWAITED = auto()
+    EARLY = auto()
+    CHECKING = auto()
+    VOTED = auto()
+    PREPARED = auto()
+    DECIDED = auto()
+    EXECUTED = auto()
+    CERTIFIED = auto()
 
 
 @dataclass(slots=True)
@@ -47,6 +60,19 @@ class Slot:
     certified: bool = False
     equivocators: set[tuple[int, ReplicaId]] = field(default_factory=set)
     """Whose second, different message of a kind is known: one proof is enough."""
+
+    @property
+    def stage(self) -> Stage:
+        """How far it has come."""
+        if self.certified:
+            return Stage.CERTIFIED
+        if self.block_hash is not None:
+            return Stage.EXECUTED
+        if self.decided_digest is not None:
+            return Stage.DECIDED
+        if self.prepared:
+            return Stage.PREPARED
+        return _STAGES.get(self.proposal, Stage.AWAITED)
 
     def leave_view(self, now_ms: int) -> None:
         """Forgets what was said in a view that is left; seals are of no view."""
@@ -79,3 +105,6 @@ class Slot:
             for replica in sorted(self.seals)
             if self.seals[replica].block_hash == block_hash
         }
+
+
+_STAGES = {Proposal.EARLY: Stage.EARLY, Proposal.CHECKING: Stage.CHECKING, Proposal.ACCEPTED: Stage.VOTED}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+from consensus.slot import Stage
+from ledger.crypto.types import Height
+
 BASE_TIMEOUT_MS = 1_000
 MAX_TIMEOUT_MS = 32_000
 SHORT_VIEW_MS = 1_500
@@ -10,18 +15,29 @@ RECOVERY_MS = 10_000
 """So long a time of blocks and no suspicion halves the timeout again."""
 MAX_SLOW_PROPOSALS = 4
 """So many more late proposals than timely ones make a primary too slow."""
+BLOCKS_FOR_OTHERS = 4
+"""So many more blocks than can be in flight may go by without what waits; before that, only a standstill is the primary's fault."""
+
+_OWN_WORK = (Stage.CHECKING, Stage.DECIDED, Stage.CERTIFIED)
+"""The next block waits for this replica itself to check, execute or store it."""
 
 
 class Suspicion:
     """Measures one replica's primary against what is owed. All times are the replica's own clock."""
 
-    def __init__(self, heartbeat_ms: int, now_ms: int) -> None:
+    def __init__(self, heartbeat_ms: int, pipeline_depth: int, now_ms: int) -> None:
         self._heartbeat_ms = heartbeat_ms
         self._doublings = 0
         self._entered_ms = now_ms
         """When the view was entered."""
         self._progress_ms = now_ms
-        """When a block was last stored, or the view entered."""
+        """When the next block last came further, or the view was entered; later by what this replica's own work on it has taken since."""
+        self._reached = Height(0), Stage.AWAITED
+        """How far it has come in this view."""
+        self._own_work_since_ms: int | None = None
+        """Up to when `_progress_ms` counts the work that this replica is doing now; None if it does none of the next block's."""
+        self._stored_ms: deque[int] = deque(maxlen=pipeline_depth + BLOCKS_FOR_OTHERS)
+        """When the last blocks became durable here."""
         self._blocks_in_view = 0
         self._steady_ms = now_ms
         """Since when all has been well, or the timeout was last halved."""
@@ -40,14 +56,35 @@ class Suspicion:
 
     def is_due(self, now_ms: int) -> bool:
         """Whether the primary is to be suspected."""
-        return self._proven or self._slow >= MAX_SLOW_PROPOSALS or now_ms >= self.deadline_ms()
+        deadline_ms = self.deadline_ms()
+        return self._proven or self._slow >= MAX_SLOW_PROPOSALS or (deadline_ms is not None and now_ms >= deadline_ms)
 
-    def deadline_ms(self) -> int:
-        """When patience ends if nothing happens."""
-        heartbeat = self._progress_ms + self._heartbeat_ms + self.timeout_ms
+    def deadline_ms(self) -> int | None:
+        """When patience ends if nothing happens; None while this replica itself is at work."""
+        since = [ms for ms in (self.owing_since_ms(), self._idle_until_ms()) if ms is not None]
+        return min(since) + self.timeout_ms if since else None
+
+    def owing_since_ms(self) -> int | None:
+        """Since when the primary leaves this node's work undone, as far as that is the primary's fault; None if it does not."""
         if self._work_since_ms is None:
-            return heartbeat
-        return min(heartbeat, max(self._work_since_ms, self._entered_ms) + self.timeout_ms)
+            return None
+        since_ms = max(self._work_since_ms, self._entered_ms)
+        if len(self._stored_ms) == self._stored_ms.maxlen and self._stored_ms[0] > since_ms:
+            return since_ms
+        return max(since_ms, self._progress_ms) if self._own_work_since_ms is None else None
+
+    def _idle_until_ms(self) -> int | None:
+        """When a block is due though nothing waits."""
+        return self._progress_ms + self._heartbeat_ms if self._own_work_since_ms is None else None
+
+    def next_block_is(self, height: Height, stage: Stage, now_ms: int) -> None:
+        """How far the block above the last stored one has come."""
+        if self._own_work_since_ms is not None:
+            # Its clock stood still meanwhile.
+            self._progress_ms += now_ms - self._own_work_since_ms
+        if (height, stage) > self._reached:
+            self._reached, self._progress_ms = (height, stage), now_ms
+        self._own_work_since_ms = now_ms if stage in _OWN_WORK else None
 
     def work_waits(self, since_ms: int | None) -> None:
         """Since when the primary owes this node something."""
@@ -71,7 +108,7 @@ class Suspicion:
 
     def block_stored(self, now_ms: int, nothing_open: bool) -> None:
         """A block became durable here."""
-        self._progress_ms = now_ms
+        self._stored_ms.append(now_ms)
         self._blocks_in_view += 1
         if nothing_open:
             self._idle_since_ms = now_ms
@@ -95,6 +132,7 @@ class Suspicion:
 
     def _start_over(self, now_ms: int) -> None:
         self._entered_ms = self._progress_ms = self._steady_ms = now_ms
+        self._reached = Height(0), Stage.AWAITED
         self._blocks_in_view = 0
         self._slowest_ms = 0
         self._idle_since_ms = now_ms

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from huzheng.v1 import replica_service_pb2
 
@@ -17,8 +18,10 @@ AGAIN_MS = 5_000
 SPREAD_AFTER_MS = 250
 """After so long without fair progress, all replicas hear of what waits, and grow impatient too."""
 SPREAD_AGAIN_MS = 1_000
-MAX_SPREAD = 256
-"""So many of the oldest transactions at a time."""
+MAX_SPREAD = 16
+"""So many of the oldest transactions at a time: enough to make others impatient, for which one is enough."""
+MAX_SPREAD_BYTES = 256 * 1024
+"""Unless the first one is larger."""
 MAX_GROUP_BYTES = 2 * 1024 * 1024
 
 
@@ -43,8 +46,8 @@ class Forwarding:
         self._new.extend(transaction.raw for transaction in self._mempool.all_pending())
 
     def next_ms(self) -> int | None:
-        """When something must be spread if nothing happens; None if nothing waits."""
-        since_ms = self._mempool.owed_since_ms()
+        """When something must be spread if nothing happens; None if nothing is owed."""
+        since_ms = self._core().owing_since_ms()
         return None if since_ms is None else max(since_ms + SPREAD_AFTER_MS, self._spread_ms + SPREAD_AGAIN_MS)
 
     def send(self, peers: Peers, now_ms: int) -> None:
@@ -64,8 +67,14 @@ class Forwarding:
         due_ms = self.next_ms()
         if due_ms is not None and now_ms >= due_ms:
             self._spread_ms = now_ms
-            for message in _messages(transaction.raw for transaction in self._mempool.oldest(MAX_SPREAD)):
-                peers.broadcast(message, self._core().membership)
+            oldest = [transaction.raw for transaction in self._mempool.oldest(MAX_SPREAD)]
+            peers.broadcast(_message(_first(oldest, MAX_SPREAD_BYTES)), self._core().membership)
+
+
+def _first(raws: Sequence[bytes], max_bytes: int) -> Sequence[bytes]:
+    """As many as fit, or one."""
+    count = sum(size <= max_bytes for size in itertools.accumulate(map(len, raws)))
+    return raws[: max(1, count)]
 
 
 def _messages(raws: Iterable[bytes]) -> Iterator[replica_service_pb2.PeerMessage]:
@@ -81,5 +90,5 @@ def _messages(raws: Iterable[bytes]) -> Iterator[replica_service_pb2.PeerMessage
         yield _message(group)
 
 
-def _message(group: list[bytes]) -> replica_service_pb2.PeerMessage:
+def _message(group: Sequence[bytes]) -> replica_service_pb2.PeerMessage:
     return replica_service_pb2.PeerMessage(forwarded=replica_service_pb2.ForwardedTransactions(transactions=group))

@@ -19,6 +19,8 @@ class Faults:
     """How long a synchronous write of votes takes at most."""
     store_ms: int = 0
     """How much longer than usual it takes until a block is durable."""
+    work_ms: int = 0
+    """How much longer than usual a batch takes to check, and to execute."""
     loop_late_ms: int = 0
     """How much later at most a machine's loop hears of what its ledger's thread has done; that one goes on meanwhile."""
     torn: bool = False

@@ -288,9 +288,10 @@ class Machine:
             self.transmit(send)
         self.maybe_crash()
         for check in ready.checks:
-            self.later(self.cluster.random.randint(0, 3), partial(self.check, check, core))
+            check_ms = self.cluster.random.randint(0, 3) + self.cluster.faults.work_ms
+            self.later(check_ms, partial(self.check, check, core))
         for decided in ready.decided:
-            self.ledger_job(partial(self.execute, decided, core))
+            self.ledger_job(partial(self.execute, decided, core), self.cluster.faults.work_ms)
         for certified in ready.certified:
             self.ledger_job(partial(self.store, certified), self.cluster.faults.store_ms)
         if ready.fetch is not None:

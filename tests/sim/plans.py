@@ -82,7 +82,7 @@ class Plan:
         delay_ms = self.faults.max_delay_ms
         return (
             delay_ms <= FAR_MS
-            and self.faults == Faults(max_delay_ms=delay_ms)
+            and self.faults == Faults(max_delay_ms=delay_ms, work_ms=self.faults.work_ms)
             and not (self.liars or self.cuts or self.silences or any(abs(jump.off_ms) > SKEW_MS for jump in self.jumps))
         )
 
@@ -127,12 +127,13 @@ def plan_of(seed: int) -> Plan:
         real_signatures=dice.random() < 0.05,
     )
     if dice.random() < 0.05:
-        return _in_peace(plan)
+        return _in_peace(plan, work_ms=dice.choice((0, 1_200)))
     return replace(plan, faults=replace(faults, loop_late_ms=dice.choice((0, 0, 0, 30, 300))))
 
 
-def _in_peace(plan: Plan) -> Plan:
-    faults = Faults(max_delay_ms=min(plan.faults.max_delay_ms, FAR_MS))
+def _in_peace(plan: Plan, work_ms: int) -> Plan:
+    """Large batches and slow machines are no faults, even where a block takes longer than the timeout."""
+    faults = Faults(max_delay_ms=min(plan.faults.max_delay_ms, FAR_MS), work_ms=work_ms)
     small = tuple(jump for jump in plan.jumps if abs(jump.off_ms) <= SKEW_MS)
     return replace(plan, faults=faults, liars={}, cuts=(), jumps=small, silences=())
 
@@ -219,6 +220,7 @@ _SIMPLER: dict[str, Callable[[Faults], Faults]] = {
     "delay": lambda faults: replace(faults, max_delay_ms=Faults().max_delay_ms),
     "crash": lambda faults: replace(faults, crash=0.0),
     "write": lambda faults: replace(faults, max_write_ms=Faults().max_write_ms),
+    "work": lambda faults: replace(faults, work_ms=0),
     "store": lambda faults: replace(faults, store_ms=0),
     "late": lambda faults: replace(faults, loop_late_ms=0),
     "torn": lambda faults: replace(faults, torn=False),

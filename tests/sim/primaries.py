@@ -12,6 +12,7 @@ from consensus.votes import NEW_VIEW, PRE_PREPARE
 from ledger.building import build_transaction
 from ledger.crypto import Domain, Height, Seq, Signer, View
 from ledger.transaction import encode_batch
+from tests.sim.consortium import department_of
 from tests.sim.liars import Dishonest
 
 
@@ -65,6 +66,22 @@ class SlowPrimary(SilentPrimary):
             self.later(self.HOLD_MS, partial(self.cluster.send, self, send))
         else:
             self.cluster.send(self, send)
+
+
+class PartialPrimary(Dishonest):
+    """Orders what all departments submit but one."""
+
+    PASSED_OVER = 2
+
+    def transmit(self, send: Send) -> None:
+        payload = send.payload
+        if isinstance(payload, consensus_pb2.Proposal) and self.is_own_proposal(payload):
+            sequence = consensus_pb2.Vote.FromString(payload.pre_prepare.body).sequence
+            batch = transaction_pb2.Batch.FromString(payload.batch)
+            checked = self.cluster.consortium.checked
+            kept = [raw for raw in batch.transactions if checked(raw).department != department_of(self.PASSED_OVER)]
+            send = Send(send.to, self.proposal(sequence, encode_batch(self.id, batch.proposed_ms, kept)))
+        self.cluster.send(self, send)
 
 
 class ForgingPrimary(SilentPrimary):

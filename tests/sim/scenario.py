@@ -41,7 +41,10 @@ def run_through(plan: Plan) -> tuple[Cluster, Counter[str]]:
         cluster.at(jump.start_ms, partial(_set_clock, cluster, jump.replica, jump.off_ms))
     cluster.run_for(TROUBLE_MS)
     delay_ms = plan.faults.max_delay_ms if plan.is_peaceful else PEACEFUL_DELAY_MS
-    cluster.faults = Faults(max_delay_ms=delay_ms, store_ms=plan.faults.store_ms, loop_late_ms=plan.faults.loop_late_ms)
+    slow = plan.faults
+    cluster.faults = Faults(
+        max_delay_ms=delay_ms, work_ms=slow.work_ms, store_ms=slow.store_ms, loop_late_ms=slow.loop_late_ms
+    )
     cluster.heal()
     cluster.run_until(lambda: cluster.everywhere(wanted) and governor.is_done, PEACE_MS)
     finish(cluster)
@@ -86,6 +89,7 @@ def _what_happened(plan: Plan, cluster: Cluster) -> Counter[str]:
             "partitions": sum(not cut.one_way for cut in plan.cuts),
             "one-way partitions": sum(cut.one_way for cut in plan.cuts),
             "silences": len(plan.silences),
+            "runs with slow ledgers": plan.faults.work_ms > 0,
             "runs with slow disks": plan.faults.store_ms > 0,
             "runs with late loops": plan.faults.loop_late_ms > 0,
             "views that chose between batches": cluster.checks.witnesses.conflicts,

@@ -11,7 +11,8 @@ from tests.sim.cluster import Cluster
 from tests.sim.faults import Faults
 from tests.sim.forgers import Agitator
 from tests.sim.liar_kinds import last_of
-from tests.sim.requests import requests, run
+from tests.sim.primaries import PartialPrimary
+from tests.sim.requests import requests, run, submit_over
 from tests.sim.silence import Silence
 
 
@@ -53,6 +54,25 @@ def test_a_network_slower_than_the_timeout_is_waited_for() -> None:
     """Each view that comes too late is followed by one that gets twice the time."""
     cluster = Cluster(1, 4, Faults(min_delay_ms=1_200, max_delay_ms=1_300))
     run(cluster, 5, limit_ms=300_000)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_that_take_longer_than_the_timeout_are_waited_for_in_the_same_view(seed: int) -> None:
+    """All are at work, on large batches or slow machines; what waits comes from every department meanwhile."""
+    cluster = Cluster(seed, 4, Faults(max_delay_ms=20, work_ms=1_500, store_ms=1_500))
+    wanted = requests(cluster, 120)
+    submit_over(cluster, wanted, 30_000)
+    cluster.run_until(lambda: cluster.everywhere(wanted), 120_000)
+    assert {machine.core.view for machine in cluster.machines} == {0}
+
+
+@pytest.mark.parametrize("work_ms", [0, 400])
+def test_a_primary_that_passes_over_one_department_is_found_out_however_busy_all_are(work_ms: int) -> None:
+    cluster = Cluster(1, 4, Faults(max_delay_ms=20, work_ms=work_ms), liars={1: PartialPrimary})
+    wanted = requests(cluster, 200)
+    submit_over(cluster, wanted, 20_000)
+    cluster.run_until(lambda: cluster.everywhere(wanted), 60_000)
+    assert min(machine.core.view for machine in cluster.correct) >= 1
 
 
 def test_bad_times_are_forgotten_when_they_are_over() -> None:

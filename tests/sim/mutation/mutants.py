@@ -244,11 +244,25 @@ MUTANTS = (
         "at_least = [change for change in self._wanted.values() if change.view == context.view]",
     ),
     Mutant(
-        "timer-not-reset-by-blocks",
+        "timer-not-reset-by-steps",
         "C14",
         "consensus/suspicion.py",
-        "        self._progress_ms = now_ms\n        self._blocks_in_view += 1\n",
-        "        self._blocks_in_view += 1\n",
+        "            self._reached, self._progress_ms = (height, stage), now_ms\n",
+        "            self._reached = (height, stage)\n",
+    ),
+    Mutant(
+        "own-work-blamed-on-the-primary",
+        "C14",
+        "consensus/suspicion.py",
+        "now_ms if stage in _OWN_WORK else None",
+        "None",
+    ),
+    Mutant(
+        "busy-primary-may-pass-over-work",
+        "C14",
+        "consensus/suspicion.py",
+        "        if len(self._stored_ms) == self._stored_ms.maxlen and self._stored_ms[0] > since_ms:\n            return since_ms\n",
+        "",
     ),
     Mutant(
         "timeout-never-doubled",

@@ -1,0 +1,99 @@
+"""What a backup blames its primary for, and what not (docs/protocol.md C14)."""
+
+from __future__ import annotations
+
+import pytest
+
+from consensus.slot import Stage
+from consensus.suspicion import BASE_TIMEOUT_MS, BLOCKS_FOR_OTHERS, Suspicion
+from ledger.crypto import Height
+
+HEARTBEAT_MS = 10_000
+PIPELINE = 2
+OWN_WORK = [Stage.CHECKING, Stage.DECIDED, Stage.CERTIFIED]
+OTHERS_WORK = [Stage.EARLY, Stage.VOTED, Stage.PREPARED, Stage.EXECUTED]
+
+
+def owed_since(since_ms: int | None) -> Suspicion:
+    suspicion = Suspicion(HEARTBEAT_MS, PIPELINE, 0)
+    suspicion.work_waits(since_ms)
+    return suspicion
+
+
+def test_work_that_nobody_begins_is_blamed_when_the_timeout_is_over() -> None:
+    suspicion = owed_since(50)
+    assert suspicion.deadline_ms() == 50 + BASE_TIMEOUT_MS
+    assert not suspicion.is_due(50 + BASE_TIMEOUT_MS - 1)
+    assert suspicion.is_due(50 + BASE_TIMEOUT_MS)
+
+
+def test_nothing_but_the_heartbeat_is_due_where_nothing_waits() -> None:
+    assert owed_since(None).deadline_ms() == HEARTBEAT_MS + BASE_TIMEOUT_MS
+
+
+@pytest.mark.parametrize("stage", OWN_WORK)
+def test_while_this_replica_works_on_the_next_block_nobody_is_blamed(stage: Stage) -> None:
+    suspicion = owed_since(0)
+    suspicion.next_block_is(Height(1), stage, 400)
+    assert suspicion.deadline_ms() is None
+    assert not suspicion.is_due(1_000_000)
+    suspicion.next_block_is(Height(1), Stage(stage + 1) if stage < Stage.CERTIFIED else stage, 900_000)
+    assert not suspicion.is_due(900_000)
+
+
+@pytest.mark.parametrize("stage", OTHERS_WORK)
+def test_a_step_of_the_next_block_restarts_the_time_and_then_the_others_are_waited_for(stage: Stage) -> None:
+    suspicion = owed_since(0)
+    suspicion.next_block_is(Height(1), stage, 700)
+    assert suspicion.deadline_ms() == 700 + BASE_TIMEOUT_MS
+    suspicion.next_block_is(Height(1), stage, 1_600)
+    assert suspicion.is_due(1_700), "standing still is no step"
+
+
+def test_a_proposal_looked_at_again_and_again_stops_the_clock_only_meanwhile() -> None:
+    suspicion, now_ms = owed_since(0), 0
+    suspicion.next_block_is(Height(1), Stage.CHECKING, now_ms)
+    for _ in range(4):
+        suspicion.next_block_is(Height(1), Stage.EARLY, now_ms := now_ms + 10)
+        suspicion.next_block_is(Height(1), Stage.CHECKING, now_ms := now_ms + 240)
+    suspicion.next_block_is(Height(1), Stage.EARLY, now_ms := now_ms + 10)
+    assert suspicion.deadline_ms() == BASE_TIMEOUT_MS + 5 * 10
+
+
+def test_a_stage_reached_before_is_no_step() -> None:
+    suspicion = owed_since(0)
+    suspicion.next_block_is(Height(1), Stage.PREPARED, 100)
+    suspicion.next_block_is(Height(1), Stage.AWAITED, 200)
+    suspicion.next_block_is(Height(1), Stage.VOTED, 900)
+    assert suspicion.deadline_ms() == 100 + BASE_TIMEOUT_MS
+
+
+def test_one_that_serves_others_for_too_many_blocks_is_blamed_though_each_came_soon() -> None:
+    suspicion = owed_since(0)
+    for height in range(1, PIPELINE + BLOCKS_FOR_OTHERS):
+        suspicion.block_stored(500 * height, nothing_open=True)
+        suspicion.next_block_is(Height(height + 1), Stage.CHECKING, 500 * height)
+        assert suspicion.deadline_ms() is None
+    suspicion.block_stored(4_000, nothing_open=True)
+    assert suspicion.owing_since_ms() == 0
+    assert suspicion.is_due(4_000)
+
+
+def test_blocks_from_before_the_work_came_do_not_count_against_it() -> None:
+    suspicion = owed_since(None)
+    for height in range(1, PIPELINE + BLOCKS_FOR_OTHERS + 1):
+        suspicion.block_stored(10 * height, nothing_open=True)
+        suspicion.next_block_is(Height(height + 1), Stage.AWAITED, 10 * height)
+    suspicion.work_waits(60)
+    assert suspicion.owing_since_ms() == 60
+    suspicion.next_block_is(Height(PIPELINE + BLOCKS_FOR_OTHERS + 1), Stage.VOTED, 500)
+    assert suspicion.owing_since_ms() == 500
+
+
+def test_a_new_view_starts_with_all_its_time() -> None:
+    suspicion = owed_since(0)
+    suspicion.next_block_is(Height(1), Stage.EXECUTED, 100)
+    suspicion.view_entered(900)
+    assert suspicion.deadline_ms() == 900 + BASE_TIMEOUT_MS
+    suspicion.next_block_is(Height(1), Stage.VOTED, 1_200)
+    assert suspicion.deadline_ms() == 1_200 + BASE_TIMEOUT_MS, "what was reached in the view before does not count"
