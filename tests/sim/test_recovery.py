@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from consensus.context import InvariantViolation
 from ledger.block import ExecutedBlock
 from ledger.crypto import Height
 from tests.sim.cluster import Cluster
