@@ -219,9 +219,9 @@ class Intake:
         height = self._store.tip.height
         published = self._published_at(height)
         refuse_personal_data(published, transaction)
-        judgement = judge(self._genesis, self._store.state, published, transaction, now_ms)
-        # After the state: if the state shows the transaction's own effects, then its place is there too.
-        place = self._store.transaction_place(transaction.id)
+        with self._store.snapshot() as chain:
+            judgement = judge(self._genesis, chain.state, published, transaction, now_ms)
+            place = chain.transaction_place(transaction.id)
         return _Examined(transaction, place, judgement.refusal, judgement.signer_known, height)
 
     def _published_at(self, height: Height) -> Published:
@@ -308,8 +308,9 @@ class Intake:
         """In a worker thread. The entry node has judged the rest; only whose it is matters to the department's share."""
         transaction = check_transaction(raw, self._genesis)
         height = self._store.tip.height
-        signer_known = knows_signer(self._store.state, transaction)
-        return _Examined(transaction, self._store.transaction_place(transaction.id), None, signer_known, height)
+        with self._store.snapshot() as chain:
+            signer_known, place = knows_signer(chain.state, transaction), chain.transaction_place(transaction.id)
+        return _Examined(transaction, place, None, signer_known, height)
 
     def _admit(self, outcome: _Examined | Exception) -> None:
         if isinstance(outcome, Exception):

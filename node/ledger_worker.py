@@ -34,7 +34,8 @@ class LedgerWorker:
         if height <= self._tip.height:
             return self._executed.get(height)
         well_formed = checked or check_batch(batch, self._genesis, self._known)
-        block = execute(self._genesis, self._state, self._tip, well_formed)
+        with self._store.snapshot() as chain, self._state.reading(chain.state):
+            block = execute(self._genesis, self._state, self._tip, well_formed)
         self._state.push(block)
         self._executed[block.height] = block
         self._tip = block.tip
@@ -77,7 +78,8 @@ class LedgerWorker:
         if executed is not None:
             require_same(executed, block.proven)
             return executed
-        executed = execute_again(self._genesis, self._state, self._tip, block.proven, block.transactions)
+        with self._store.snapshot() as chain, self._state.reading(chain.state):
+            executed = execute_again(self._genesis, self._state, self._tip, block.proven, block.transactions)
         self._state.push(executed)
         self._executed[executed.height] = executed
         self._tip = executed.tip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -118,13 +119,23 @@ class PendingState:
 
     def __init__(self, base: LedgerState) -> None:
         self._base = base
+        self._stored: StateReader = base
         self._blocks: deque[ExecutedBlock] = deque()
         self._changes: dict[bytes, tuple[Height, bytes | None]] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """The newest value of a key, or None."""
         pending = self._changes.get(key)
-        return self._base.get(key) if pending is None else pending[1]
+        return self._stored.get(key) if pending is None else pending[1]
+
+    @contextmanager
+    def reading(self, stored: StateReader) -> Iterator[None]:
+        """Meanwhile keys are looked up in another view of the same stored state."""
+        self._stored = stored
+        try:
+            yield
+        finally:
+            self._stored = self._base
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
         """As `StateReader.scan`."""

@@ -184,8 +184,35 @@ class _Reads:
         last = len(self._keys) if stop is None else bisect_left(self._keys, stop)
         return _Iterator([(key, self._entries[key]) for key in self._keys[first:last]])
 
+    def raw_iterator(self, **_options: Any) -> _RawIterator:
+        return _RawIterator(self._entries, self._keys)
+
     def close(self) -> None:
         """Nothing to do: the disk stays."""
+
+
+class _RawIterator:
+    """Goes to keys at random."""
+
+    def __init__(self, entries: dict[bytes, bytes], keys: list[bytes]) -> None:
+        self._entries = entries
+        self._keys = keys
+        self._place = len(keys)
+
+    def seek(self, key: bytes) -> None:
+        self._place = bisect_left(self._keys, key)
+
+    def valid(self) -> bool:
+        return self._place < len(self._keys)
+
+    def key(self) -> bytes:
+        return self._keys[self._place]
+
+    def value(self) -> bytes:
+        return self._entries[self.key()]
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
 class _Iterator:
