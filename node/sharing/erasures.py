@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ledger.crypto import Height
 from ledger.sharing.erasing import ERASURE_PREFIX
 from ledger.store import ChainReader
+from ledger.store.audit_layout import OperationPlace
+
+_NO_PLACE = 2**32 - 1
+"""Behind all that are in a block."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,6 +33,16 @@ def erased_on_chain(chain: ChainReader) -> Iterator[Erased]:
         erased = Erased(department.decode(), record_id)
         if counts(chain, erased):
             yield erased
+
+
+def erased_since(chain: ChainReader, height: Height) -> Iterator[Erased]:
+    """The erasures that were ordered in blocks after this one, whether they count or not.
+
+    Raises:
+        HuzhengError: STORE_CORRUPT.
+    """
+    for order in chain.audit.erasures(OperationPlace(height, _NO_PLACE, _NO_PLACE)):
+        yield from (Erased(order.department, item.record_id) for item in order.records)
 
 
 def counts(chain: ChainReader, erased: Erased) -> bool:

@@ -5,7 +5,7 @@ Reads and writes databases: call it in a worker thread, one call at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from huzheng.v1 import transaction_pb2 as pb
 
@@ -14,7 +14,7 @@ from ledger.crypto import Domain, Height, strict
 from ledger.genesis import Genesis
 from ledger.sharing.erasing import find_erasure
 from ledger.store import ChainReader
-from node.sharing.erasures import Erased, counts, erased_on_chain
+from node.sharing.erasures import Erased, counts, erased_on_chain, erased_since
 from node.vault.secrets import Origin, VaultEntry
 from node.vault.vault import Vault
 
@@ -77,32 +77,23 @@ class VaultKeeper:
     def follow(self) -> list[Erased]:
         """Does what the blocks since the last call say. Returns what is to be acknowledged."""
         tip = self._store.tip
-        erased: list[Erased] = []
-        for height in range(self._followed + 1, tip.height + 1):
-            records, ordered = self._effects(Height(height))
-            self._vault.confirm(records)
-            self._erase(ordered)
-            erased += ordered
-            self._followed = Height(height)
+        if self._vault.has_deposits:
+            for height in range(self._followed + 1, tip.height + 1):
+                self._vault.confirm(self._own_records(Height(height)))
+        ordered = list(erased_since(self._store, self._followed))
+        self._erase(ordered)
+        self._followed = tip.height
         self._vault.expire(tip.time_ms)
-        return [item for item in erased if self.must_acknowledge(item)]
+        return [item for item in ordered if self.must_acknowledge(item)]
 
-    def _effects(self, height: Height) -> tuple[list[bytes], list[Erased]]:
-        """The records of this department that a block brought, and the erasures that it ordered."""
-        records: list[bytes] = []
-        ordered: list[Erased] = []
-        results = self._store.results(height)
-        for raw, result in zip(self._store.transactions(height), results, strict=True):
+    def _own_records(self, height: Height) -> Iterator[bytes]:
+        """The records of this department that a block brought."""
+        for raw, result in zip(self._store.transactions(height), self._store.results(height), strict=True):
             if strict.read(pb.TransactionResult, result).code != pb.RESULT_CODE_ACCEPTED:
                 continue
             transaction = pb.Transaction.FromString(raw)
-            body = pb.TransactionBody.FromString(transaction.body)
-            if body.department == self._department:
-                records += (self._genesis.suite.digest(Domain.RECORD, record) for record in transaction.records)
-            for operation in body.operations:
-                if operation.HasField("order_erasure"):
-                    ordered += (Erased(body.department, record) for record in operation.order_erasure.records)
-        return records, ordered
+            if pb.TransactionBody.FromString(transaction.body).department == self._department:
+                yield from (self._genesis.suite.digest(Domain.RECORD, record) for record in transaction.records)
 
     def _erase(self, ordered: Iterable[Erased]) -> None:
         own = [item.record_id for item in ordered if counts(self._store, item)]

@@ -88,6 +88,10 @@ class Entries:
         """Keys from `start` to before `stop`; raises HuzhengError(STORE_CORRUPT)."""
         return [key for key, _ in self._engine.scan(start, stop, fill_cache=False)]
 
+    def has_any(self, kind: bytes) -> bool:
+        """Whether there are keys of a kind; raises HuzhengError(STORE_CORRUPT)."""
+        return next(self._engine.scan(kind, layout.after(kind)), None) is not None
+
     def scan(self, kind: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All entries of a kind with their messages, as of the first one; raises as `get`."""
         snapshot, keyring = self.snapshot()

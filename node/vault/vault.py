@@ -145,6 +145,11 @@ class Vault:
         marks = self._entries.keys(layout.DEPOSIT, layout.after(layout.DEPOSIT))
         return [layout.deposit_in(mark)[1] for mark in marks]
 
+    @property
+    def has_deposits(self) -> bool:
+        """Whether there are any of these."""
+        return self._entries.has_any(layout.DEPOSIT)
+
     def check(self) -> VaultCheck:
         """Decrypts everything. The vault goes on being used meanwhile."""
         records, persons = self._entries.check(layout.RECORD), self._entries.check(layout.PERSON)
