@@ -339,6 +339,32 @@ def test_everything_is_in_the_journal_before_it_is_sent(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("versions", "lookups"), [((1, 2, 3), 0), ((None, None), 1), ((2, 3), 1)])
+def test_nodes_are_asked_for_what_the_file_itself_does_not_tell(
+    tmp_path: Path, versions: tuple[int | None, ...], lookups: int
+) -> None:
+    asked: list[str] = []
+
+    async def count(method: str, _context: Context) -> None:
+        asked.append(method)
+
+    async def scenario() -> None:
+        path = tmp_path / "in.jsonl"
+        [first] = records(path, [1])
+        node = new_node(now_ms=CONSORTIUM.now_ms)
+        async with serving(node) as endpoint, client_for(endpoint) as client:
+            if versions[0] == 2:
+                assert (await send(client, tmp_path / "first", [first], CONSORTIUM.now_ms)).error is None
+            node.before = count
+            inputs = [replace(first, position=1 + place, version=version) for place, version in enumerate(versions)]
+            sent = await send(client, path, inputs, CONSORTIUM.now_ms, batch=10)
+        assert sent.sender.tally.refused == []
+        assert sent.sender.tally.accepted == len(versions)
+        assert asked.count("GetRecord") == lookups
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("numbers", [[1] * 5, [1, 2, 3, 4, 5]], ids=["one subject", "several subjects"])
 def test_two_transactions_about_one_subject_are_never_under_way_together(tmp_path: Path, numbers: list[int]) -> None:
     under_way = most = 0

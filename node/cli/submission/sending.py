@@ -215,11 +215,14 @@ class Sender:
             self._heads.clear()
         known: dict[About, Head | None] = {}
         unknown: set[About] = set()
+        built: set[About] = set()
         for record in group:
             about = self._planner.canonical(record)
             relied = [relied for relied, stated in self._planner.relied(record).items() if stated is None]
             known.update({one: self._heads[one] for one in (about, *relied) if one in self._heads})
-            unknown.update(relied if record.version == 1 else (about, *relied))
+            # What an earlier record of the group is about is known once that one is built.
+            unknown.update({*relied} - built if record.version == 1 else {about, *relied} - built)
+            built.add(about)
         gate = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         ordered = sorted(unknown - known.keys())
         found = await asyncio.gather(*(self._look_up(about, gate) for about in ordered))
