@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from huzheng.v1 import catalogue_pb2, disclosure_pb2, genesis_pb2, state_pb2, statement_pb2
+from huzheng.v1 import block_pb2, catalogue_pb2, disclosure_pb2, genesis_pb2, state_pb2, statement_pb2
 
 from tests.naive import confidential
 from tests.naive.confidential import Secret
@@ -17,6 +17,7 @@ from tests.naive.ledger import initial_catalogue
 from tests.vectors import example
 from tests.vectors.example import OTHER, Built, write
 from tests.vectors.example_chain import certificate
+from tests.vectors.sections import membership
 from tests.vectors.sections.confidential import (
     CHAIN_ID,
     DWELLING,
@@ -124,9 +125,11 @@ def _disclosure(
     return write(disclosure_pb2.Disclosure(receipt=receipt_of(record), fields=fields, catalogue=proof))
 
 
-def _case(name: str, raw: bytes, record: Built, values: dict[str, str], secrets: Sequence[Secret]) -> dict[str, object]:
+def _case(
+    name: str, raw: bytes, record: Built, values: dict[str, str], secrets: Sequence[Secret], height: int = 7
+) -> dict[str, object]:
     fields = [{"number": number, "name": NAMES[number], "value": value} for number, value, _ in secrets]
-    verdict = {"height": 7, "record_id": record.id.hex(), "values": values, "fields": fields}
+    verdict = {"height": height, "record_id": record.id.hex(), "values": values, "fields": fields}
     return {"name": name, "disclosure": raw.hex(), "code": None, "verdict": verdict}
 
 
@@ -146,6 +149,13 @@ def _sound() -> list[dict[str, object]]:
     before = _disclosure(shown_field(1, LATER), catalogue=_proof(height=3))
     cases.append(_case("schema version proved as of an earlier block", before, AMENDED, values, [LATER[1]]))
     stabled = _disclosure(shown_field(0, FOAL), record=STABLED, catalogue=_proof(_STABLE, 1))
+    for name, receipt in (
+        ("schema version proved by the receipt's epoch", _receipt_after(6)),
+        ("schema version proved by an epoch after the receipt's", receipt_of(AMENDED)),
+    ):
+        raw = _over_epochs(receipt, _catalogue_after(6))
+        height = block_pb2.BlockHeader.FromString(block_pb2.Receipt.FromString(receipt).header).height
+        cases.append(_case(name, raw, AMENDED, values, [LATER[1]], height))
     cases.append(_case("resource that came later", stabled, STABLED, {"KIND": "house"}, FOAL))
     return cases
 
@@ -297,6 +307,68 @@ def _crowd(resource: _Resource) -> None:
         )
 
 
+_JOINED = (1, 2, 5)
+"""Of the members before, those that seal with the one that joined."""
+
+
+def _joining(replica: int) -> block_pb2.EpochProof:
+    """That epoch 0 ended as this replica joined."""
+    return membership.sealed(membership.CHANGED, 0, membership.changing(CHAIN_ID, replica), (1, 2, 3), 1, CHAIN_ID)
+
+
+def _receipt_after(joined: int) -> bytes:
+    """Of the record in the first block of the epoch after it."""
+    raw = example.transaction(AMENDED, chain_id=CHAIN_ID)
+    block = membership.sealed(membership.FIRST, 1, raw, (*_JOINED, joined), 1, CHAIN_ID)
+    receipt = block_pb2.Receipt.FromString(receipt_of(AMENDED))
+    receipt.header, receipt.certificate = block.header, block.certificate
+    receipt.epochs.append(_joining(joined))
+    return write(receipt)
+
+
+def _catalogue_after(joined: int) -> bytes:
+    """As of a later block of that epoch."""
+    statement = statement_pb2.Statement.FromString(_proof())
+    header = block_pb2.BlockHeader.FromString(statement.header)
+    header.epoch = 1
+    statement.header = write(header)
+    statement.certificate = membership.certified(statement.header, 1, header.height, (*_JOINED, joined), CHAIN_ID)
+    statement.epochs.append(_joining(joined))
+    return write(statement)
+
+
+def _over_epochs(receipt: bytes, catalogue: bytes) -> bytes:
+    field = shown_field(1, LATER)
+    return write(disclosure_pb2.Disclosure(receipt=receipt, fields=[field], catalogue=catalogue))
+
+
+def _about_epochs() -> _Cases:
+    """Each is sealed by whom it says; but names are not to be vouched for by older keys than values, nor by those of a fork."""
+    before = _proof(height=membership.CHANGED)
+    return {
+        "schema version proved by an epoch before the receipt's": (
+            "BAD_PROOF",
+            _over_epochs(_receipt_after(6), before),
+        ),
+        "schema version proved by an epoch of a fork": (
+            "BAD_PROOF",
+            _over_epochs(_receipt_after(6), _catalogue_after(7)),
+        ),
+        "schema version proved without the proof of its epoch": (
+            "EPOCH_UNKNOWN",
+            _over_epochs(
+                _receipt_after(6),
+                write(_without_epochs(statement_pb2.Statement.FromString(_catalogue_after(6)))),
+            ),
+        ),
+    }
+
+
+def _without_epochs(statement: statement_pb2.Statement) -> statement_pb2.Statement:
+    statement.ClearField("epochs")
+    return statement
+
+
 def _about_the_fields() -> _Cases:
     """What follows from the later schema version, where the genesis' would say something else."""
     free = [LATER[0], secret_of(PRICE, "free"), *LATER[2:]]
@@ -330,7 +402,10 @@ def _about_the_fields() -> _Cases:
 
 
 def _disclosed_catalogue() -> dict[str, object]:
-    groups = (_about_what_it_proves(), _about_the_statement(), _about_what_no_block_makes(), _about_the_fields())
+    groups = (
+        *(_about_what_it_proves(), _about_the_statement(), _about_what_no_block_makes()),
+        *(_about_epochs(), _about_the_fields()),
+    )
     refused = [
         {"name": name, "disclosure": raw.hex(), "code": code, "verdict": None}
         for group in groups

@@ -21,27 +21,25 @@ FIRST = CHANGED + _WINDOW + 1
 """The first height of epoch 1 (M5)."""
 
 
-def _seat(replica: int, department: str, key: str) -> membership.SeatReplica:
+def _seat(replica: int, department: str, key: str, chain_id: bytes = example.CHAIN_ID) -> membership.SeatReplica:
     raw = write(genesis_pb2.Replica(id=replica, department=department, public_key=signer(key).public_key))
-    return membership.SeatReplica(replica=raw, proof=signer(key).sign(Domain.SIGN_POSSESSION, example.CHAIN_ID + raw))
+    return membership.SeatReplica(replica=raw, proof=signer(key).sign(Domain.SIGN_POSSESSION, chain_id + raw))
 
 
-def _change(epoch: int = 0) -> bytes:
-    """Department gamma joins, with replica 6."""
+def _change(epoch: int = 0, chain_id: bytes = example.CHAIN_ID, joins: int = 6) -> bytes:
+    """Department gamma joins, with a replica."""
     actions = [
         membership.MembershipAction(add_department=_gamma()),
-        membership.MembershipAction(add_replica=_seat(6, "gamma", "replica 6")),
+        membership.MembershipAction(add_replica=_seat(joins, "gamma", f"replica {joins}", chain_id)),
     ]
     return write(
-        membership.MembershipChange(
-            chain_id=example.CHAIN_ID, epoch=epoch, expires_ms=example.EXPIRES_MS, actions=actions
-        )
+        membership.MembershipChange(chain_id=chain_id, epoch=epoch, expires_ms=example.EXPIRES_MS, actions=actions)
     )
 
 
-def changing() -> bytes:
+def changing(chain_id: bytes = example.CHAIN_ID, joins: int = 6) -> bytes:
     """The transaction with the change."""
-    return _transaction(_change())
+    return _transaction(_change(0, chain_id, joins), chain_id)
 
 
 def _too_much() -> bytes:
@@ -59,7 +57,7 @@ def _gamma() -> genesis_pb2.Department:
     return department
 
 
-def _transaction(change: bytes) -> bytes:
+def _transaction(change: bytes, chain_id: bytes = example.CHAIN_ID) -> bytes:
     approvals = [
         membership.Approval(
             department=name,
@@ -69,18 +67,38 @@ def _transaction(change: bytes) -> bytes:
         for name in ("alpha", "beta")
     ]
     operation = pb.Operation(change_membership=membership.ChangeMembership(change=change, approvals=approvals))
-    return transaction(key="alpha admin", operations=[operation])
+    return transaction(key="alpha admin", operations=[operation], chain_id=chain_id)
+
+
+def certified(
+    header: bytes, epoch: int, height: int, replicas: Sequence[int], chain_id: bytes = example.CHAIN_ID
+) -> bytes:
+    """The certificate of a block of some epoch, by these replicas."""
+    seal = write(block_pb2.Seal(epoch=epoch, height=height, block_hash=tagged_hash("block", header)))
+    seals = [
+        block_pb2.SealSignature(
+            replica=replica, signature=signer(f"replica {replica}").sign(Domain.SIGN_SEAL, chain_id + seal)
+        )
+        for replica in replicas
+    ]
+    return write(block_pb2.Certificate(seals=seals))
 
 
 def sealed(
-    height: int, epoch: int, raw: bytes, replicas: Sequence[int], code: int = 1, **fields: Any
+    height: int,
+    epoch: int,
+    raw: bytes,
+    replicas: Sequence[int],
+    code: int = 1,
+    chain_id: bytes = example.CHAIN_ID,
+    **fields: Any,
 ) -> block_pb2.EpochProof:
     """A block with one transaction, sealed by these replicas, in the form of a proof. `fields`: others of its header."""
     identifier = transaction_id(raw)
     result = write(pb.TransactionResult(transaction_id=identifier, code=code))  # type: ignore[arg-type]
     header = write(
         block_pb2.BlockHeader(
-            chain_id=example.CHAIN_ID,
+            chain_id=chain_id,
             height=height,
             epoch=epoch,
             proposer=1,
@@ -92,16 +110,9 @@ def sealed(
             **fields,
         )
     )
-    seal = write(block_pb2.Seal(epoch=epoch, height=height, block_hash=tagged_hash("block", header)))
-    seals = [
-        block_pb2.SealSignature(
-            replica=replica, signature=signer(f"replica {replica}").sign(Domain.SIGN_SEAL, example.CHAIN_ID + seal)
-        )
-        for replica in replicas
-    ]
     return block_pb2.EpochProof(
         header=header,
-        certificate=write(block_pb2.Certificate(seals=seals)),
+        certificate=certified(header, epoch, height, replicas, chain_id),
         body=pb.Transaction.FromString(raw).body,
         result=result,
     )
