@@ -314,12 +314,14 @@ def test_what_was_signed_is_there_after_a_restart(tmp_path: Path) -> None:
         journal.signed(entry)
     journal.settled(first, State.ACCEPTED)
     journal.settled(second, State.EXPIRED)
+    assert [entry.transaction for entry in journal.entries.values()] == [b"", b"", third.transaction]
     journal.close()
     again = open_journal(tmp_path / "j")
     assert [(e.transaction_id, e.state) for e in again.standing()] == [
         (first.transaction_id, State.ACCEPTED),
         (third.transaction_id, State.OPEN),
     ]
+    assert [e.transaction for e in again.standing()] == [b"", third.transaction], "only what is to be sent again"
     again.close()
 
 

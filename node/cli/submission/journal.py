@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import io
 import json
 import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
 from ledger.errors import Code, HuzhengError
 
@@ -44,8 +45,15 @@ class Entry:
     # SHA-256 over the digests of those records.
     digest: bytes
     transaction: bytes
+    """Empty once it has ended: what is not sent again is not kept in memory."""
     expires_ms: int
     state: State = State.OPEN
+
+    def end(self, state: State) -> None:
+        """How it ended is known."""
+        self.state = state
+        if state is not State.OPEN:
+            self.transaction = b""
 
 
 @dataclass(slots=True)
@@ -103,7 +111,7 @@ class Journal:
 
     def settled(self, entry: Entry, state: State) -> None:
         """Notes how a transaction ended. Losing this line to a crash only means asking the node again."""
-        entry.state = state
+        entry.end(state)
         self._append({"ended": entry.transaction_id.hex(), "state": str(state)}, durable=False)
 
     def standing(self) -> list[Entry]:
@@ -122,31 +130,45 @@ class Journal:
             raise HuzhengError(Code.FILE_ACCESS, f"the journal: {error.strerror}") from None
 
     def _load(self, path: Path, head: dict[str, Any]) -> None:
+        """Line by line: the journal of a large input has all that was signed."""
         if self._file is None:
             return
-        data = self._file.read()
-        lines, length = _parsed(data)
-        if not lines and data.strip(b"\0\n "):
+        reader = io.BufferedReader(cast(io.RawIOBase, self._file))
+        try:
+            lines, length = self._replay_all(reader, path, head)
+            reader.seek(length)
+            # A crash may have left half a line at the end; nothing that it would have said has happened yet.
+            rest = [line for line in reader if line.strip(b"\0\n ")]
+        finally:
+            reader.detach()
+        if rest and not lines:
             raise HuzhengError(Code.JOURNAL_MISMATCH, f"{path} is not a journal")
-        # A crash may have left half a line at the end; nothing that it would have said has happened yet.
-        if b"{" in data[length:] and any(map(_read_line, data[length:].splitlines())):
+        if any(map(_read_line, rest)):
             raise HuzhengError(Code.JOURNAL_MISMATCH, f"{path} is damaged")
-        if length != len(data):
-            self._file.truncate(length)
+        self._file.truncate(length)
         if not lines:
             self._head = head
-            return
-        if lines[0] != head:
-            raise HuzhengError(Code.JOURNAL_MISMATCH, str(path))
-        try:
-            for line in lines[1:]:
-                self._replay(line)
-        except (KeyError, TypeError, ValueError):
-            raise HuzhengError(Code.JOURNAL_MISMATCH, f"{path} is damaged") from None
+
+    def _replay_all(self, reader: BinaryIO, path: Path, head: dict[str, Any]) -> tuple[int, int]:
+        """Whole lines from the start, as far as they can be read: how many there are, and their length."""
+        lines = length = 0
+        for raw in reader:
+            line = _read_line(raw) if raw.endswith(b"\n") else None
+            if line is None:
+                break
+            if not lines and line != head:
+                raise HuzhengError(Code.JOURNAL_MISMATCH, str(path))
+            try:
+                if lines:
+                    self._replay(line)
+            except (KeyError, TypeError, ValueError):
+                raise HuzhengError(Code.JOURNAL_MISMATCH, f"{path} is damaged") from None
+            lines, length = lines + 1, length + len(raw)
+        return lines, length
 
     def _replay(self, line: dict[str, Any]) -> None:
         if "signed" not in line:
-            self.entries[bytes.fromhex(line["ended"])].state = State(line["state"])
+            self.entries[bytes.fromhex(line["ended"])].end(State(line["state"]))
             return
         entry = Entry(
             bytes.fromhex(line["signed"]),
@@ -157,19 +179,6 @@ class Journal:
             int(line["expires_ms"]),
         )
         self.entries[entry.transaction_id] = entry
-
-
-def _parsed(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The whole lines from the start that can be read, and the length of those lines."""
-    lines: list[dict[str, Any]] = []
-    length = 0
-    for raw in data.splitlines(keepends=True):
-        line = _read_line(raw) if raw.endswith(b"\n") else None
-        if line is None:
-            break
-        lines.append(line)
-        length += len(raw)
-    return lines, length
 
 
 def _read_line(raw: bytes) -> dict[str, Any] | None:
