@@ -295,7 +295,7 @@ class Replica:
         self._suspicion.block_stored(context.now_ms, not self._ordering.has_open_proposals())
 
     def _on_work_waiting(self, event: WorkWaiting) -> None:
-        self._suspicion.work_waits(event.since_ms)
+        self._suspicion.work_waits(event.since_ms, self._context.now_ms)
         self._look()
 
     def _look_at_next_block(self) -> None:

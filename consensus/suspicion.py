@@ -16,26 +16,38 @@ RECOVERY_MS = 10_000
 MAX_SLOW_PROPOSALS = 4
 """So many more late proposals than timely ones make a primary too slow."""
 BLOCKS_FOR_OTHERS = 4
-"""So many more blocks than can be in flight may go by without what waits; before that, only a standstill is the primary's fault."""
+"""So many more blocks than can be in flight may go by without what waits, however long they take."""
+MOST_TIMEOUTS = 4
+"""Steps of the next block give a primary no more time than this in all, for what waits."""
 
-_OWN_WORK = (Stage.CHECKING, Stage.DECIDED, Stage.CERTIFIED)
-"""The next block waits for this replica itself to check, execute or store it."""
+_REMEMBERED = 256
+"""Times at which the clock went on: of as many blocks, about."""
+_EXCUSED = (Stage.CHECKING, Stage.DECIDED, Stage.EXECUTED, Stage.CERTIFIED)
+"""The next block waits for this replica itself to check, execute or store it, or for seals, which a primary can't hold up."""
 
 
 class Suspicion:
-    """Measures one replica's primary against what is owed. All times are the replica's own clock."""
+    """Measures one replica's primary against what is owed. All times are the replica's own clock.
+
+    What ends in `_at` is by a clock that stands still while the next block waits for nothing that the primary does.
+    """
 
     def __init__(self, heartbeat_ms: int, pipeline_depth: int, now_ms: int) -> None:
         self._heartbeat_ms = heartbeat_ms
         self._doublings = 0
         self._entered_ms = now_ms
         """When the view was entered."""
-        self._progress_ms = now_ms
-        """When the next block last came further, or the view was entered; later by what this replica's own work on it has taken since."""
+        self._excused_ms = 0
+        """For how long that clock has stood still."""
+        self._excused_since_ms: int | None = None
+        """Up to when that is counted; None while the clock goes."""
+        self._stood_still: deque[tuple[int, int]] = deque([(now_ms, 0)], maxlen=_REMEMBERED)
+        """When it went on, and `_excused_ms` then; ascending."""
+        self._entered_at = now_ms
+        self._progress_at = now_ms
+        """When the next block last came further, or the view was entered."""
         self._reached = Height(0), Stage.AWAITED
         """How far it has come in this view."""
-        self._own_work_since_ms: int | None = None
-        """Up to when `_progress_ms` counts the work that this replica is doing now; None if it does none of the next block's."""
         self._stored_ms: deque[int] = deque(maxlen=pipeline_depth + BLOCKS_FOR_OTHERS)
         """When the last blocks became durable here."""
         self._blocks_in_view = 0
@@ -44,6 +56,7 @@ class Suspicion:
         self._slowest_ms = 0
         """The latest proposal since then."""
         self._work_since_ms: int | None = None
+        self._work_since_at = 0
         self._idle_since_ms: int | None = now_ms
         """Since when no proposal is open; None while one is."""
         self._slow = 0
@@ -60,7 +73,7 @@ class Suspicion:
         return self._proven or self._slow >= MAX_SLOW_PROPOSALS or (deadline_ms is not None and now_ms >= deadline_ms)
 
     def deadline_ms(self) -> int | None:
-        """When patience ends if nothing happens; None while this replica itself is at work."""
+        """When patience ends if nothing happens; None while the next block waits for nothing that the primary does."""
         since = [ms for ms in (self.owing_since_ms(), self._idle_until_ms()) if ms is not None]
         return min(since) + self.timeout_ms if since else None
 
@@ -71,24 +84,39 @@ class Suspicion:
         since_ms = max(self._work_since_ms, self._entered_ms)
         if len(self._stored_ms) == self._stored_ms.maxlen and self._stored_ms[0] > since_ms:
             return since_ms
-        return max(since_ms, self._progress_ms) if self._own_work_since_ms is None else None
+        if self._excused_since_ms is not None:
+            return None
+        since_at = max(self._work_since_at, self._entered_at)
+        latest_at = since_at + (MOST_TIMEOUTS - 1) * self.timeout_ms
+        return self._excused_ms + max(since_at, min(self._progress_at, latest_at))
 
     def _idle_until_ms(self) -> int | None:
         """When a block is due though nothing waits."""
-        return self._progress_ms + self._heartbeat_ms if self._own_work_since_ms is None else None
+        return self._excused_ms + self._progress_at + self._heartbeat_ms if self._excused_since_ms is None else None
 
     def next_block_is(self, height: Height, stage: Stage, now_ms: int) -> None:
         """How far the block above the last stored one has come."""
-        if self._own_work_since_ms is not None:
-            # Its clock stood still meanwhile.
-            self._progress_ms += now_ms - self._own_work_since_ms
+        self._count_excused(now_ms)
+        if self._excused_ms > self._stood_still[-1][1]:
+            self._stood_still.append((now_ms, self._excused_ms))
         if (height, stage) > self._reached:
-            self._reached, self._progress_ms = (height, stage), now_ms
-        self._own_work_since_ms = now_ms if stage in _OWN_WORK else None
+            self._reached, self._progress_at = (height, stage), now_ms - self._excused_ms
+        self._excused_since_ms = now_ms if stage in _EXCUSED else None
 
-    def work_waits(self, since_ms: int | None) -> None:
+    def _count_excused(self, now_ms: int) -> None:
+        if self._excused_since_ms is not None:
+            self._excused_ms += now_ms - self._excused_since_ms
+            self._excused_since_ms = now_ms
+
+    def work_waits(self, since_ms: int | None, now_ms: int) -> None:
         """Since when the primary owes this node something."""
+        self._count_excused(now_ms)
         self._work_since_ms = since_ms
+        self._work_since_at = 0 if since_ms is None else since_ms - self._excused_until(since_ms)
+
+    def _excused_until(self, then_ms: int) -> int:
+        """For how long the clock had stood still at some time, as far as that is remembered."""
+        return next((excused for ms, excused in reversed(self._stood_still) if ms <= then_ms), self._stood_still[0][1])
 
     def primary_proved_faulty(self) -> None:
         """The primary did what no correct one does."""
@@ -131,7 +159,9 @@ class Suspicion:
         self._start_over(now_ms)
 
     def _start_over(self, now_ms: int) -> None:
-        self._entered_ms = self._progress_ms = self._steady_ms = now_ms
+        self._count_excused(now_ms)
+        self._entered_ms = self._steady_ms = now_ms
+        self._entered_at = self._progress_at = now_ms - self._excused_ms
         self._reached = Height(0), Stage.AWAITED
         self._blocks_in_view = 0
         self._slowest_ms = 0

@@ -16,7 +16,7 @@ from node.seat import Core
 AGAIN_MS = 5_000
 """All that still waits is handed to the primary again this often."""
 SPREAD_AFTER_MS = 250
-"""After so long without fair progress, all replicas hear of what waits, and grow impatient too."""
+"""Once the primary has left something undone for so long (C14), all replicas hear of what waits, and grow impatient too."""
 SPREAD_AGAIN_MS = 1_000
 MAX_SPREAD = 16
 """So many of the oldest transactions at a time: enough to make others impatient, for which one is enough."""
@@ -35,6 +35,8 @@ class Forwarding:
         self._new: list[bytes] = []
         self._forwarded_ms = now_ms
         self._spread_ms = now_ms - SPREAD_AGAIN_MS
+        self._spread_to = ""
+        """The department that had the last turn."""
 
     def add(self, transaction: WellFormedTransaction) -> None:
         """A client brought a transaction here."""
@@ -65,16 +67,19 @@ class Forwarding:
 
     def _spread(self, peers: Peers, now_ms: int) -> None:
         due_ms = self.next_ms()
-        if due_ms is not None and now_ms >= due_ms:
-            self._spread_ms = now_ms
-            oldest = [transaction.raw for transaction in self._mempool.oldest(MAX_SPREAD)]
-            peers.broadcast(_message(_first(oldest, MAX_SPREAD_BYTES)), self._core().membership)
+        if due_ms is None or now_ms < due_ms:
+            return
+        self._spread_ms = now_ms
+        oldest = _first(self._mempool.oldest(MAX_SPREAD, self._spread_to), MAX_SPREAD_BYTES)
+        if oldest:
+            self._spread_to = oldest[-1].department
+            peers.broadcast(_message([transaction.raw for transaction in oldest]), self._core().membership)
 
 
-def _first(raws: Sequence[bytes], max_bytes: int) -> Sequence[bytes]:
+def _first(transactions: Sequence[WellFormedTransaction], max_bytes: int) -> Sequence[WellFormedTransaction]:
     """As many as fit, or one."""
-    count = sum(size <= max_bytes for size in itertools.accumulate(map(len, raws)))
-    return raws[: max(1, count)]
+    sizes = itertools.accumulate(len(transaction.raw) for transaction in transactions)
+    return transactions[: max(1, sum(size <= max_bytes for size in sizes))]
 
 
 def _messages(raws: Iterable[bytes]) -> Iterator[replica_service_pb2.PeerMessage]:

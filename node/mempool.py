@@ -7,6 +7,7 @@ turns.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
@@ -175,11 +176,16 @@ class Mempool:
         """Since when the primary owes what is here a block (C14); None when nothing is here."""
         return self._patience.owed_since_ms()
 
-    def oldest(self, count: int) -> Iterator[WellFormedTransaction]:
-        """Up to so many transactions, of each department by turns, in order of arrival."""
-        queues = [chain(share.in_flight.values(), share.waiting.values()) for share in self._shares.values()]
-        by_turns = chain.from_iterable(zip_longest(*queues))
-        return islice((transaction for transaction in by_turns if transaction is not None), count)
+    def oldest(self, count: int, after: str = "") -> list[WellFormedTransaction]:
+        """Up to so many transactions, of each department by turns, in order of arrival within one.
+
+        The first turn has the department whose name follows `after`, so that whoever goes on there passes over nobody for ever.
+        """
+        names = sorted(self._shares)
+        start = bisect_right(names, after)
+        shares = [self._shares[name] for name in names[start:] + names[:start]]
+        by_turns = zip_longest(*(chain(share.in_flight.values(), share.waiting.values()) for share in shares))
+        return list(islice((found for found in chain.from_iterable(by_turns) if found is not None), count))
 
     def remove(self, ids: Iterable[bytes]) -> None:
         """Forgets transactions; ids that are not here are passed over."""

@@ -13,10 +13,11 @@ from ledger.state.entries import (
     seen_key,
     signing_key_key,
 )
-from ledger.state.heads import head_in, heads_key, put_head, read_head, read_heads
+from ledger.state.heads import HEADS_PREFIX, head_in, heads_key, put_head, read_head, read_heads
 from ledger.state.leaves import POOL_KEY, Leaves, leaf_digest, leaf_path, settle
 
 __all__ = [
+    "HEADS_PREFIX",
     "POOL_KEY",
     "SEEN_PREFIX",
     "Changes",

@@ -12,7 +12,7 @@ from ledger.block import ExecutedBlock, Tip, read_header
 from ledger.crypto import Height, strict
 from ledger.errors import Code, HuzhengError
 from ledger.genesis import Genesis
-from ledger.state import SEEN_PREFIX, Leaves
+from ledger.state import HEADS_PREFIX, SEEN_PREFIX, Leaves
 from ledger.statement import Question
 from ledger.stating import Source, build_statement
 from ledger.store import layout
@@ -21,7 +21,7 @@ from ledger.store.engine import Batch, Engine, Entry, Reader
 from ledger.store.expunging import Expunging
 from ledger.store.high_water import HighWater
 from ledger.store.opening import OpenedStore, create_scratch, open_store, read_tip
-from ledger.store.reader import ChainReader, StoredState
+from ledger.store.reader import ChainReader, LastHeads, StoredState
 from ledger.store.state_tree import StoredTree
 from ledger.store.verified import VerifiedCache
 from ledger.store.votes import VoteLog
@@ -60,6 +60,7 @@ class ChainStore(ChainReader):
         self._engine: Engine = opened.engine
         self._tree = opened.tree
         self.state: ExecutableState = ExecutableState(opened.engine, opened.tree)
+        self._last_heads = LastHeads(_last_heads_key(opened.engine))
         self._high_water: HighWater | None = opened.high_water
         self._votes = VoteLog(opened.engine)
         self._failure: HuzhengError | None = None
@@ -112,6 +113,8 @@ class ChainStore(ChainReader):
             tip = block.tip
         expunging.put_orders(batch, tip.height)
         self._votes.trim(batch, tip.height)
+        for block, _ in certified:
+            self._raise_last_heads(block)
         self._write(batch)
         if expunging.touched:
             self._cache.forget_transactions()
@@ -149,7 +152,7 @@ class ChainStore(ChainReader):
         # The tip first: the snapshot may have a block more, never one less.
         tip, counts, generation = self._tip, self._counts, self._cache.generation
         with self._engine.snapshot() as snapshot:
-            yield ChainReader(self._genesis, snapshot, tip, counts, self._cache, generation)
+            yield ChainReader(self._genesis, snapshot, tip, counts, self._cache, generation, self._last_heads)
 
     @contextmanager
     def frozen(self) -> Iterator[tuple[ChainReader, Reader]]:
@@ -291,6 +294,16 @@ class ChainStore(ChainReader):
         dropped = [key for key, value in block.changes.items() if value is None and key.startswith(SEEN_PREFIX)]
         if dropped:
             self.state.skip_seen_below(max(dropped))
+
+    def _raise_last_heads(self, block: ExecutedBlock) -> None:
+        """Before the block can be read: what there is must be looked for."""
+        heads = [key for key in block.changes if key[:1] == HEADS_PREFIX]
+        self._last_heads.key = max([self._last_heads.key, *heads])
+
+
+def _last_heads_key(engine: Engine) -> bytes:
+    start = layout.STATE + HEADS_PREFIX
+    return (engine.last_key(start, layout.after_prefix(start)) or layout.STATE)[len(layout.STATE) :]
 
 
 def _check_follows(tip: Tip, block: ExecutedBlock) -> None:

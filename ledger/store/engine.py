@@ -123,13 +123,22 @@ class _Source:
         finally:
             self._readers.end(number)
 
+    def last_key(self, start: bytes, stop: bytes) -> bytes | None:
+        """The last key from `start` to before `stop`, if there is one."""
+        try:
+            with self._iterator(start=start, stop=stop, reverse=True, verify_checksums=True) as iterator:
+                return next((key for key, _ in iterator), None)
+        except plyvel.Error as error:
+            raise _read_error(error) from error
+
 
 class Snapshot(_Source):
     """The database as it was at one moment; close it soon, it keeps old values from being dropped.
 
     Many look-ups are best made in one: LevelDB merges a table into the next level after it was looked into in vain a few hundred times,
     some 16 KiB for each time, and an iterator's seeks hardly count for that. With a million records that was several times the work of
-    all else, since nearly every look-up is for something new.
+    all else, since nearly every look-up is for something new. But a seek goes on to the next key that there is, past all that were deleted
+    in between: don't look for what may lie before many of those.
     """
 
     __slots__ = ("_lock", "_number", "_seeker", "_snapshot")

@@ -23,7 +23,7 @@ from ledger.genesis import Department, Genesis
 from ledger.published import Published
 from ledger.receipt import build_epoch_proof
 from ledger.sharing.erasing import find_expunge
-from ledger.state import SEEN_PREFIX, read_head
+from ledger.state import HEADS_PREFIX, SEEN_PREFIX, read_head
 from ledger.store import layout
 from ledger.store.audit import AuditIndex
 from ledger.store.engine import Reader
@@ -62,13 +62,22 @@ class CurrentPage:
     """The subject after which the next page starts; None at the end."""
 
 
+@dataclass(slots=True)
+class LastHeads:
+    """The last key in the state that has heads, or a later one. After them come the seen ids, of which many were deleted a while ago."""
+
+    key: bytes = b""
+
+
 class StoredState:
     """The state after the last stored block: a `ledger.state.StateReader`."""
 
-    __slots__ = ("_reader", "_seen_floor")
+    __slots__ = ("_last_heads", "_reader", "_seen_floor")
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, last_heads: LastHeads | None = None) -> None:
+        """`last_heads`: of this state or a later one; no heads after it are looked for."""
         self._reader = reader
+        self._last_heads = last_heads
         self._seen_floor = b""
 
     def skip_seen_below(self, key: bytes) -> None:
@@ -80,6 +89,9 @@ class StoredState:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
+        last = self._last_heads
+        if last is not None and key[:1] == HEADS_PREFIX and key > last.key:
+            return None
         return self._reader.get(layout.STATE + key)
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -105,15 +117,19 @@ class ChainReader:
         counts: store_pb2.StoredTip,
         cache: VerifiedCache,
         cached_at: int | None = None,
+        last_heads: LastHeads | None = None,
     ) -> None:
-        """`cached_at`: what a snapshot reads may be kept in the cache unless this has passed, see `VerifiedCache.generation`."""
+        """`cached_at`: what a snapshot reads may be kept in the cache unless this has passed, see `VerifiedCache.generation`.
+
+        `last_heads`: see `StoredState`.
+        """
         self._genesis = genesis
         self._cached_at = cached_at
         self._reader = reader
         self._tip = tip
         self._counts = counts
         self._cache = cache
-        self.state = StoredState(reader)
+        self.state = StoredState(reader, last_heads)
 
     @property
     def tip(self) -> Tip:

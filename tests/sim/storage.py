@@ -179,10 +179,11 @@ class _Reads:
     def get(self, key: bytes, **_options: Any) -> bytes | None:
         return self._entries.get(key)
 
-    def iterator(self, start: bytes, stop: bytes | None = None, **_options: Any) -> _Iterator:
+    def iterator(self, start: bytes, stop: bytes | None = None, *, reverse: bool = False, **_options: Any) -> _Iterator:
         first = bisect_left(self._keys, start)
         last = len(self._keys) if stop is None else bisect_left(self._keys, stop)
-        return _Iterator([(key, self._entries[key]) for key in self._keys[first:last]])
+        found = [(key, self._entries[key]) for key in self._keys[first:last]]
+        return _Iterator(found[::-1] if reverse else found)
 
     def raw_iterator(self, **_options: Any) -> _RawIterator:
         return _RawIterator(self._entries, self._keys)

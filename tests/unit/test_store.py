@@ -16,8 +16,10 @@ from ledger.building import BuiltRecord
 from ledger.crypto import Height
 from ledger.errors import Code, HuzhengError
 from ledger.receipt import build_receipt, verify_receipt
-from ledger.state import SEEN_PREFIX
+from ledger.state import SEEN_PREFIX, heads_key
 from ledger.store import ChainReader, ChainStore, Place, RecordPlace
+from ledger.store.engine import Entry
+from ledger.store.reader import LastHeads, StoredState
 from ledger.transaction import check_transaction
 from tests.builders import OBJECTION, Chain, Consortium, unit_code
 from tests.chains import LIFETIME_MS, store_blocks, stored_chain, vote_entry
@@ -267,6 +269,48 @@ def test_a_snapshot_stays_as_it_was(stored: Stored) -> None:
         with pytest.raises(HuzhengError) as raised:
             view.header(Height(6))
         assert raised.value.code is Code.NOT_FOUND
+
+
+def test_heads_are_found_however_far_behind_all_others_a_subject_comes(tmp_path: Path, stored: Stored) -> None:
+    consortium, chain, store = stored
+    last = 9_999
+    for number in (last - 1, last):
+        key = heads_key(consortium.genesis.slots[OBJECTION], unit_code(number))
+        with store.snapshot() as before:
+            assert before.state.get(key) is None
+        block = chain.add(late_transaction(consortium, consortium.record(number), nonce=number))
+        store_blocks(store, consortium, [block])
+        with store.snapshot() as after:
+            assert after.state.get(key) == store.state.get(key)
+            assert after.state.get(key) is not None
+    store.close()
+    reopened = ChainStore.open(store.path, consortium.genesis)
+    with reopened.snapshot() as again:
+        assert again.state.get(key) is not None
+    reopened.close()
+
+
+def test_behind_the_last_heads_nothing_is_looked_for() -> None:
+    """After them come the seen ids: many that were deleted, which a seek would go through."""
+    asked: list[bytes] = []
+
+    class Noting:
+        def get(self, key: bytes) -> bytes | None:
+            asked.append(key)
+            return b"value"
+
+        def scan(self, start: bytes, stop: bytes | None = None, *, fill_cache: bool = True) -> Iterator[Entry]:
+            raise NotImplementedError
+
+    state = StoredState(Noting(), LastHeads(b"hm"))
+    assert [state.get(key) for key in (b"hl", b"hm", b"hn", b"i", b"g")] == [
+        b"value",
+        b"value",
+        None,
+        b"value",
+        b"value",
+    ]
+    assert asked == [b"shl", b"shm", b"si", b"sg"]
 
 
 def test_reads_from_many_threads_agree_while_blocks_are_appended(stored: Stored) -> None:

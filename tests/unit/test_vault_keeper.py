@@ -150,3 +150,21 @@ def test_a_deposit_is_confirmed_by_its_block_and_expires_without_one(node: Node,
     assert vault.get(never) is None
     # It may be deposited again.
     assert not vault.is_erased(never)
+
+
+def test_a_deposit_that_comes_after_blocks_that_nobody_had_to_read_is_confirmed(node: Node) -> None:
+    vault, keeper = node.vaults["planning"], node.keeper("planning")
+    assert keeper.catch_up() == []
+    for _ in range(3):
+        node.world.must("planning", records=[node.world.record(SECOND)])
+        node.bring()
+        assert keeper.follow() == []
+    record, due_ms = node.world.record(FIRST), node.world.now_ms + 1_000
+    vault.put(record.id, entry_of(1, expires_ms=due_ms))
+    node.world.must("planning", records=[record])
+    node.bring()
+    assert keeper.follow() == []
+    node.world.must("planning", records=[node.world.record(SECOND)], time_ms=due_ms + 1)
+    node.bring()
+    assert keeper.follow() == []
+    assert vault.get(record.id) == entry_of(1)

@@ -1,7 +1,7 @@
 """What one record costs one node, step by step: CPU time of each thing that is done for it, apart from the network and from waiting.
 
 Blocks go through the functions that a node calls, with real signatures and a real database, in one thread: so nothing waits for anything, and the sum
-is what a node can't do without as it is written now. Beside it stands the signature check alone, measured between the same blocks.
+is what a node can't do without as it is written now. Beside it stand the signature check alone, measured between the same blocks, and a message by gRPC.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ledger.transaction import WellFormedTransaction, check_batch, check_transac
 from node.entry import judge, knows_signer, refuse_personal_data
 from node.receipts import block_receipts
 from scripts.local.bench.machine import machine
+from scripts.local.bench.messages import message_us
 from scripts.local.bench.standalone import parser, tell
 from tests.builders import Consortium
 
@@ -159,7 +160,7 @@ def measure(records: int, transactions: int, blocks: int, on_block: Callable[[],
     return StepCosts(records, transactions, clock.median_us(CHECK), steps)
 
 
-def show(costs: list[StepCosts]) -> None:
+def show(costs: list[StepCosts], per_message_us: float) -> None:
     """A table for people."""
     table = Table(title="CPU time of one node, µs a record")
     table.add_column("step")
@@ -172,6 +173,7 @@ def show(costs: list[StepCosts]) -> None:
     table.add_row(CHECK + ", a transaction", "", *(f"{cost.check_us:.1f}" for cost in costs))
     Console().print(table)
     Console().print(f"Columns: records a transaction × transactions a block. {machine()}")
+    Console().print(f"A vote's way by gRPC takes {per_message_us:.0f} µs, sender and receiver together.")
 
 
 def main() -> int:
@@ -181,8 +183,13 @@ def main() -> int:
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("blocks", total=blocks * len(SIZES))
         costs = [measure(*size, blocks, lambda: progress.advance(task)) for size in SIZES]
-    report = {"machine": machine(), "costs": [asdict(cost) | {"node_us": cost.node_us} for cost in costs]}
-    tell(report, arguments.output, lambda _report: show(costs))
+    per_message_us = message_us()
+    report = {
+        "machine": machine(),
+        "costs": [asdict(cost) | {"node_us": cost.node_us} for cost in costs],
+        "message_us": per_message_us,
+    }
+    tell(report, arguments.output, lambda _report: show(costs, per_message_us))
     return 0
 
 

@@ -247,14 +247,14 @@ MUTANTS = (
         "timer-not-reset-by-steps",
         "C14",
         "consensus/suspicion.py",
-        "            self._reached, self._progress_ms = (height, stage), now_ms\n",
+        "            self._reached, self._progress_at = (height, stage), now_ms - self._excused_ms\n",
         "            self._reached = (height, stage)\n",
     ),
     Mutant(
         "own-work-blamed-on-the-primary",
         "C14",
         "consensus/suspicion.py",
-        "now_ms if stage in _OWN_WORK else None",
+        "now_ms if stage in _EXCUSED else None",
         "None",
     ),
     Mutant(
