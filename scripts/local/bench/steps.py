@@ -19,11 +19,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ledger.block import ExecutedBlock, Tip
 from ledger.crypto import ED25519_SHA256, Domain, ReplicaId
 from ledger.execution import execute
+from ledger.published import Published
 from ledger.state import PendingState
 from ledger.store import ChainStore
-from ledger.transaction import WellFormedTransaction, check_batch, check_transaction, encode_batch
+from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_batch, check_transaction, encode_batch
 from node.entry import judge, knows_signer, refuse_personal_data
 from node.receipts import block_receipts
 from scripts.local.bench.machine import machine
@@ -41,9 +43,8 @@ CHECK = "signature check alone"
 STEPS = {
     "check of a transaction": 1.0,
     "entry: personal data": 1 / REPLICAS,
-    "entry: prior judgement": 1 / REPLICAS,
-    "forwarded: whose key": 1 / REPLICAS,
-    "looking for its place": 1.0,
+    "entry: prior judgement, place": 1 / REPLICAS,
+    "forwarded: whose key, place": 1 / REPLICAS,
     "batch made": 1 / REPLICAS,
     "batch read, all known": 1.0,
     "execution with both trees": 1.0,
@@ -107,26 +108,35 @@ class _Node:
         count = records * transactions
         done = clock.time("check of a transaction", lambda: [check_transaction(raw, genesis) for raw in raws], count)
         clock.time(CHECK, lambda: self._check_signatures(done), transactions)
-        published, state = store.published(), store.state
+        published = store.published()
         clock.time("entry: personal data", lambda: _each(done, lambda it: refuse_personal_data(published, it)), count)
-        clock.time(
-            "entry: prior judgement",
-            lambda: _each(done, lambda it: judge(genesis, state, published, it, now_ms)),
-            count,
-        )
-        clock.time("forwarded: whose key", lambda: _each(done, lambda it: knows_signer(state, it)), count)
-        clock.time("looking for its place", lambda: _each(done, lambda it: store.transaction_place(it.id)), count)
+        clock.time("entry: prior judgement, place", lambda: _each(done, lambda it: self._judge(published, it)), count)
+        clock.time("forwarded: whose key, place", lambda: _each(done, self._look_up), count)
         known = {transaction.raw: transaction for transaction in done}
         batch = clock.time("batch made", lambda: encode_batch(ReplicaId(1), now_ms, raws), count)
         checked = clock.time("batch read, all known", lambda: check_batch(batch, genesis, known.get), count)
         parent = store.tip
-        block = clock.time("execution with both trees", lambda: execute(genesis, self._state, parent, checked), count)
+        block = clock.time("execution with both trees", lambda: self._execute(parent, checked), count)
         self._state.push(block)
         certificate = self._consortium.certificate(block)
         clock.time("write", lambda: store.append(block, certificate), count)
         self._state.pop_stored(block.height)
         ids = {transaction.id for transaction in done}
         clock.time("receipt", lambda: list(block_receipts(genesis, store, block, ids)), count)
+
+    def _judge(self, published: Published, transaction: WellFormedTransaction) -> None:
+        with self._store.snapshot() as chain:
+            judge(self._genesis, chain.state, published, transaction, self._consortium.now_ms)
+            chain.transaction_place(transaction.id)
+
+    def _look_up(self, transaction: WellFormedTransaction) -> None:
+        with self._store.snapshot() as chain:
+            knows_signer(chain.state, transaction)
+            chain.transaction_place(transaction.id)
+
+    def _execute(self, parent: Tip, batch: WellFormedBatch) -> ExecutedBlock:
+        with self._store.snapshot() as chain, self._state.reading(chain.state):
+            return execute(self._genesis, self._state, parent, batch)
 
     def _transaction(self, records: int) -> bytes:
         numbers = range(self._number, self._number + records)
