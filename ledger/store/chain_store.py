@@ -303,7 +303,12 @@ class ChainStore(ChainReader):
 
 def _last_heads_key(engine: Engine) -> bytes:
     start = layout.STATE + HEADS_PREFIX
-    return (engine.last_key(start, layout.after_prefix(start)) or layout.STATE)[len(layout.STATE) :]
+    try:
+        found = engine.last_key(start, layout.after_prefix(start))
+    except HuzhengError:
+        # Whoever reads what is damaged there is told so; all heads are looked for.
+        return layout.after_prefix(HEADS_PREFIX)
+    return b"" if found is None else found[len(layout.STATE) :]
 
 
 def _check_follows(tip: Tip, block: ExecutedBlock) -> None:

@@ -79,7 +79,7 @@ class VaultKeeper:
         tip = self._store.tip
         if self._vault.has_deposits:
             for height in range(self._followed + 1, tip.height + 1):
-                self._vault.confirm(self._own_records(Height(height)))
+                self._vault.confirm(list(self._own_records(Height(height))))
         ordered = list(erased_since(self._store, self._followed))
         self._erase(ordered)
         self._followed = tip.height

@@ -42,6 +42,9 @@ class MemoryEngine:
         keys = sorted(key for key in self.entries if start <= key and (stop is None or key < stop))
         return ((key, self.entries[key]) for key in keys)
 
+    def last_key(self, start: bytes, stop: bytes) -> bytes | None:
+        return max((key for key in self.entries if start <= key < stop), default=None)
+
     def batch(self) -> MemoryEngine:
         return self
 

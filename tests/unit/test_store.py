@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from huzheng.v1 import block_pb2
@@ -18,7 +19,8 @@ from ledger.errors import Code, HuzhengError
 from ledger.receipt import build_receipt, verify_receipt
 from ledger.state import SEEN_PREFIX, heads_key
 from ledger.store import ChainReader, ChainStore, Place, RecordPlace
-from ledger.store.engine import Entry
+from ledger.store.chain_store import _last_heads_key
+from ledger.store.engine import Engine, Entry
 from ledger.store.reader import LastHeads, StoredState
 from ledger.transaction import check_transaction
 from tests.builders import OBJECTION, Chain, Consortium, unit_code
@@ -288,6 +290,14 @@ def test_heads_are_found_however_far_behind_all_others_a_subject_comes(tmp_path:
     with reopened.snapshot() as again:
         assert again.state.get(key) is not None
     reopened.close()
+
+
+def test_where_the_last_heads_can_t_be_read_all_are_looked_for() -> None:
+    class Damaged:
+        def last_key(self, _start: bytes, _stop: bytes) -> bytes | None:
+            raise HuzhengError(Code.STORE_CORRUPT)
+
+    assert _last_heads_key(cast(Engine, Damaged())) > b"h" + b"\xff" * 100
 
 
 def test_behind_the_last_heads_nothing_is_looked_for() -> None:
