@@ -66,13 +66,15 @@ def test_a_damaged_block_is_told_of_and_what_is_whole_is_found_after_it(tmp_path
     _filled(tmp_path).close()
     [table] = tmp_path.glob("*.ldb")
     raw = bytearray(table.read_bytes())
-    raw[len(raw) // 2] ^= 1
+    for place in range(len(raw) // 4, len(raw) // 2, len(raw) // 16):
+        raw[place] ^= 1
     table.write_bytes(raw)
     engine = Engine.open(tmp_path, create=False)
     with engine.snapshot() as snapshot:
         found = {number: _outcome(snapshot, number) for number in range(0, COUNT, 2)}
     damaged = [number for number, outcome in found.items() if outcome is Code.STORE_CORRUPT]
     assert 0 < len(damaged) < COUNT // 4
+    assert max(damaged) < COUNT - 2, "what comes after is whole"
     assert all(found[number] == _value(number) for number in found if number not in damaged)
     engine.close()
 

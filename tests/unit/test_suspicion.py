@@ -92,6 +92,14 @@ def test_time_that_stood_still_before_other_work_became_the_oldest_is_not_counte
     assert suspicion.deadline_ms() == 100 + MOST_TIMEOUTS * BASE_TIMEOUT_MS + 3_000 + 200
 
 
+def test_time_that_stood_still_before_work_came_gives_the_primary_none() -> None:
+    suspicion = owed_since(None)
+    suspicion.next_block_is(Height(1), Stage.DECIDED, 200)
+    suspicion.next_block_is(Height(1), Stage.AWAITED, 3_200)
+    suspicion.work_waits(4_000, 4_000)
+    assert suspicion.deadline_ms() == 4_000 + BASE_TIMEOUT_MS
+
+
 def test_one_that_serves_others_for_too_many_blocks_is_blamed_though_each_came_soon() -> None:
     suspicion = owed_since(0)
     for height in range(1, PIPELINE + BLOCKS_FOR_OTHERS):
