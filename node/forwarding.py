@@ -35,8 +35,8 @@ class Forwarding:
         self._new: list[bytes] = []
         self._forwarded_ms = now_ms
         self._spread_ms = now_ms - SPREAD_AGAIN_MS
-        self._spread_to = ""
-        """The department that had the last turn."""
+        self._last_turn = ""
+        """The department that the last transaction is of that was spread."""
 
     def add(self, transaction: WellFormedTransaction) -> None:
         """A client brought a transaction here."""
@@ -70,9 +70,9 @@ class Forwarding:
         if due_ms is None or now_ms < due_ms:
             return
         self._spread_ms = now_ms
-        oldest = _first(self._mempool.oldest(MAX_SPREAD, self._spread_to), MAX_SPREAD_BYTES)
+        oldest = _first(self._mempool.oldest(MAX_SPREAD, self._last_turn), MAX_SPREAD_BYTES)
         if oldest:
-            self._spread_to = oldest[-1].department
+            self._last_turn = oldest[-1].department
             peers.broadcast(_message([transaction.raw for transaction in oldest]), self._core().membership)
 
 
