@@ -47,6 +47,7 @@ from node.toml_file import Address
 from node.vault_access import VaultAccess
 from tests.builders import OBJECTION, Consortium, unit_code
 from tests.sequencer import OneReplica, until
+from tests.streams import stream_end, unlimited
 
 if TYPE_CHECKING:
     from huzheng.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -122,19 +123,20 @@ class Server:
     @asynccontextmanager
     async def channel(self, caller: Caller | None, authority: Any = None) -> AsyncIterator[grpc.aio.Channel]:
         """A connection of its own, as this caller."""
+        async with grpc.aio.secure_channel(*self._as(caller, authority)) as channel:
+            yield channel
+
+    def blocking_channel(self, caller: Caller) -> grpc.Channel:
+        """As `channel`, for a thread. A stream that the server ends early ends here as the server said: see `stream_end`."""
+        return grpc.secure_channel(*self._as(caller, None))
+
+    def _as(self, caller: Caller | None, authority: Any) -> tuple[str, grpc.ChannelCredentials, list[tuple[str, Any]]]:
         key = certificate = None
         if caller is not None:
             leaf = issue(authority or AUTHORITIES[caller.department], caller, NOW)
             key, certificate = leaf.key_pem, leaf.certificate_pem
         credentials = grpc.ssl_channel_credentials(AUTHORITIES["planning"].certificate_pem, key, certificate)
-        options = [
-            *channel_options("planning", 1),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.max_receive_message_length", -1),
-        ]
-        async with grpc.aio.secure_channel(f"127.0.0.1:{self.port}", credentials, options) as channel:
-            yield channel
+        return f"127.0.0.1:{self.port}", credentials, unlimited(channel_options("planning", 1))
 
     @asynccontextmanager
     async def client(self, caller: Caller = SYSTEM) -> AsyncIterator[LedgerServiceAsyncStub]:
@@ -406,11 +408,11 @@ def test_the_standard_health_service_answers(tmp_path: Path) -> None:
 def test_each_role_may_call_what_the_table_says(tmp_path: Path, role: Role) -> None:
     async def scenario(server: Server) -> None:
         server.node.seal(one())
-        async with server.channel(Caller("tax", role, "7")) as channel:
+        with server.blocking_channel(Caller("tax", role, "7")) as channel:
             for method, roles in PERMISSIONS.items():
                 if method.endswith("/List"):
                     continue
-                status, error = await outcome(channel, method, [b""])
+                status, error = await outcome(channel, method, b"")
                 if role in roles:
                     harmless = status in HARMLESS - {grpc.StatusCode.PERMISSION_DENIED}
                     assert harmless or is_stranger(error) or is_of_the_vault(error), method
@@ -467,29 +469,26 @@ def test_one_department_cannot_submit_as_another(tmp_path: Path) -> None:
 
 
 async def outcome(
-    channel: grpc.aio.Channel, method: str, messages: list[bytes], timeout_s: float = 0.5
+    channel: grpc.Channel, method: str, message: bytes, timeout_s: float = 0.5
 ) -> tuple[grpc.StatusCode, HuzhengError | None]:
-    """How a method ends that is sent these bytes, and the error if it is one. Each is streamed if the method streams."""
+    """How a method ends that is sent these bytes, and the error if it is one. They are streamed if the method streams."""
     streams_in = method.endswith(("SubmitStream", "Connect", "ServerReflectionInfo"))
-    streams_out = streams_in or method.endswith(("Watch", "WatchBlocks", "WatchRecords", "FetchBlocks"))
-    call: Any
-    try:
+    streams_out = method.endswith(("Watch", "WatchBlocks", "WatchRecords", "FetchBlocks"))
+
+    def call() -> None:
         if streams_in:
-
-            async def each() -> AsyncIterator[bytes]:
-                for message in messages:
-                    yield message
-
-            call = channel.stream_stream(method, bytes, bytes)(each(), timeout=timeout_s)
+            stream_end(channel, method, [message], timeout_s, half_close=True)
         elif streams_out:
-            call = channel.unary_stream(method, bytes, bytes)(messages[0], timeout=timeout_s)
+            for _ in channel.unary_stream(method, bytes, bytes)(message, timeout=timeout_s):
+                pass
         else:
-            await channel.unary_unary(method, bytes, bytes)(messages[0], timeout=timeout_s * 20)
-            return grpc.StatusCode.OK, None
-        async for _ in call:
-            pass
-    except grpc.aio.AioRpcError as error:
-        return error.code(), from_rpc(error)
+            channel.unary_unary(method, bytes, bytes)(message, timeout=timeout_s * 20)
+
+    try:
+        await asyncio.to_thread(call)
+    except grpc.RpcError as error:
+        failed: Any = error  # the same methods as the asynchronous client's error
+        return failed.code(), from_rpc(failed)
     return grpc.StatusCode.OK, None
 
 
@@ -533,11 +532,10 @@ def hostile(name: str) -> list[bytes]:
 def test_hostile_bytes_get_a_clear_error_and_change_nothing(tmp_path: Path, name: str) -> None:
     async def scenario(server: Server) -> None:
         server.node.seal(one(1))
-        caller = SYSTEM
-        async with server.channel(caller) as channel:
+        with server.blocking_channel(SYSTEM) as channel:
             method = f"/huzheng.v1.LedgerService/{name}"
             for data in hostile(name):
-                status, error = await outcome(channel, method, [data], timeout_s=0.1)
+                status, error = await outcome(channel, method, data, timeout_s=0.1)
                 assert status in HARMLESS, (data, status, error)
                 if status is not grpc.StatusCode.OK and status is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     assert error is not None
@@ -588,9 +586,9 @@ def test_hostile_bytes_get_a_clear_error_and_change_nothing(tmp_path: Path, name
 def test_requests_for_what_is_not_there_say_so(tmp_path: Path, method: str, request_message: Any, code: Code) -> None:
     async def scenario(server: Server) -> None:
         server.node.seal(one(1))
-        async with server.channel(SYSTEM) as channel:
+        with server.blocking_channel(SYSTEM) as channel:
             _, error = await outcome(
-                channel, f"/huzheng.v1.LedgerService/{method}", [request_message.SerializeToString()]
+                channel, f"/huzheng.v1.LedgerService/{method}", request_message.SerializeToString()
             )
         assert error is not None
         assert error.code is code
@@ -618,21 +616,22 @@ def test_extreme_pages_are_bounded_and_ends_are_ends(tmp_path: Path) -> None:
 def test_a_message_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path, method: str) -> None:
     async def scenario(server: Server) -> None:
         too_much = bytes(max_message_bytes(GENESIS.parameters) + 1)
-        async with server.channel(SYSTEM) as channel:
+        with server.blocking_channel(SYSTEM) as channel:
             path = f"/huzheng.v1.LedgerService/{method}"
-            status, error = await outcome(channel, path, [too_much], timeout_s=10)
+            status, error = await outcome(channel, path, too_much, timeout_s=10)
             assert status is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert error is not None
             assert error.code is Code.TOO_LARGE
-            assert (await LedgerServiceStub(channel).GetStatus(pb.GetStatusRequest())).height == 0
+        async with server.client() as stub:
+            assert (await stub.GetStatus(pb.GetStatusRequest())).height == 0
 
     play(tmp_path, scenario)
 
 
 def test_methods_that_do_not_exist_are_unimplemented(tmp_path: Path) -> None:
     async def scenario(server: Server) -> None:
-        async with server.channel(SYSTEM) as channel:
-            status, error = await outcome(channel, "/huzheng.v1.LedgerService/Drop", [b""])
+        with server.blocking_channel(SYSTEM) as channel:
+            status, error = await outcome(channel, "/huzheng.v1.LedgerService/Drop", b"")
             assert status is grpc.StatusCode.UNIMPLEMENTED
             assert error is not None
             assert error.code is Code.NOT_IMPLEMENTED

@@ -34,6 +34,7 @@ from node.tls import ClientRoots, TlsFiles, channel_options, server_credentials
 from node.toml_file import Address
 from tests.builders import DEPARTMENTS, Consortium
 from tests.sequencer import OneReplica, until
+from tests.streams import stream_end, unlimited
 
 CONSORTIUM = Consortium(n=4)
 GENESIS = CONSORTIUM.genesis
@@ -90,17 +91,17 @@ class Server:
         self.node.close()
 
     @asynccontextmanager
-    async def channel(self, caller: Caller, authority: Authority | None = None) -> AsyncIterator[grpc.aio.Channel]:
-        async with channel_to(self.port, OWN, caller, authority) as channel:
+    async def channel(self, caller: Caller) -> AsyncIterator[grpc.aio.Channel]:
+        async with channel_to(self.port, OWN, caller) as channel:
             yield channel
 
-    async def connect(self, *groups: bytes) -> grpc.aio.AioRpcError:
-        """Sends groups as the traitor, and waits for the end of the stream."""
-        async with self.channel(TRAITOR) as channel:
-            call = channel.stream_stream(CONNECT, None, None)(_each(groups))
-            with pytest.raises(grpc.aio.AioRpcError) as ended:
-                async for _ in call:
-                    pass
+    async def connect(
+        self, *groups: bytes, caller: Caller = TRAITOR, authority: Authority | None = None
+    ) -> grpc.RpcError:
+        """Sends groups as the traitor or another, and waits for the end of the stream."""
+        with grpc.secure_channel(*target(self.port, OWN, caller, authority)) as channel:
+            with pytest.raises(grpc.RpcError) as ended:
+                await asyncio.to_thread(stream_end, channel, CONNECT, groups)
             return ended.value
 
 
@@ -126,26 +127,24 @@ def credentials(directory: Path, replica: ReplicaId, authorities: Any) -> grpc.S
     )
 
 
-@asynccontextmanager
-async def channel_to(
+def target(
     port: int, server: ReplicaId, caller: Caller, authority: Authority | None = None
-) -> AsyncIterator[grpc.aio.Channel]:
+) -> tuple[str, grpc.ChannelCredentials, list[tuple[str, Any]]]:
+    """Of a channel to this server, as this caller."""
     department = DEPARTMENTS[server - 1]
     leaf = issue(authority or AUTHORITIES[caller.department], caller, NOW)
     secret = grpc.ssl_channel_credentials(AUTHORITIES[department].certificate_pem, leaf.key_pem, leaf.certificate_pem)
-    options = [
-        *channel_options(department, server),
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", -1),
-    ]
-    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", secret, options) as channel:
+    return f"127.0.0.1:{port}", secret, unlimited(channel_options(department, server))
+
+
+@asynccontextmanager
+async def channel_to(port: int, server: ReplicaId, caller: Caller) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.secure_channel(*target(port, server, caller)) as channel:
         yield channel
 
 
-async def _each(groups: tuple[bytes, ...]) -> AsyncIterator[bytes]:
-    for group in groups:
-        yield group
+async def _once(group: bytes) -> AsyncIterator[bytes]:
+    yield group
     await asyncio.Event().wait()
 
 
@@ -187,7 +186,7 @@ def test_a_stream_of_what_no_replica_sends_ends_with_a_reason_and_the_next_one_i
             assert "Error" not in (ended.details() or "")
         heard = server.listener.messages
         async with server.channel(TRAITOR) as channel:
-            call = channel.stream_stream(CONNECT, None, None)(_each((SOUND,)))
+            call = channel.stream_stream(CONNECT, None, None)(_once(SOUND))
             await until(lambda: server.listener.messages == heard + 1)
             call.cancel()
 
@@ -202,7 +201,7 @@ def test_a_peer_at_fault_is_kept_out_for_a_while(tmp_path: Path) -> None:
         assert server.listener.messages == 0
         await asyncio.sleep(server.peers.links[ReplicaId(2)].wait_ms / 1000 + 0.05)
         async with server.channel(TRAITOR) as channel:
-            channel.stream_stream(CONNECT, None, None)(_each((SOUND,)))
+            channel.stream_stream(CONNECT, None, None)(_once(SOUND))
             await until(lambda: server.listener.messages == 1)
 
     play(tmp_path, scenario)
@@ -223,11 +222,8 @@ def test_nobody_takes_another_replicas_place(
     tmp_path: Path, caller: Caller, authority: Authority | None, code: str
 ) -> None:
     async def scenario(server: Server) -> None:
-        async with server.channel(caller, authority) as channel:
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                async for _ in channel.stream_stream(CONNECT, None, None)(_each((SOUND,))):
-                    pass
-        assert code in (refused.value.details() or "")
+        refused = await server.connect(SOUND, caller=caller, authority=authority)
+        assert code in (refused.details() or "")
         assert server.listener.messages == 0
 
     play(tmp_path, scenario)
