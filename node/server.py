@@ -12,7 +12,8 @@ from typing import Any
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+from grpc_reflection.v1alpha.reflection import aio as reflection_aio  # type: ignore[attr-defined]
 from huzheng.v1 import (
     ledger_service_pb2,
     ledger_service_pb2_grpc,
@@ -107,17 +108,13 @@ def server_options(limits: LimitsSection, parameters: Parameters) -> list[tuple[
 
 def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, services: Services) -> grpc.aio.Server:
     """A server that does not listen yet: see `listen`, then `start` it."""
-    server = grpc.aio.server(
-        interceptors=[gate],
-        options=server_options(limits, parameters),
-        maximum_concurrent_rpcs=limits.concurrent_calls,
-    )
-    ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, server)
-    operator_service_pb2_grpc.add_OperatorServiceServicer_to_server(services.operator, server)
-    services.replica.add_to(server)
-    sharing_service_pb2_grpc.add_SharingServiceServicer_to_server(services.sharing, server)
-    vault_service_pb2_grpc.add_VaultServiceServicer_to_server(services.vault, server)
-    health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
+    registry: Any = gate  # what gRPC generates is typed for servers
+    ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(services.ledger, registry)
+    operator_service_pb2_grpc.add_OperatorServiceServicer_to_server(services.operator, registry)
+    services.replica.add_to(gate)
+    sharing_service_pb2_grpc.add_SharingServiceServicer_to_server(services.sharing, registry)
+    vault_service_pb2_grpc.add_VaultServiceServicer_to_server(services.vault, registry)
+    health_pb2_grpc.add_HealthServicer_to_server(services.health, registry)
     names = (
         _service_name(ledger_service_pb2, "LedgerService"),
         _service_name(operator_service_pb2, "OperatorService"),
@@ -127,8 +124,12 @@ def build_server(limits: LimitsSection, parameters: Parameters, gate: Gate, serv
         _service_name(health_pb2, "Health"),
         reflection.SERVICE_NAME,
     )
-    reflection.enable_server_reflection(names, server)
-    return server
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection_aio.ReflectionServicer(names), registry)  # type: ignore[attr-defined]  # missing in the stubs
+    return grpc.aio.server(
+        handlers=[gate],
+        options=server_options(limits, parameters),
+        maximum_concurrent_rpcs=limits.concurrent_calls,
+    )
 
 
 def _service_name(module: Any, service: str) -> str:

@@ -13,11 +13,11 @@ import asyncio
 import inspect
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import grpc
 import grpc.aio
@@ -33,13 +33,15 @@ from node.services.permissions import require_permission
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
-    _Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+    _GenericHandler = grpc.GenericRpcHandler[Any, Any]
+    _Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
 else:
-    _Interceptor = grpc.aio.ServerInterceptor
+    _GenericHandler = grpc.GenericRpcHandler
 
 Decode = Callable[[bytes], Any]
-_Incoming = Callable[["_Share", Decode, AsyncIterator[bytes]], AbstractAsyncContextManager[Any]]
+_Request = Callable[["_Share", Decode, AsyncIterator[bytes], "Context"], Awaitable[Any]]
+"""What a method is given of what comes in."""
 
 MAX_RECEIVING = 8
 """Single messages of one department's clients, or its replica, being received at a time; each may have megabytes."""
@@ -69,8 +71,12 @@ _Share = tuple[str, bool]
 """A department, and whether it is its replica that calls."""
 
 
-class Gate(_Interceptor):
-    """Wraps each method of each service once."""
+class Gate(_GenericHandler):
+    """What all services' methods are registered with, in place of the server; each is wrapped once.
+
+    They are not registered with gRPC one by one: its asyncio server waits for all such methods anew with every call, and then for each
+    interceptor.
+    """
 
     def __init__(self, callers: CallerDirectory, metrics: Metrics, concurrent_calls: int) -> None:
         """`concurrent_calls`: as many as the server takes; a department's clients may have a quarter of them."""
@@ -80,102 +86,128 @@ class Gate(_Interceptor):
         self._in_hand: Counter[_Share] = Counter()
         self._streams: Counter[_Share] = Counter()
         self._receiving: dict[_Share, asyncio.Semaphore] = {}
-        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._methods: dict[str, _Handler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, _Handler]) -> None:
+        """Guards the methods of a service, given by their names."""
+        for name, handler in handlers.items():
+            method = f"/{service}/{name}"
+            self._methods[method] = self._wrap(method, handler)
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Nothing: what gRPC generates registers each method in both ways."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler | None:
         """The guarded method; gRPC itself answers UNIMPLEMENTED where there is none."""
-        method = str(handler_call_details.method)
-        handler = self._wrapped.get(method)
-        if handler is None:
-            handler = await continuation(handler_call_details)
-            if handler is not None:
-                handler = self._wrapped[method] = self._wrap(method, handler)
-        return handler
+        return self._methods.get(handler_call_details.method)
 
-    @asynccontextmanager
-    async def _serving(self, method: str, context: Context) -> AsyncIterator[_Share]:
-        started_ms = monotonic_ms()
-        outcome = "OK"
-        self._metrics.calls_in_hand.inc()
-        try:
-            caller = self._callers.identify(context)
-            require_permission(method, caller)
-            share = (caller.department, caller.role is Role.REPLICA)
-            if self._in_hand[share] >= self._max_calls:
-                raise HuzhengError(Code.OVERLOADED, "too many calls of the department at once")
-            self._in_hand[share] += 1
-            # Not when it is answered: a caller who does not read the answer keeps the call open.
-            context.add_done_callback(partial(self._leave, share))  # type: ignore[arg-type]  # the stubs name its argument
-            _caller.set(caller)
-            yield share
-        except HuzhengError as error:
-            outcome = str(error.code)
-            await abort(context, error)
-        except asyncio.CancelledError:
-            outcome = "CANCELLED"
-            raise
-        except grpc.aio.BaseError:
-            outcome = "ABORTED"
-            raise
-        except Exception as error:
-            outcome = str(Code.INTERNAL)
-            await abort(context, report_incident(method, error))
-        finally:
-            self._metrics.calls_in_hand.dec()
-            self._metrics.calls.labels(method, outcome).inc()
-            self._metrics.call_seconds.labels(method).observe((monotonic_ms() - started_ms) / 1000)
+    def _admit(self, method: str, context: Context) -> _Share:
+        """Raises HuzhengError if the caller may not call, or not now."""
+        caller = self._callers.identify(context)
+        require_permission(method, caller)
+        share = (caller.department, caller.role is Role.REPLICA)
+        if self._in_hand[share] >= self._max_calls:
+            raise HuzhengError(Code.OVERLOADED, "too many calls of the department at once")
+        _take_place(self._in_hand, share, context)
+        _caller.set(caller)
+        return share
 
-    def _leave(self, share: _Share, _context: Context) -> None:
-        """The call is over, its answer sent or given up."""
-        self._in_hand[share] -= 1
-
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrap(self, method: str, handler: _Handler) -> _Handler:
         decode = handler.request_deserializer or bytes
         make, behaviour = _MAKERS[handler.request_streaming, handler.response_streaming](handler)
-        incoming = self._incoming_all if handler.request_streaming else self._incoming_one
-        wrapped = self._wrap_behaviour(method, behaviour, decode, incoming)
-        guarded: grpc.RpcMethodHandler[Any, Any] = make(wrapped, None, handler.response_serializer)
+        request = self._all_messages if handler.request_streaming else self._one_message
+        wrapped = self._wrap_behaviour(method, behaviour, decode, request)
+        guarded: _Handler = make(wrapped, None, handler.response_serializer)
         return guarded
 
     def _wrap_behaviour(
-        self, method: str, behaviour: Callable[..., Any], decode: Decode, incoming: _Incoming
+        self, method: str, behaviour: Callable[..., Any], decode: Decode, request: _Request
     ) -> Callable[..., Any]:
-        async def answer(requests: AsyncIterator[bytes], context: Context) -> Any:
-            async with self._serving(method, context) as share, incoming(share, decode, requests) as request:
-                return await behaviour(request, context)
+        async def answer(messages: AsyncIterator[bytes], context: Context) -> Any:
+            async with _Serving(method, context, self._metrics):
+                share = self._admit(method, context)
+                return await behaviour(await request(share, decode, messages, context), context)
 
-        async def answer_stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
-            async with self._serving(method, context) as share, incoming(share, decode, requests) as request:
-                async for response in behaviour(request, context):
+        async def answer_stream(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+            async with _Serving(method, context, self._metrics):
+                share = self._admit(method, context)
+                async for response in behaviour(await request(share, decode, messages, context), context):
                     yield response
 
         return answer_stream if inspect.isasyncgenfunction(behaviour) else answer
 
-    @asynccontextmanager
-    async def _incoming_one(self, share: _Share, decode: Decode, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async def _one_message(
+        self, share: _Share, decode: Decode, _messages: AsyncIterator[bytes], context: Context
+    ) -> Any:
         room = self._receiving.setdefault(share, asyncio.Semaphore(MAX_RECEIVING))
         try:
             async with asyncio.timeout(RECEIVE_TIMEOUT_S), room:
-                raw = await anext(aiter(requests), None)
+                # Not from the iterator: one that is not read to its end is closed by a call from the collector to the loop.
+                raw = await context.read()
         except TimeoutError:
             raise HuzhengError(Code.TIMED_OUT, "the call's message did not come") from None
-        if raw is None:
+        if raw is grpc.aio.EOF:  # type: ignore[attr-defined]  # missing in the stubs
             raise HuzhengError(Code.INVALID_REQUEST, "a call without a message")
-        yield _decode_one(decode, raw)
+        return _decode_one(decode, raw)
 
-    @asynccontextmanager
-    async def _incoming_all(self, share: _Share, decode: Decode, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async def _all_messages(
+        self, share: _Share, decode: Decode, messages: AsyncIterator[bytes], context: Context
+    ) -> AsyncIterator[Any]:
         if self._streams[share] >= MAX_INCOMING_STREAMS:
             raise HuzhengError(Code.OVERLOADED, "too many streams of the department at once")
-        self._streams[share] += 1
+        _take_place(self._streams, share, context)
+        return _decode_all(decode, messages)
+
+
+class _Serving:
+    """One call while its method runs: is counted, and ends with the error that the method raises."""
+
+    __slots__ = ("_context", "_method", "_metrics", "_started_ms")
+
+    def __init__(self, method: str, context: Context, metrics: Metrics) -> None:
+        self._method = method
+        self._context = context
+        self._metrics = metrics
+        self._started_ms = monotonic_ms()
+
+    async def __aenter__(self) -> None:
+        self._metrics.calls_in_hand.inc()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        outcome = "OK" if error is None else _outcome(error)
         try:
-            yield _decode_all(decode, requests)
+            if isinstance(error, HuzhengError):
+                await abort(self._context, error)
+            elif _is_unforeseen(error):
+                await abort(self._context, report_incident(self._method, error))
         finally:
-            self._streams[share] -= 1
+            self._metrics.calls_in_hand.dec()
+            self._metrics.calls.labels(self._method, outcome).inc()
+            self._metrics.call_seconds.labels(self._method).observe((monotonic_ms() - self._started_ms) / 1000)
+
+
+def _outcome(error: BaseException) -> str:
+    if isinstance(error, HuzhengError):
+        return str(error.code)
+    if _is_unforeseen(error):
+        return str(Code.INTERNAL)
+    return "CANCELLED" if isinstance(error, asyncio.CancelledError) else "ABORTED"
+
+
+def _is_unforeseen(error: BaseException | None) -> TypeGuard[Exception]:
+    return isinstance(error, Exception) and not isinstance(error, grpc.aio.BaseError | HuzhengError)
+
+
+def _take_place(places: Counter[_Share], share: _Share, context: Context) -> None:
+    """Until the call is over, and not only answered: a caller who does not read the answer keeps the call open."""
+    places[share] += 1
+    context.add_done_callback(partial(_leave, places, share))  # type: ignore[arg-type]  # the stubs name its argument
+
+
+def _leave(places: Counter[_Share], share: _Share, _context: Context) -> None:
+    places[share] -= 1
 
 
 def _decode_one(decode: Decode, raw: bytes) -> Any:

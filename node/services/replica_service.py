@@ -17,6 +17,7 @@ from ledger.store import ChainStore
 from node.identity import Caller
 from node.peer_messages import read_group
 from node.peers import Peers
+from node.services.gate import Gate
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
@@ -36,8 +37,8 @@ class ReplicaService:
         self._identify = identify
         self._fetching: Counter[str] = Counter()
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Serves the methods of huzheng.v1.ReplicaService."""
+    def add_to(self, gate: Gate) -> None:
+        """Registers the methods of huzheng.v1.ReplicaService."""
         handlers = {
             "Connect": grpc.stream_stream_rpc_method_handler(
                 self.Connect, None, replica_service_pb2.ConnectResponse.SerializeToString
@@ -49,7 +50,7 @@ class ReplicaService:
             ),
         }
         name = str(replica_service_pb2.DESCRIPTOR.services_by_name["ReplicaService"].full_name)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+        gate.add_registered_method_handlers(name, handlers)
 
     async def Connect(self, request_iterator: AsyncIterator[bytes], context: Context) -> None:
         """The stream of a peer with a lower id."""

@@ -45,9 +45,9 @@ async def ask_and_not_read(channel: grpc.aio.Channel) -> Any:
 def test_one_department_that_reads_no_answers_takes_no_more_than_its_share_of_the_calls() -> None:
     async def scenario() -> None:
         gate = Gate(Directory(), Metrics(), CALLS)  # type: ignore[arg-type]
-        server = grpc.aio.server(interceptors=[gate], maximum_concurrent_rpcs=CALLS)
         handlers = {"GetBlock": grpc.unary_unary_rpc_method_handler(answer)}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("huzheng.v1.LedgerService", handlers),))
+        gate.add_registered_method_handlers("huzheng.v1.LedgerService", handlers)
+        server = grpc.aio.server(handlers=[gate], maximum_concurrent_rpcs=CALLS)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with (
