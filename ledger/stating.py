@@ -14,7 +14,7 @@ from ledger.published import Published, resource_key, version_key
 from ledger.registers import GROUP_SLOTS, Slot
 from ledger.sharing.reading import ACCOUNT_PREFIX
 from ledger.state import StateReader, leaf_digest, leaf_path
-from ledger.state.heads import blinds, group_hashes, heads_digest, heads_key, slot_hashes
+from ledger.state.heads import blinds, group_hashes, groups_digest, heads_key, slot_hashes
 from ledger.state.proof import Walk, root_from_proof
 from ledger.stated_entries import MAX_ENTRIES, is_provable
 from ledger.statement import MAX_LEAVES, Question, max_statement_bytes
@@ -134,8 +134,7 @@ class _Builder:
         path = leaf_path(self._suite, key)
         raw = self._source.state.get(key)
         heads = None if raw is None else strict.read(state_pb2.Heads, raw)
-        groups = [] if heads is None else self._groups(heads, numbers)
-        digest = None if heads is None else heads_digest(self._suite, heads)
+        digest, groups = (None, []) if heads is None else self._opened(heads, numbers)
         proof = self._proof(path, digest)
         return statement_pb2.LeafProof(
             register=slot.register, subject=subject, page=slot.page, path=proof, groups=groups
@@ -153,11 +152,14 @@ class _Builder:
             raise HuzhengError(Code.STORE_CORRUPT, "state tree, a proof")
         return proof
 
-    def _groups(self, heads: state_pb2.Heads, numbers: set[int]) -> list[statement_pb2.GroupProof]:
+    def _opened(self, heads: state_pb2.Heads, numbers: set[int]) -> tuple[bytes, list[statement_pb2.GroupProof]]:
+        """The digest of a leaf, and its groups with these slots open."""
         held = {item.slot: item.head for item in heads.heads}
-        hashes, hiding = slot_hashes(self._suite, heads), list(blinds(self._suite, heads))
+        hiding = list(blinds(self._suite, heads))
+        hashes = slot_hashes(self._suite, heads, hiding)
+        closed = group_hashes(self._suite, hashes)
         groups = []
-        for index, group in enumerate(group_hashes(self._suite, hashes)):
+        for index, group in enumerate(closed):
             members = range(index * GROUP_SLOTS, (index + 1) * GROUP_SLOTS)
             if numbers.isdisjoint(members):
                 groups.append(statement_pb2.GroupProof(hash=group))
@@ -169,7 +171,7 @@ class _Builder:
                 for number in members
             ]
             groups.append(statement_pb2.GroupProof(slots=slots))
-        return groups
+        return groups_digest(self._suite, closed), groups
 
     def _open(self, blind: bytes, head: bytes) -> statement_pb2.SlotProof:
         if head:

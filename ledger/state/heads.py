@@ -5,7 +5,7 @@ A proof shows the slots that are asked for; blinds hide whether there is anythin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from huzheng.v1 import state_pb2
 
@@ -76,14 +76,18 @@ def new_seed(suite: Suite, pool: bytes, key: bytes) -> bytes:
 
 def heads_digest(suite: Suite, heads: state_pb2.Heads) -> bytes:
     """The digest of the leaf (K6)."""
-    hashes = slot_hashes(suite, heads)
-    return suite.digest(Domain.STATE_HEADS, *group_hashes(suite, hashes))
+    return groups_digest(suite, group_hashes(suite, slot_hashes(suite, heads, blinds(suite, heads))))
 
 
-def slot_hashes(suite: Suite, heads: state_pb2.Heads) -> list[bytes]:
-    """One for each slot."""
+def groups_digest(suite: Suite, groups: Sequence[bytes]) -> bytes:
+    """The digest of the leaf whose groups have these hashes."""
+    return suite.digest(Domain.STATE_HEADS, *groups)
+
+
+def slot_hashes(suite: Suite, heads: state_pb2.Heads, hiding: Iterable[bytes]) -> list[bytes]:
+    """One for each slot; `hiding`: their blinds."""
     held = {item.slot: item.head for item in heads.heads}
-    return [slot_hash(suite, blind, held.get(number)) for number, blind in enumerate(blinds(suite, heads))]
+    return [slot_hash(suite, blind, held.get(number)) for number, blind in enumerate(hiding)]
 
 
 def slot_hash(suite: Suite, blind: bytes, head: bytes | None) -> bytes:

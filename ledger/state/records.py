@@ -90,11 +90,10 @@ class Records:
         """A record as a block that is kept left it. From any thread."""
         raw = self.get(index)
         for later in tuple(self._undos):
-            undo = self._undos.get(later)
-            if later > height and undo is not None:
-                before = undo.find(index)
-                if before is not None:
-                    return before
+            undo = self._undos.get(later) if later > height else None
+            before = undo.find(index) if undo is not None else None
+            if before is not None:
+                return before
         return raw
 
     def change(self, index: int, raw: bytes, before: bytes) -> None:

@@ -35,16 +35,45 @@ class Top:
         """After the newest block."""
         return self._hashes[HASH_BYTES:_PAIR_BYTES]
 
-    def at(self, position: int, height: Height) -> bytes:
-        """A hash as a block that is kept left it. From any thread."""
-        found = self._hashes[HASH_BYTES * position : HASH_BYTES * (position + 1)]
+    def root_at(self, height: Height) -> bytes:
+        """The root as a block that is kept left it. From any thread."""
+        return self._as_left((0,), height)[0][HASH_BYTES:]
+
+    def walk(self, slot: int, height: Height) -> tuple[list[bytes], bool]:
+        """The siblings on the way from the root to a slot as a block that is kept left them, and whether it has any leaf.
+
+        They end at a level below which there is nothing. From any thread.
+        """
+        position = SLOTS + slot
+        parents = [position >> level for level in range(TOP_LEVELS, 0, -1)]
+        pairs = self._as_left((0, *parents), height)
+        siblings: list[bytes] = []
+        if pairs[0][HASH_BYTES:] == EMPTY:
+            return siblings, False
+        for depth, pair in enumerate(pairs[1:], 1):
+            is_right = position >> (TOP_LEVELS - depth) & 1
+            left, right = pair[:HASH_BYTES], pair[HASH_BYTES:]
+            siblings.append(left if is_right else right)
+            if (right if is_right else left) == EMPTY:
+                return siblings, False
+        return siblings, True
+
+    def _as_left(self, parents: Sequence[int], height: Height) -> list[bytes]:
+        """The pairs of hashes below these positions (below 0 the root alone, second) as a block that is kept left them."""
+        # First: what is changed meanwhile is noted before.
+        pairs = self._pairs(parents)
+        missing = set(parents)
         for later in tuple(self._undos):
-            undo = self._undos.get(later)
-            if later > height and undo is not None:
-                pair = undo.find(position >> 1)
-                if pair is not None:
-                    return pair[HASH_BYTES:] if position & 1 else pair[:HASH_BYTES]
-        return found
+            undo = self._undos.get(later) if later > height else None
+            if undo is None:
+                continue
+            for place, parent in enumerate(parents):
+                if parent in missing:
+                    before = undo.find(parent)
+                    if before is not None:
+                        pairs[place] = before
+                        missing.discard(parent)
+        return pairs
 
     def execute(self, height: Height, slots: Mapping[int, bytes]) -> None:
         """The next block changes the hashes of these slots."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ledger.crypto import HASH_BYTES, Height, Suite
 from ledger.errors import Code, HuzhengError
 from ledger.state.leaves import Leaves
-from ledger.state.proof import EMPTY, Walk, bit
+from ledger.state.proof import EMPTY, TOP_LEVELS, Walk, bit
 from ledger.state.records import Records, RecordStorage
 from ledger.state.top import SLOTS, Top
 from ledger.state.trie import LEAF_BYTES, NODE_BYTES, SLOT_BYTES, Node, Tries, is_leaf
@@ -49,7 +49,7 @@ class StateTree:
     def root(self, height: Height) -> bytes:
         """After a block. Raises HuzhengError(NOT_FOUND) if it is not kept."""
         self._require_kept(height)
-        return self._top.at(1, height)
+        return self._top.root_at(height)
 
     # --- blocks ---
 
@@ -137,14 +137,11 @@ class StateTree:
             HuzhengError: NOT_FOUND if the block is not kept.
         """
         self._require_kept(height)
-        siblings: list[bytes] = []
-        number = 1
-        while number < SLOTS:
-            if self._top.at(number, height) == EMPTY:
-                return Walk(tuple(siblings), None)
-            number = 2 * number + bit(path, len(siblings))
-            siblings.append(self._top.at(number ^ 1, height))
-        pointer = int.from_bytes(self._slots.at(number - SLOTS, height)[HASH_BYTES:], "big")
+        slot = int.from_bytes(path[: TOP_LEVELS // 8], "big")
+        siblings, is_used = self._top.walk(slot, height)
+        if not is_used:
+            return Walk(tuple(siblings), None)
+        pointer = int.from_bytes(self._slots.at(slot, height)[HASH_BYTES:], "big")
         while pointer and not is_leaf(pointer) and len(siblings) < 8 * HASH_BYTES:
             node = Node.decode(self._files["nodes"].at(pointer >> 1, height))
             (pointer, _), (_, sibling) = (

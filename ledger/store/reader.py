@@ -423,6 +423,9 @@ class ChainReader:
     # --- within ---
 
     def _stored_block(self, height: Height) -> store_pb2.StoredBlock:
+        known = self._cache.sealed.get(height)
+        if known is not None:
+            return known
         raw = self._reader.get(layout.block_key(height)) if 0 <= height < 1 << 64 else None
         if raw is None:
             raise self._no_block(height)
@@ -431,6 +434,7 @@ class ChainReader:
         leaf = self._reader.get(layout.history_node_key(0, height))
         if leaf != merkle.root(suite, (suite.digest(Domain.BLOCK, stored.header),)):
             raise _corrupt("header", height)
+        self._cache.sealed.put(height, stored)
         return stored
 
     def _no_block(self, height: Height) -> HuzhengError:

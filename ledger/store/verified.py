@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
-from huzheng.v1 import block_pb2
+from huzheng.v1 import block_pb2, store_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
 from ledger import merkle
@@ -100,13 +100,17 @@ def verify_transaction(genesis: Genesis, raw: bytes) -> VerifiedTransaction:
 class VerifiedCache:
     """What was verified last: proofs of many things of one block or transaction need it but once."""
 
-    __slots__ = ("_lock", "blocks", "epochs", "generation", "transactions")
+    __slots__ = ("_lock", "blocks", "epochs", "generation", "sealed", "transactions")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.generation = 0
         """Grows when payloads were removed: what was read of transactions before is not kept any more."""
         self.epochs: dict[int, block_pb2.EpochProof] = {}
+        self.sealed: WeightedCache[int, store_pb2.StoredBlock] = WeightedCache(
+            lambda block: len(block.header) + len(block.certificate), 512 * 1024
+        )
+        """Headers that belong to their heights, and certificates."""
         # Some 10 MB: a result takes about 600 bytes with its nodes in both trees.
         self.blocks: WeightedCache[int, VerifiedBlock] = WeightedCache(lambda block: len(block.results) + 1, 16_384)
         # Some 20 MB: a record takes about 400 bytes besides its own with its nodes in the tree.
