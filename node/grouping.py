@@ -22,47 +22,53 @@ MAX_WAITING_JOBS = 4_096
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 """Of each source; beyond either, it is refused."""
 
+T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class _Job(Generic[R]):
-    items: Sequence[bytes]
+class _Job(Generic[T, R]):
+    items: Sequence[T]
     size_bytes: int
-    work: Callable[[bytes], R]
+    work: Callable[[T], R]
     done: asyncio.Future[list[R | Exception]]
 
 
-class _Source(Generic[R]):
+class _Source(Generic[T, R]):
     __slots__ = ("jobs", "size_bytes")
 
     def __init__(self) -> None:
-        self.jobs: deque[_Job[R]] = deque()
+        self.jobs: deque[_Job[T, R]] = deque()
         self.size_bytes = 0
 
 
-class GroupedWork(Generic[R]):
+class GroupedWork(Generic[T, R]):
     """Belongs to one event loop."""
 
-    def __init__(self, executor: Executor, groups_at_once: int) -> None:
+    def __init__(
+        self, executor: Executor, groups_at_once: int, size: Callable[[T], int], max_items: int = MAX_GROUP_ITEMS
+    ) -> None:
+        """`size`: an item's, in bytes. `max_items`: of a group; a job's stay together even if it has more."""
         self._executor = executor
         self._idle_groups = groups_at_once
+        self._size = size
+        self._max_items = max_items
         # In the order of whose turn it is.
-        self._sources: OrderedDict[str, _Source[R]] = OrderedDict()
+        self._sources: OrderedDict[str, _Source[T, R]] = OrderedDict()
         self._scheduled = False
 
-    async def run(self, source: str, items: Sequence[bytes], work: Callable[[bytes], R]) -> list[R | Exception]:
+    async def run(self, source: str, items: Sequence[T], work: Callable[[T], R]) -> list[R | Exception]:
         """What `work`, called in a worker thread, returns or raises for each item.
 
         Raises:
             HuzhengError: OVERLOADED if too much of this source is waiting.
         """
         loop = asyncio.get_running_loop()
-        size = sum(map(len, items))
+        size = sum(map(self._size, items))
         queue = self._sources.setdefault(source, _Source())
         if len(queue.jobs) >= MAX_WAITING_JOBS or (queue.jobs and queue.size_bytes + size > MAX_WAITING_BYTES):
-            raise HuzhengError(Code.OVERLOADED, "too many transactions wait to be checked")
-        job: _Job[R] = _Job(items, size, work, loop.create_future())
+            raise HuzhengError(Code.OVERLOADED, "too much waits for the threads")
+        job: _Job[T, R] = _Job(items, size, work, loop.create_future())
         queue.jobs.append(job)
         queue.size_bytes += size
         if not self._scheduled:
@@ -87,10 +93,10 @@ class GroupedWork(Generic[R]):
                 running.cancel()
             running.add_done_callback(partial(self._finish, group))
 
-    def _next_group(self) -> list[_Job[R]]:
-        group: list[_Job[R]] = []
+    def _next_group(self) -> list[_Job[T, R]]:
+        group: list[_Job[T, R]] = []
         items = 0
-        while self._sources and items < MAX_GROUP_ITEMS:
+        while self._sources and items < self._max_items:
             source, queue = next(iter(self._sources.items()))
             job = queue.jobs.popleft()
             queue.size_bytes -= job.size_bytes
@@ -104,7 +110,7 @@ class GroupedWork(Generic[R]):
                 items += len(job.items)
         return group
 
-    def _finish(self, group: list[_Job[R]], running: asyncio.Future[list[list[R | Exception]]]) -> None:
+    def _finish(self, group: list[_Job[T, R]], running: asyncio.Future[list[list[R | Exception]]]) -> None:
         self._idle_groups += 1
         failure = HuzhengError(Code.NOT_READY) if running.cancelled() else running.exception()
         for position, job in enumerate(group):
@@ -117,11 +123,11 @@ class GroupedWork(Generic[R]):
         self._start_groups()
 
 
-def _work_through(group: Sequence[_Job[R]]) -> list[list[R | Exception]]:
+def _work_through(group: Sequence[_Job[T, R]]) -> list[list[R | Exception]]:
     return [[_try(job.work, item) for item in job.items] for job in group]
 
 
-def _try(work: Callable[[bytes], R], item: bytes) -> R | Exception:
+def _try(work: Callable[[T], R], item: T) -> R | Exception:
     try:
         return work(item)
     except Exception as error:

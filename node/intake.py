@@ -102,7 +102,7 @@ class Intake:
         self._now_ms = now_ms
         self._feed = feed
         self._metrics = metrics
-        self._checks: GroupedWork[_Examined] = GroupedWork(workers, GROUPS_AT_ONCE)
+        self._checks: GroupedWork[bytes, _Examined] = GroupedWork(workers, GROUPS_AT_ONCE, len)
         self._receipts = ThreadPoolExecutor(1, thread_name_prefix="receipts")
         self._rate = RateLimit(max_submissions_per_second)
         self._waiters = Waiters(MAX_WAITERS_PER_DEPARTMENT)

@@ -9,11 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import grpc.aio
+from google.protobuf.message import Message
 from huzheng.v1 import audit_pb2, ledger_service_pb2_grpc
 from huzheng.v1 import ledger_service_pb2 as pb
 
 from node.audit_queries import RelianceCursor
 from node.feed import BlockFeed
+from node.grouping import GroupedWork
 from node.intake import Intake
 from node.queries import Queries
 from node.services.gate import current_caller
@@ -23,7 +25,15 @@ if TYPE_CHECKING:
     # Generic in the stubs only.
     Context = grpc.aio.ServicerContext[Any, Any]
 
+QUICK_GROUPS = 2
+"""Threads for quick reads at a time; more of them hinder each other, and the event loop."""
+QUICK_READS = 8
+"""Handed over to a thread together: a few milliseconds of work."""
+QUICK_QUESTIONS = 8
+"""A statement with more of them is not quick."""
+
 Q = TypeVar("Q")
+G = TypeVar("G", bound=Message)
 A = TypeVar("A")
 
 
@@ -47,6 +57,9 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         self._feed = feed
         self._status = status
         self._readers = readers
+        self._quick: GroupedWork[Message, Any] = GroupedWork(
+            readers, QUICK_GROUPS, lambda question: question.ByteSize(), QUICK_READS
+        )
 
     # --- writing ---
 
@@ -75,7 +88,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     async def GetRecord(self, request: pb.GetRecordRequest, context: Context) -> pb.GetRecordResponse:
         """One record."""
-        return await self._read(self._queries.record, request)
+        return await self._read_quickly(self._queries.record, request)
 
     async def ListHistory(self, request: pb.ListHistoryRequest, context: Context) -> pb.ListHistoryResponse:
         """A page of the versions about a subject."""
@@ -99,7 +112,8 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     async def GetStatement(self, request: pb.GetStatementRequest, context: Context) -> pb.GetStatementResponse:
         """A statement."""
-        return await self._read(self._queries.statement, request)
+        is_quick = len(request.questions) + len(request.entries) <= QUICK_QUESTIONS
+        return await (self._read_quickly if is_quick else self._read)(self._queries.statement, request)
 
     async def GetHistory(self, request: pb.GetHistoryRequest, context: Context) -> pb.GetHistoryResponse:
         """A proof of history."""
@@ -176,3 +190,12 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     async def _read(self, query: Callable[[Q], A], question: Q) -> A:
         return await asyncio.get_running_loop().run_in_executor(self._readers, query, question)
+
+    async def _read_quickly(self, query: Callable[[G], A], question: G) -> A:
+        """As `_read`, with others that are as quick. Raises OVERLOADED too."""
+        work: Callable[[Any], A] = query
+        [answer] = await self._quick.run(current_caller().department, (question,), work)
+        if isinstance(answer, Exception):
+            raise answer
+        found: A = answer
+        return found

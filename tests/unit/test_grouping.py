@@ -15,11 +15,11 @@ from node.grouping import MAX_GROUP_ITEMS, GroupedWork
 from node.rate_limit import RateLimit
 
 
-def play(scenario: Callable[[GroupedWork[bytes]], Awaitable[None]], groups_at_once: int = 1) -> None:
+def play(scenario: Callable[[GroupedWork[bytes, bytes]], Awaitable[None]], groups_at_once: int = 1) -> None:
     async def run() -> None:
         with ThreadPoolExecutor(2) as threads:
             async with asyncio.timeout(20):
-                await scenario(GroupedWork(threads, groups_at_once))
+                await scenario(GroupedWork(threads, groups_at_once, len))
 
     asyncio.run(run())
 
@@ -34,7 +34,7 @@ def test_each_item_gets_its_own_outcome() -> None:
             raise HuzhengError(Code.BAD_SIGNATURE)
         return double(item)
 
-    async def scenario(grouped: GroupedWork[bytes]) -> None:
+    async def scenario(grouped: GroupedWork[bytes, bytes]) -> None:
         outcomes = await grouped.run("tax", [b"a", b"bad", b"c"], work)
         assert outcomes[0::2] == [b"aa", b"cc"]
         assert isinstance(outcomes[1], HuzhengError)
@@ -52,7 +52,7 @@ def test_what_comes_in_one_tick_goes_in_one_group() -> None:
         threads_used.append(threading.get_ident())
         return original(group)  # type: ignore[arg-type]
 
-    async def scenario(grouped: GroupedWork[bytes]) -> None:
+    async def scenario(grouped: GroupedWork[bytes, bytes]) -> None:
         await asyncio.gather(*(grouped.run("tax", [bytes([n])], double) for n in range(20)))
         assert groups == [20]
         assert threading.get_ident() not in threads_used
@@ -71,7 +71,7 @@ def test_sources_take_turns_whatever_one_of_them_sends() -> None:
         order.append(item)
         return item
 
-    async def scenario(grouped: GroupedWork[bytes]) -> None:
+    async def scenario(grouped: GroupedWork[bytes, bytes]) -> None:
         flood = [asyncio.ensure_future(grouped.run("flood", [b"f"], work)) for _ in range(200)]
         await asyncio.sleep(0.01)
         quiet = asyncio.ensure_future(grouped.run("quiet", [b"q"], work))
@@ -93,7 +93,7 @@ def test_too_much_of_one_source_is_refused_and_of_another_is_not(monkeypatch: py
         go.wait(5)
         return item
 
-    async def scenario(grouped: GroupedWork[bytes]) -> None:
+    async def scenario(grouped: GroupedWork[bytes, bytes]) -> None:
         running = asyncio.ensure_future(grouped.run("tax", [b"0"], work))
         await asyncio.sleep(0.01)
         waiting = [asyncio.ensure_future(grouped.run("tax", [b"1"], work)) for _ in range(3)]
@@ -111,7 +111,7 @@ def test_too_much_of_one_source_is_refused_and_of_another_is_not(monkeypatch: py
 def test_bytes_that_wait_are_bounded_but_one_large_job_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "MAX_WAITING_BYTES", 10)
 
-    async def scenario(grouped: GroupedWork[bytes]) -> None:
+    async def scenario(grouped: GroupedWork[bytes, bytes]) -> None:
         large = asyncio.ensure_future(grouped.run("tax", [bytes(100)], lambda item: item[:1]))
         await asyncio.sleep(0)
         with pytest.raises(HuzhengError, match="OVERLOADED"):
@@ -130,7 +130,7 @@ def test_work_for_callers_that_left_is_not_done() -> None:
         done.append(item)
         return item
 
-    async def scenario(grouped: GroupedWork[bytes]) -> None:
+    async def scenario(grouped: GroupedWork[bytes, bytes]) -> None:
         running = asyncio.ensure_future(grouped.run("tax", [b"0"], work))
         await asyncio.sleep(0.01)
         left = asyncio.ensure_future(grouped.run("tax", [b"1"], work))
@@ -150,7 +150,7 @@ def test_threads_that_are_gone_are_an_error_not_a_hang() -> None:
         threads = ThreadPoolExecutor(1)
         threads.shutdown()
         with pytest.raises(HuzhengError, match="NOT_READY"):
-            await GroupedWork[bytes](threads, 1).run("tax", [b"1"], double)
+            await GroupedWork[bytes, bytes](threads, 1, len).run("tax", [b"1"], double)
 
     asyncio.run(scenario())
 
