@@ -81,6 +81,8 @@ class ProposeBatch:
     """The node made a batch after `wants_batch` said yes. It is well formed and names this replica as its proposer."""
 
     batch: bytes
+    transactions: int
+    """How many it has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from huzheng.v1 import consensus_pb2
 
 from consensus.admission import Admission
+from consensus.batching import Pace
 from consensus.context import Context, InvariantViolation
 from consensus.events import (
     BatchChecked,
@@ -31,7 +32,7 @@ class Ordering:
         """The last height whose batch was handed out for execution."""
         self.next_sequence = Seq(self.decided + 1)
         """Where this replica proposes next, as primary."""
-        self.last_proposal_ms = context.now_ms
+        self.pace = Pace(context.now_ms)
 
     # --- proposals ---
 
@@ -43,7 +44,7 @@ class Ordering:
             return
         sequence = self.next_sequence
         self.next_sequence = Seq(sequence + 1)
-        self.last_proposal_ms = context.now_ms
+        self.pace.proposed(event.transactions, context.now_ms)
         slot = self.open(sequence)
         digest = context.authenticator.batch_digest(event.batch)
         slot.pre_prepare = context.safety.propose(context.view, sequence, digest, event.batch)

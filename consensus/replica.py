@@ -172,10 +172,12 @@ class Replica:
         if not self._in_flight and self._context.window.last is not None:
             # The epoch's last block is awaited.
             return True
-        idle_ms = now_ms - self._ordering.last_proposal_ms
+        pace = self._ordering.pace
+        expected = pace.expected if now_ms < self._rest_ends_ms else 0
+        idle_ms = now_ms - pace.proposed_ms
         slots = map(self._context.window.get, self._in_flight)
         sizes = [0 if slot is None else len(slot.batch) for slot in slots]
-        return self._context.config.batching.wants_batch(sizes, pending_transactions, pending_bytes, idle_ms)
+        return self._context.config.batching.wants_batch(sizes, pending_transactions, pending_bytes, idle_ms, expected)
 
     def owing_since_ms(self) -> int | None:
         """Since when the primary leaves this node's work undone, as far as that is the primary's fault (C14); None if it does not."""
@@ -192,7 +194,9 @@ class Replica:
                 # One that is behind looks again with its next status.
                 deadlines.append(max(patience, self._standing.next_status_ms) if self._standing.is_behind else patience)
             if not self._in_flight and self._ordering.may_propose():
-                deadlines.append(self._ordering.last_proposal_ms + self._context.config.batching.heartbeat_ms)
+                deadlines.append(self._ordering.pace.proposed_ms + self._context.config.batching.heartbeat_ms)
+                if self._rest_ends_ms > self._context.now_ms:
+                    deadlines.append(self._rest_ends_ms)
         return min(deadlines)
 
     def ready(self) -> Ready:
@@ -320,3 +324,7 @@ class Replica:
     def _in_flight(self) -> range:
         """Sequence numbers of batches that have no certificate yet."""
         return range(self._sealing.certified + 1, self._ordering.next_sequence)
+
+    @property
+    def _rest_ends_ms(self) -> int:
+        return self._ordering.pace.rest_ends_ms(self._sealing.certified_ms)

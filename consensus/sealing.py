@@ -19,6 +19,8 @@ class Sealing:
         self._admission = Admission(context)
         self.executed = context.checkpoint.height
         self.certified = context.checkpoint.height
+        self.certified_ms = context.now_ms
+        """When a quorum's seals were there last."""
 
     def on_executed(self, event: BlockExecuted, decided: Height) -> None:
         """The block is executed: seal it (C8)."""
@@ -59,6 +61,7 @@ class Sealing:
                 return
             slot.certified = True
             self.certified = Height(slot.sequence)
+            self.certified_ms = context.now_ms
             certificate = build_certificate(context.membership, seals)
             context.ready.certified.append(Certified(self.certified, slot.block_hash, certificate))
 

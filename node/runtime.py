@@ -222,13 +222,13 @@ class Runtime:
         while not self._halted and self.core.wants_batch(
             self._mempool.pending_count, self._mempool.pending_bytes, now_ms
         ):
-            batch = self._make_batch()
-            if batch is None and not self.core.wants_batch(0, 0, now_ms):
+            proposal = self._make_batch()
+            if not proposal.transactions and not self.core.wants_batch(0, 0, now_ms):
                 return
-            self._step(ProposeBatch(batch or encode_batch(self._seat.replica, self._clock.now_ms(), [])), now_ms)
+            self._step(proposal, now_ms)
 
-    def _make_batch(self) -> bytes | None:
-        """A batch of what waits; None when nothing that waits may go into one now.
+    def _make_batch(self) -> ProposeBatch:
+        """A batch of what waits; empty when nothing that waits may go into one now.
 
         T4: a transaction whose expiry this clock finds too far away would spoil the whole batch, so it waits.
         """
@@ -239,9 +239,8 @@ class Runtime:
             min(parameters.max_batch_transactions, MOST_TRANSACTIONS),
             latest_expiry_ms=proposed_ms + parameters.max_lifetime_ms,
         )
-        if not taken:
-            return None
-        return encode_batch(self._seat.replica, proposed_ms, [transaction.raw for transaction in taken])
+        raws = [transaction.raw for transaction in taken]
+        return ProposeBatch(encode_batch(self._seat.replica, proposed_ms, raws), len(raws))
 
     async def _act(self, ready: Ready, core: Core) -> None:
         """Does what a core wants done, also when another takes its place meanwhile: its messages say which epoch they are of."""

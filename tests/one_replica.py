@@ -226,8 +226,8 @@ class OneReplica:
     def envelope(self, sender: int, envelope: consensus_pb2.Envelope) -> Lines:
         return self.feed(EnvelopeReceived(ReplicaId(sender), envelope))
 
-    def propose(self, name: str) -> Lines:
-        return self.feed(ProposeBatch(batch_of(name)))
+    def propose(self, name: str, transactions: int = 1) -> Lines:
+        return self.feed(ProposeBatch(batch_of(name), transactions))
 
     def executed(self, name: str, height: int = 1) -> Lines:
         return self.feed(BlockExecuted(Height(height), block_hash_of(name)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from consensus.batching import BatchingPolicy
-from consensus.events import BatchVerdict, CheckBatch, Decided
+from consensus.events import BatchVerdict, CheckBatch, Decided, ProposeBatch
 from consensus.votes import Checkpoint
 from ledger.block import ExecutedBlock
 from ledger.crypto import ReplicaId, Signer
@@ -19,7 +19,9 @@ from node.seat import Seat
 from tests.sim.consortium import Consortium
 from tests.sim.storage import Disk, open_store
 
-POLICY = BatchingPolicy(pipeline_depth=4, heartbeat_ms=10_000, full_bytes=1_000, worthwhile_transactions=4)
+POLICY = BatchingPolicy(
+    pipeline_depth=4, heartbeat_ms=10_000, full_bytes=1_000, worthwhile_transactions=4, few_transactions=1
+)
 """Fuller batches than few and small transactions would make with the daemon's own."""
 BATCH_FRAME_BYTES = 64
 MAX_PENDING = 1_000
@@ -62,8 +64,8 @@ class Ledger:
 
     # --- batches ---
 
-    def make_batch(self) -> bytes | None:
-        """A batch of what waits; None when nothing that waits may go into one now."""
+    def make_batch(self) -> ProposeBatch:
+        """A batch of what waits; empty when nothing that waits may go into one now."""
         parameters = self.genesis.parameters
         proposed_ms = self.clock.now_ms()
         taken = self.mempool.take(
@@ -71,7 +73,7 @@ class Ledger:
             parameters.max_batch_transactions,
             latest_expiry_ms=proposed_ms + parameters.max_lifetime_ms,
         )
-        return encode_batch(self.replica, proposed_ms, [item.raw for item in taken]) if taken else None
+        return ProposeBatch(encode_batch(self.replica, proposed_ms, [item.raw for item in taken]), len(taken))
 
     def empty_batch(self) -> bytes:
         """What is proposed when nothing waits."""

@@ -17,7 +17,6 @@ from consensus.events import (
     Event,
     GreetingReceived,
     PeerConnected,
-    ProposeBatch,
     Ready,
     Send,
     TimePassed,
@@ -240,10 +239,10 @@ class Machine:
     def propose(self) -> None:
         mempool, now_ms = self.ledger.mempool, self.cluster.now_ms
         while self.core.wants_batch(mempool.pending_count, mempool.pending_bytes, now_ms):
-            batch = self.ledger.make_batch()
-            if batch is None and not self.core.wants_batch(0, 0, now_ms):
+            proposal = self.ledger.make_batch()
+            if not proposal.transactions and not self.core.wants_batch(0, 0, now_ms):
                 return
-            self.core.step(ProposeBatch(batch or self.ledger.empty_batch()), now_ms)
+            self.core.step(proposal, now_ms)
 
     def set_timer(self) -> None:
         """One timer at a time: an earlier one takes the place of a later one."""

@@ -386,6 +386,32 @@ def test_a_further_batch_waits_for_as_much_as_is_in_flight() -> None:
     assert primary.core.wants_batch(32, in_flight, primary.now_ms)
 
 
+def certify_own(name: str, primary: OneReplica) -> None:
+    """The votes and seals of two others for its first proposal."""
+    for peer in (2, 3):
+        primary.prepare(peer, name)
+    for peer in (2, 3):
+        primary.commit(peer, name)
+    primary.executed(name)
+    for peer in (2, 3):
+        primary.seal(peer, name)
+
+
+def test_a_primary_that_many_were_answered_by_rests_until_they_are_back_or_the_block_s_time_is_over() -> None:
+    for few_come_back in (False, True):
+        primary = OneReplica(own=1)
+        primary.propose("A", transactions=20)
+        primary.later(30)
+        certify_own("A", primary)
+        assert not primary.core.wants_batch(19, 100, primary.now_ms)
+        assert primary.core.next_deadline() == primary.now_ms + 30
+        if few_come_back:
+            primary.later(30)
+            assert primary.core.wants_batch(1, 100, primary.now_ms)
+        else:
+            assert primary.core.wants_batch(20, 100, primary.now_ms)
+
+
 def test_a_batch_is_sent_again_when_it_is_due_and_at_once_over_a_new_link() -> None:
     for is_new in (False, True):
         primary = OneReplica(own=1)

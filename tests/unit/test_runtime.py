@@ -262,9 +262,8 @@ def test_a_batch_has_no_more_transactions_than_others_are_patient_for(tmp_path: 
             raw = node.consortium.transaction([node.consortium.record(number)], nonce=number)
             node.mempool.add(check_transaction(raw, node.genesis))
         first, second = runtime._make_batch(), runtime._make_batch()
-        assert first is not None
-        assert second is not None
-        assert [len(Batch.FromString(raw).transactions) for raw in (first, second)] == [MOST_TRANSACTIONS, 10]
+        for proposal, count in ((first, MOST_TRANSACTIONS), (second, 10)):
+            assert (proposal.transactions, len(Batch.FromString(proposal.batch).transactions)) == (count, count)
         node.close()
 
     asyncio.run(scenario())
