@@ -13,7 +13,8 @@ from ledger.store.audit_layout import HourCount, NewestWrite, OperationPlace
 from ledger.store.chain_store import ChainStore
 from ledger.store.engine import Entry
 from ledger.store.layout import Place, RecordPlace
-from ledger.store.reader import ChainReader, CurrentPage, StoredRecord, StoredState
+from ledger.store.reader import ChainReader, CurrentPage, StoredRecord
+from ledger.store.stored_state import StoredState
 from ledger.store.verified import VerifiedBlock, VerifiedTransaction
 
 __all__ = [

@@ -21,8 +21,9 @@ from ledger.store.engine import Batch, Engine, Entry, Reader
 from ledger.store.expunging import Expunging
 from ledger.store.high_water import HighWater
 from ledger.store.opening import OpenedStore, create_scratch, open_store, read_tip
-from ledger.store.reader import ChainReader, LastHeads, StoredState
+from ledger.store.reader import ChainReader
 from ledger.store.state_tree import StoredTree
+from ledger.store.stored_state import LastHeads, StoredState
 from ledger.store.verified import VerifiedCache
 from ledger.store.votes import VoteLog
 from ledger.store.writing import put_block

@@ -23,8 +23,8 @@ from ledger.store.audit_writing import AuditWriter
 from ledger.store.engine import Engine, Reader
 from ledger.store.expunging import Expunging
 from ledger.store.high_water import FILE_NAME, HighWater
-from ledger.store.reader import StoredState
 from ledger.store.state_tree import DIRECTORY, StoredTree, files_in, open_tree, remove_files
+from ledger.store.stored_state import StoredState
 from ledger.store.writing import put_block
 
 _CREATING: Final = "CREATING"

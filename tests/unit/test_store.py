@@ -21,7 +21,7 @@ from ledger.state import SEEN_PREFIX, heads_key
 from ledger.store import ChainReader, ChainStore, Place, RecordPlace
 from ledger.store.chain_store import _last_heads_key
 from ledger.store.engine import Engine, Entry
-from ledger.store.reader import LastHeads, StoredState
+from ledger.store.stored_state import LastHeads, StoredState
 from ledger.transaction import check_transaction
 from tests.builders import OBJECTION, Chain, Consortium, unit_code
 from tests.chains import LIFETIME_MS, store_blocks, stored_chain, vote_entry
