@@ -21,16 +21,21 @@ class Pace:
 
     proposed_ms: int
     """When the last batch was proposed."""
+    sequence: int = 0
+    """Where."""
     expected: int = 0
     """Transactions."""
 
-    def proposed(self, transactions: int, now_ms: int) -> None:
+    def proposed(self, sequence: int, transactions: int, now_ms: int) -> None:
         """A batch with so many goes out."""
         self.proposed_ms = now_ms
+        self.sequence = sequence
         self.expected = max(transactions, self.expected // 2)
 
-    def rest_ends_ms(self, certified_ms: int) -> int:
-        """Given when the last batch was certified; long ago if that is not known."""
+    def rest_ends_ms(self, certified: int, certified_ms: int) -> int:
+        """Given the last block that was certified, and when. There is no rest after one that another proposed."""
+        if certified != self.sequence:
+            return 0
         return certified_ms + max(0, min(MOST_REST_MS, certified_ms - self.proposed_ms))
 
 

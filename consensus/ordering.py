@@ -44,7 +44,7 @@ class Ordering:
             return
         sequence = self.next_sequence
         self.next_sequence = Seq(sequence + 1)
-        self.pace.proposed(event.transactions, context.now_ms)
+        self.pace.proposed(sequence, event.transactions, context.now_ms)
         slot = self.open(sequence)
         digest = context.authenticator.batch_digest(event.batch)
         slot.pre_prepare = context.safety.propose(context.view, sequence, digest, event.batch)

@@ -327,4 +327,4 @@ class Replica:
 
     @property
     def _rest_ends_ms(self) -> int:
-        return self._ordering.pace.rest_ends_ms(self._sealing.certified_ms)
+        return self._ordering.pace.rest_ends_ms(self._sealing.certified, self._sealing.certified_ms)

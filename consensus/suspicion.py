@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from consensus.batching import MOST_REST_MS
 from consensus.slot import Stage
 from ledger.crypto.types import Height
 
@@ -125,7 +126,8 @@ class Suspicion:
     def proposal_came(self, now_ms: int) -> None:
         """A proposal of the primary's own came: was it asked for long ago, with nothing else to wait for?"""
         if self._idle_since_ms is not None and self._work_since_ms is not None:
-            waited_ms = now_ms - max(self._idle_since_ms, self._work_since_ms, self._entered_ms)
+            owed_ms = max(self._idle_since_ms + MOST_REST_MS, self._work_since_ms, self._entered_ms)
+            waited_ms = max(0, now_ms - owed_ms)
             self._slowest_ms = max(self._slowest_ms, waited_ms)
             self._slow = self._slow + 1 if 2 * waited_ms >= self.timeout_ms else max(0, self._slow - 1)
         self._idle_since_ms = None

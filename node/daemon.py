@@ -47,7 +47,7 @@ from node.runtime import Runtime
 from node.seat import Seat
 from node.server import Services, build_server, listen, max_message_bytes, raise_file_limit
 from node.services.gate import Gate, current_caller
-from node.services.ledger_service import LedgerService
+from node.services.ledger_service import READERS, LedgerService
 from node.services.operator_service import OperatorService
 from node.services.replica_service import ReplicaService
 from node.services.sharing_service import SharingService
@@ -74,8 +74,6 @@ GRACE_S = 5.0
 """How long a stopping node lets calls in hand finish."""
 HEALTH_INTERVAL_S = 0.5
 KEEPALIVE_MS = 20_000
-READERS = 4
-"""Threads that answer clients' reads."""
 
 
 @dataclass(frozen=True, slots=True)

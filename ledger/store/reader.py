@@ -384,7 +384,8 @@ class ChainReader:
     # --- within ---
 
     def _stored_block(self, height: Height) -> store_pb2.StoredBlock:
-        known = self._cache.sealed.get(height)
+        # What came after a snapshot, others may have read.
+        known = self._cache.sealed.get(height) if height <= self._tip.height else None
         if known is not None:
             return known
         raw = self._reader.get(layout.block_key(height)) if 0 <= height < 1 << 64 else None

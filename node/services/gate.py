@@ -193,7 +193,7 @@ def _outcome(error: BaseException) -> str:
         return str(error.code)
     if _is_unforeseen(error):
         return str(Code.INTERNAL)
-    return "CANCELLED" if isinstance(error, asyncio.CancelledError) else "ABORTED"
+    return "CANCELLED" if isinstance(error, asyncio.CancelledError | GeneratorExit) else "ABORTED"
 
 
 def _is_unforeseen(error: BaseException | None) -> TypeGuard[Exception]:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import grpc.aio
-from google.protobuf.message import Message
 from huzheng.v1 import audit_pb2, ledger_service_pb2_grpc
 from huzheng.v1 import ledger_service_pb2 as pb
 
@@ -27,13 +26,16 @@ if TYPE_CHECKING:
 
 QUICK_GROUPS = 2
 """Threads for quick reads at a time; more of them hinder each other, and the event loop."""
+OTHER_READS = 2
+"""Threads for others at a time, so that however many these are, quick ones find a thread."""
+READERS = QUICK_GROUPS + OTHER_READS
+"""Threads that the service can use."""
 QUICK_READS = 8
 """Handed over to a thread together: a few milliseconds of work."""
 QUICK_QUESTIONS = 8
 """A statement with more of them is not quick."""
 
 Q = TypeVar("Q")
-G = TypeVar("G", bound=Message)
 A = TypeVar("A")
 
 
@@ -51,15 +53,14 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
     def __init__(
         self, intake: Intake, queries: Queries, feed: BlockFeed, status: StatusSource, readers: Executor
     ) -> None:
-        """`readers`: threads that read the database for clients; a flood of reads must not delay blocks."""
+        """`readers`: READERS threads that read the database for clients; a flood of reads must not delay blocks."""
         self._intake = intake
         self._queries = queries
         self._feed = feed
         self._status = status
         self._readers = readers
-        self._quick: GroupedWork[Message, Any] = GroupedWork(
-            readers, QUICK_GROUPS, lambda question: question.ByteSize(), QUICK_READS
-        )
+        self._quick: GroupedWork[Any, Any] = GroupedWork(readers, QUICK_GROUPS, _no_bytes, QUICK_READS)
+        self._others: GroupedWork[Any, Any] = GroupedWork(readers, OTHER_READS, _no_bytes, 1)
 
     # --- writing ---
 
@@ -189,13 +190,21 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
                     break
 
     async def _read(self, query: Callable[[Q], A], question: Q) -> A:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, query, question)
+        return await _in_turn(self._others, query, question)
 
-    async def _read_quickly(self, query: Callable[[G], A], question: G) -> A:
-        """As `_read`, with others that are as quick. Raises OVERLOADED too."""
-        work: Callable[[Any], A] = query
-        [answer] = await self._quick.run(current_caller().department, (question,), work)
-        if isinstance(answer, Exception):
-            raise answer
-        found: A = answer
-        return found
+    async def _read_quickly(self, query: Callable[[Q], A], question: Q) -> A:
+        return await _in_turn(self._quick, query, question)
+
+
+async def _in_turn(threads: GroupedWork[Any, Any], query: Callable[[Q], A], question: Q) -> A:
+    """What a query answers in a thread; departments take turns. Raises OVERLOADED too."""
+    [answer] = await threads.run(current_caller().department, (question,), query)
+    if isinstance(answer, Exception):
+        raise answer
+    found: A = answer
+    return found
+
+
+def _no_bytes(_question: object) -> int:
+    """The gate bounds how many questions a department may have open."""
+    return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ from node.pki import issue, new_authority
 from node.queries import Queries
 from node.server import Services, build_server, listen, max_message_bytes
 from node.services.gate import Gate, current_caller
-from node.services.ledger_service import LedgerService
+from node.services.ledger_service import OTHER_READS, READERS, LedgerService
 from node.services.operator_service import MakeBackup, OperatorService
 from node.services.permissions import PERMISSIONS
 from node.services.replica_service import ReplicaService
@@ -91,7 +92,7 @@ class Server:
     def __init__(self, directory: Path, limits: LimitsSection) -> None:
         self.node = OneReplica(directory / "data", CONSORTIUM, max_transactions=5_000)
         self.status = Status(self.node)
-        self.readers = ThreadPoolExecutor(2)
+        self.readers = ThreadPoolExecutor(READERS)
         self.make_backup: MakeBackup = lambda target, on_progress: b""
         authorities = {name: authority.certificate_der for name, authority in AUTHORITIES.items()}
         gate = Gate(CallerDirectory(authorities), self.node.metrics, limits.concurrent_calls)
@@ -397,6 +398,50 @@ def test_the_standard_health_service_answers(tmp_path: Path) -> None:
         async with server.channel(AUDITOR) as channel:
             answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    play(tmp_path, scenario)
+
+
+def test_slow_reads_of_one_department_leave_threads_to_the_quick_ones_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, free = threading.Semaphore(0), threading.Event()
+
+    def wait(*_: object) -> pb.ListRecordsResponse:
+        slow.release()
+        free.wait(20)
+        return pb.ListRecordsResponse()
+
+    monkeypatch.setattr(Queries, "records", wait)
+
+    async def scenario(server: Server) -> None:
+        server.node.seal(one())
+        async with server.client(Caller("tax", Role.SYSTEM, "7")) as tax, server.client(AUDITOR) as auditor:
+            flood = [asyncio.ensure_future(tax.ListRecords(pb.ListRecordsRequest())) for _ in range(20)]
+            for _ in range(OTHER_READS):
+                await until(lambda: slow.acquire(blocking=False))
+            for _ in range(20):
+                assert (await auditor.GetStatement(about(), timeout=10)).statement
+            assert not slow.acquire(blocking=False), "no further one began"
+            assert not any(call.done() for call in flood)
+            free.set()
+            await asyncio.gather(*flood)
+
+    play(tmp_path, scenario)
+
+
+def test_of_reads_that_go_together_each_has_its_own_answer(tmp_path: Path) -> None:
+    async def scenario(server: Server) -> None:
+        server.node.seal(one())
+        async with server.client(AUDITOR) as stub:
+            wrong = about(subject="?")
+            calls = [stub.GetStatement(wrong if number % 3 == 0 else about()) for number in range(30)]
+            answers: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
+        for number, answer in enumerate(answers):
+            if number % 3 == 0:
+                assert from_rpc(answer).code is Code.BAD_SUBJECT
+            else:
+                assert answer.statement
 
     play(tmp_path, scenario)
 

@@ -61,14 +61,15 @@ def test_half_as_many_are_expected_with_each_smaller_batch() -> None:
     pace = Pace(0)
     expected = []
     for transactions in (64, 1, 1, 40, 1):
-        pace.proposed(transactions, 0)
+        pace.proposed(1, transactions, 0)
         expected.append(pace.expected)
     assert expected == [64, 32, 16, 40, 20]
 
 
 def test_a_rest_is_as_long_as_the_block_took_but_never_long() -> None:
     pace = Pace(0)
-    pace.proposed(64, 1_000)
-    assert pace.rest_ends_ms(1_030) == 1_060
-    assert pace.rest_ends_ms(3_000) == 3_000 + MOST_REST_MS
-    assert pace.rest_ends_ms(500) == 500, "the certificate of that block was not seen here"
+    pace.proposed(7, 64, 1_000)
+    assert pace.rest_ends_ms(7, 1_030) == 1_060
+    assert pace.rest_ends_ms(7, 3_000) == 3_000 + MOST_REST_MS
+    assert pace.rest_ends_ms(7, 500) == 500, "the certificate of that block was not seen here"
+    assert pace.rest_ends_ms(8, 1_030) == 0, "another's block, in a later view"

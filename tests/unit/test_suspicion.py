@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.batching import MOST_REST_MS
 from consensus.slot import Stage
-from consensus.suspicion import BASE_TIMEOUT_MS, BLOCKS_FOR_OTHERS, MOST_TIMEOUTS, Suspicion
+from consensus.suspicion import BASE_TIMEOUT_MS, BLOCKS_FOR_OTHERS, MAX_SLOW_PROPOSALS, MOST_TIMEOUTS, Suspicion
 from ledger.crypto import Height
 
 HEARTBEAT_MS = 10_000
@@ -129,3 +130,17 @@ def test_a_new_view_starts_with_all_its_time() -> None:
     assert suspicion.deadline_ms() == 900 + BASE_TIMEOUT_MS
     suspicion.next_block_is(Height(1), Stage.VOTED, 1_200)
     assert suspicion.deadline_ms() == 1_200 + BASE_TIMEOUT_MS, "what was reached in the view before does not count"
+
+
+@pytest.mark.parametrize(("late_by_ms", "blamed"), [(-1, False), (0, True)])
+def test_proposals_that_are_late_again_and_again_are_blamed_but_not_for_the_rest_that_a_primary_may_take(
+    late_by_ms: int, blamed: bool
+) -> None:
+    suspicion, now_ms = owed_since(0), 0
+    for height in range(1, MAX_SLOW_PROPOSALS + 1):
+        suspicion.next_block_is(Height(height), Stage.AWAITED, now_ms)
+        suspicion.block_stored(now_ms, nothing_open=True)
+        suspicion.work_waits(now_ms, now_ms)
+        now_ms += MOST_REST_MS + BASE_TIMEOUT_MS // 2 + late_by_ms
+        suspicion.proposal_came(now_ms)
+    assert suspicion.is_due(now_ms) == blamed
