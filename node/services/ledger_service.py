@@ -58,7 +58,6 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         self._queries = queries
         self._feed = feed
         self._status = status
-        self._readers = readers
         self._quick: GroupedWork[Any, Any] = GroupedWork(readers, QUICK_GROUPS, _no_bytes, QUICK_READS)
         self._others: GroupedWork[Any, Any] = GroupedWork(readers, OTHER_READS, _no_bytes, 1)
 
