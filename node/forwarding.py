@@ -9,7 +9,7 @@ from huzheng.v1 import replica_service_pb2
 
 from ledger.transaction import WellFormedTransaction
 from node.mempool import Mempool
-from node.peer_messages import MAX_FORWARDED
+from node.peer_messages import MAX_FORWARDED, write_message
 from node.peers import Peers
 from node.seat import Core
 
@@ -82,7 +82,7 @@ def _first(transactions: Sequence[WellFormedTransaction], max_bytes: int) -> Seq
     return transactions[: max(1, sum(size <= max_bytes for size in sizes))]
 
 
-def _messages(raws: Iterable[bytes]) -> Iterator[replica_service_pb2.PeerMessage]:
+def _messages(raws: Iterable[bytes]) -> Iterator[bytes]:
     group: list[bytes] = []
     size = 0
     for raw in raws:
@@ -95,5 +95,5 @@ def _messages(raws: Iterable[bytes]) -> Iterator[replica_service_pb2.PeerMessage
         yield _message(group)
 
 
-def _message(group: Sequence[bytes]) -> replica_service_pb2.PeerMessage:
-    return replica_service_pb2.PeerMessage(forwarded=replica_service_pb2.ForwardedTransactions(transactions=group))
+def _message(group: Sequence[bytes]) -> bytes:
+    return write_message(replica_service_pb2.ForwardedTransactions(transactions=group))

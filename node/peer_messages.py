@@ -6,13 +6,18 @@ a correct replica ever does loses its link.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from google.protobuf.message import DecodeError
-from huzheng.v1 import replica_service_pb2
+from huzheng.v1 import consensus_pb2, replica_service_pb2
 
 from consensus.memory import MAX_SEEN
+from consensus.votes import PeerPayload
 from ledger.errors import Code, HuzhengError
+
+Payload = PeerPayload | replica_service_pb2.ForwardedTransactions | replica_service_pb2.PeerClock
+"""What one replica has to say to another."""
 
 MAX_GROUP_MESSAGES = 1_024
 MAX_FORWARDED = 1_024
@@ -22,6 +27,18 @@ MAX_STATUS_SLOTS = 1_024
 MAX_SMALL_BYTES = 32 * 1024
 """Messages other than batches, forwarded transactions, envelopes and greetings; a status with the most slots takes less."""
 
+_FIELDS: Mapping[type[Payload], str] = MappingProxyType(
+    {
+        consensus_pb2.Proposal: "proposal",
+        consensus_pb2.Envelope: "envelope",
+        consensus_pb2.ReplicaStatus: "status",
+        consensus_pb2.Greeting: "greeting",
+        consensus_pb2.BatchFound: "batch_found",
+        replica_service_pb2.ForwardedTransactions: "forwarded",
+        replica_service_pb2.PeerClock: "clock",
+    }
+)
+"""Of a `PeerMessage`, the one that each is in."""
 _TAG_REPEATED = 0x0A
 _TAG_FORWARDED = 0x22
 _TAG_GREETING = 0x32
@@ -37,13 +54,19 @@ _MAX_VARINT_BYTES = 5
 _MAX_NUMBER_BYTES = 10
 
 
+def write_message(payload: Payload) -> bytes:
+    """A `PeerMessage`, as it travels."""
+    message = replica_service_pb2.PeerMessage(**{_FIELDS[type(payload)]: payload})  # type: ignore[arg-type]
+    return message.SerializeToString()
+
+
 def read_group(raw: bytes) -> list[replica_service_pb2.PeerMessage]:
     """The messages of a ConnectRequest or ConnectResponse, which have the same form.
 
     Raises:
         HuzhengError: INVALID_REQUEST for what no correct replica sends.
     """
-    return [_read_message(part) for part in _parts(raw, MAX_GROUP_MESSAGES)]
+    return [read_message(part) for part in _parts(raw, MAX_GROUP_MESSAGES)]
 
 
 def read_block(raw: bytes) -> bytes:
@@ -58,7 +81,12 @@ def read_block(raw: bytes) -> bytes:
         raise _unreadable() from None
 
 
-def _read_message(raw: bytes) -> replica_service_pb2.PeerMessage:
+def read_message(raw: bytes) -> replica_service_pb2.PeerMessage:
+    """What `write_message` makes.
+
+    Raises:
+        HuzhengError: INVALID_REQUEST for what no correct replica sends.
+    """
     if raw in _EMPTY:
         raise HuzhengError(Code.INVALID_REQUEST, "an empty message")
     if raw and raw[0] in _MAX_PARTS:

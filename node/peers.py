@@ -6,19 +6,19 @@ A link only carries: what is lost on it, or dropped because a peer reads too slo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 import structlog
-from huzheng.v1 import consensus_pb2, replica_service_pb2
+from huzheng.v1 import replica_service_pb2
 
 from ledger.crypto.membership import Membership
 from ledger.crypto.types import ReplicaId
 from ledger.errors import Code, HuzhengError
 from node.clock import monotonic_ms, wall_clock_ms
-from node.peer_messages import MAX_GROUP_MESSAGES, read_group
+from node.peer_messages import MAX_GROUP_MESSAGES, read_group, write_message
 
 MAX_OUTBOX_BYTES = 64 * 1024 * 1024
 """Per peer; beyond it messages are dropped, never kept."""
@@ -39,11 +39,19 @@ FAULT_MAX_MS = 8_000
 """A peer that sent what no correct replica sends stays without a link this long, longer each time."""
 FORGIVEN_MS = 60_000
 CLOCK_INTERVAL_S = 5.0
+END = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
+"""What a stream reads when its sender has ended it."""
 CONNECT = "/huzheng.v1.ReplicaService/Connect"
 FETCH_BLOCKS = "/huzheng.v1.ReplicaService/FetchBlocks"
 TELL_UNREACHABLE_MS = 60_000
 
 log = structlog.get_logger("peers")
+
+
+Read = Callable[[], Awaitable[Any]]
+"""The next group of messages of a stream, unread, or END."""
+Write = Callable[[list[bytes]], Awaitable[None]]
+"""Sends messages together."""
 
 
 class PeerHandler(Protocol):
@@ -72,14 +80,14 @@ class Outbox:
     """Messages waiting for one link, bounded in bytes."""
 
     def __init__(self) -> None:
-        self._messages: list[replica_service_pb2.PeerMessage] = []
+        self._messages: list[bytes] = []
         self._bytes = 0
         self._filled = asyncio.Event()
         self.dropped = 0
 
-    def put(self, message: replica_service_pb2.PeerMessage) -> None:
+    def put(self, message: bytes) -> None:
         """Adds a message, or drops it when the peer reads too slowly."""
-        size = _size(message)
+        size = len(message) + MESSAGE_OVERHEAD_BYTES
         if self._bytes + size > MAX_OUTBOX_BYTES:
             self.dropped += 1
             return
@@ -93,22 +101,18 @@ class Outbox:
         self._bytes = 0
         self._filled.clear()
 
-    async def take(self) -> list[replica_service_pb2.PeerMessage]:
+    async def take(self) -> list[bytes]:
         """All that waits, up to one group; waits for the first."""
         await self._filled.wait()
         count, size = 0, 0
         while count < min(len(self._messages), MAX_GROUP_MESSAGES) and (count == 0 or size < MAX_GROUP_BYTES):
-            size += _size(self._messages[count])
+            size += len(self._messages[count]) + MESSAGE_OVERHEAD_BYTES
             count += 1
         taken, self._messages = self._messages[:count], self._messages[count:]
         self._bytes -= size
         if not self._messages:
             self._filled.clear()
         return taken
-
-
-def _size(message: replica_service_pb2.PeerMessage) -> int:
-    return message.ByteSize() + MESSAGE_OVERHEAD_BYTES
 
 
 class Admission:
@@ -152,7 +156,7 @@ class Link:
         self._handler = handler
         self._stream: asyncio.Task[None] | None = None
 
-    def send(self, message: replica_service_pb2.PeerMessage) -> None:
+    def send(self, message: bytes) -> None:
         """Sends when connected; otherwise drops: the peer will say what it lacks when it is back."""
         if self.connected:
             self.outbox.put(message)
@@ -185,11 +189,7 @@ class Link:
         """For so long the peer gets no stream."""
         return max(0, self._admission.not_before_ms - monotonic_ms())
 
-    async def run(
-        self,
-        incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]],
-        write: Callable[[list[replica_service_pb2.PeerMessage]], Awaitable[None]],
-    ) -> None:
+    async def run(self, read: Read, write: Write) -> None:
         """Carries one stream until it ends. A newer stream of the same peer replaces an older one.
 
         Raises:
@@ -210,7 +210,7 @@ class Link:
             # While it waited.
             raise HuzhengError(Code.NOT_READY, "no link to this peer any more")
         self._fault = None
-        task = self._stream = asyncio.ensure_future(self._carry(incoming, write))
+        task = self._stream = asyncio.ensure_future(self._carry(read, write))
         try:
             # Not `await task`: when the stream is ended from here the call has to return, not to look cancelled.
             await asyncio.wait([task])
@@ -224,18 +224,13 @@ class Link:
         if fault is not None:
             raise fault
 
-    async def _carry(
-        self,
-        incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]],
-        write: Callable[[list[replica_service_pb2.PeerMessage]], Awaitable[None]],
-    ) -> None:
+    async def _carry(self, read: Read, write: Write) -> None:
         self.outbox.clear()
         self.connected = True
         self._told_unreachable_ms = None
         log.info("peer connected", peer=self.peer.replica)
         tasks = [
-            asyncio.ensure_future(work)
-            for work in (self._write_all(write), self._tell_clock(), self._read_all(incoming))
+            asyncio.ensure_future(work) for work in (self._write_all(write), self._tell_clock(), self._read_all(read))
         ]
         try:
             self._handler.on_peer_connected(self.peer.replica)
@@ -254,20 +249,19 @@ class Link:
             # Last: where a fault has ended this task, it raises.
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read_all(self, incoming: AsyncIterator[Iterable[replica_service_pb2.PeerMessage]]) -> None:
-        async for group in incoming:
+    async def _read_all(self, read: Read) -> None:
+        while (raw := await read()) is not END:
             self.last_heard_ms = monotonic_ms()
-            for message in group:
+            for message in read_group(raw):
                 await self._handler.on_peer_message(self.peer.replica, message)
 
-    async def _write_all(self, write: Callable[[list[replica_service_pb2.PeerMessage]], Awaitable[None]]) -> None:
+    async def _write_all(self, write: Write) -> None:
         while True:
             await write(await self.outbox.take())
 
     async def _tell_clock(self) -> None:
         while True:
-            clock = replica_service_pb2.PeerClock(clock_ms=wall_clock_ms())
-            self.outbox.put(replica_service_pb2.PeerMessage(clock=clock))
+            self.outbox.put(write_message(replica_service_pb2.PeerClock(clock_ms=wall_clock_ms())))
             await asyncio.sleep(CLOCK_INTERVAL_S)
 
 
@@ -323,13 +317,13 @@ class Peers:
             self._drop(replica)
         await asyncio.gather(*diallers, return_exceptions=True)
 
-    def send(self, to: ReplicaId, message: replica_service_pb2.PeerMessage) -> None:
+    def send(self, to: ReplicaId, message: bytes) -> None:
         """Sends to one peer, if it is one still."""
         link = self.links.get(to)
         if link is not None:
             link.send(message)
 
-    def broadcast(self, message: replica_service_pb2.PeerMessage, among: Membership | None = None) -> None:
+    def broadcast(self, message: bytes, among: Membership | None = None) -> None:
         """Sends to all peers, or to those that are members."""
         for replica, link in self.links.items():
             if among is None or among.member(replica) is not None:
@@ -377,24 +371,9 @@ class Peers:
                 link.tell_unreachable(await call.code(), await call.details())
                 return
 
-            async def write(messages: list[replica_service_pb2.PeerMessage]) -> None:
+            async def write(messages: list[bytes]) -> None:
                 await call.write(replica_service_pb2.ConnectRequest(messages=messages).SerializeToString())
 
-            await link.run((read_group(raw) async for raw in call), write)
+            await link.run(call.read, write)
         finally:
             await channel.close(None)
-
-
-def wrap(payload: object) -> replica_service_pb2.PeerMessage:
-    """A consensus message as it travels."""
-    if isinstance(payload, consensus_pb2.Proposal):
-        return replica_service_pb2.PeerMessage(proposal=payload)
-    if isinstance(payload, consensus_pb2.Envelope):
-        return replica_service_pb2.PeerMessage(envelope=payload)
-    if isinstance(payload, consensus_pb2.ReplicaStatus):
-        return replica_service_pb2.PeerMessage(status=payload)
-    if isinstance(payload, consensus_pb2.Greeting):
-        return replica_service_pb2.PeerMessage(greeting=payload)
-    if isinstance(payload, consensus_pb2.BatchFound):
-        return replica_service_pb2.PeerMessage(batch_found=payload)
-    raise TypeError(type(payload).__name__)

@@ -36,7 +36,8 @@ from node.forwarding import Forwarding
 from node.intake import NOT_WELL_FORMED, Intake
 from node.off_loop import OffLoop, Parts
 from node.peer_events import FromPeer, as_event, weight
-from node.peers import MAX_BACKLOG_BYTES, Peers, wrap
+from node.peer_messages import write_message
+from node.peers import MAX_BACKLOG_BYTES, Peers
 from node.seat import Core
 from node.succession import Succession
 
@@ -264,7 +265,7 @@ class Runtime:
         self._report(ready, core)
 
     def _send(self, send: Send, core: Core) -> None:
-        message = wrap(send.payload)
+        message = write_message(send.payload)
         if send.to is not None:
             self.peers.send(send.to, message)
         else:

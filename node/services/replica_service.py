@@ -15,7 +15,6 @@ from ledger.crypto.types import Height
 from ledger.errors import Code, HuzhengError
 from ledger.store import ChainStore
 from node.identity import Caller
-from node.peer_messages import read_group
 from node.peers import Peers
 from node.services.gate import Gate
 
@@ -52,7 +51,7 @@ class ReplicaService:
         name = str(replica_service_pb2.DESCRIPTOR.services_by_name["ReplicaService"].full_name)
         gate.add_registered_method_handlers(name, handlers)
 
-    async def Connect(self, request_iterator: AsyncIterator[bytes], context: Context) -> None:
+    async def Connect(self, _requests: AsyncIterator[bytes], context: Context) -> None:
         """The stream of a peer with a lower id."""
         caller = self._identify()
         link = self._peers.links.get(caller.replica)
@@ -60,10 +59,10 @@ class ReplicaService:
             raise HuzhengError(Code.PEER_UNKNOWN)
         await context.send_initial_metadata(())
 
-        async def write(messages: list[replica_service_pb2.PeerMessage]) -> None:
+        async def write(messages: list[bytes]) -> None:
             await context.write(replica_service_pb2.ConnectResponse(messages=messages))
 
-        await link.run((read_group(request) async for request in request_iterator), write)
+        await link.run(context.read, write)
 
     async def FetchBlocks(
         self, request: replica_service_pb2.FetchBlocksRequest, context: Context

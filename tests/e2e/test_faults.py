@@ -11,13 +11,14 @@ import pytest
 from huzheng.v1 import consensus_pb2, ledger_service_pb2, replica_service_pb2
 
 from node.config import NodeConfig, load_config
+from node.peer_messages import write_message
 from node.tls import ClientRoots, TlsFiles, server_credentials
 from scripts.local.network import LocalNetwork, Node, run_huzheng, wait_until
 from scripts.local.workload import Workload
 
 pytestmark = pytest.mark.timeout(120)
 
-FAR = replica_service_pb2.PeerMessage(status=consensus_pb2.ReplicaStatus(stored_height=2**64 - 1))
+FAR = write_message(consensus_pb2.ReplicaStatus(stored_height=2**64 - 1))
 HALF_FULL_BYTES = 64 * 1024
 
 

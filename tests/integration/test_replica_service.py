@@ -24,6 +24,7 @@ from node.config import LimitsSection
 from node.fetch import BlockFetcher, FetchParts
 from node.identity import Caller, CallerDirectory, Role
 from node.metrics import Metrics
+from node.peer_messages import write_message
 from node.peers import CONNECT, FETCH_BLOCKS, Peer, Peers
 from node.pki import Authority, issue, new_authority
 from node.server import Services, build_server, listen
@@ -42,7 +43,7 @@ NOW = datetime.now(UTC)
 AUTHORITIES = {name: new_authority(name, name, NOW) for name in DEPARTMENTS}
 OWN = ReplicaId(4)
 TRAITOR = Caller("planning", Role.REPLICA, "2")
-STATUS = replica_service_pb2.PeerMessage(status=consensus_pb2.ReplicaStatus(stored_height=1))
+STATUS = write_message(consensus_pb2.ReplicaStatus(stored_height=1))
 SOUND = replica_service_pb2.ConnectRequest(messages=[STATUS]).SerializeToString()
 BLOCKS = 20
 

@@ -20,7 +20,7 @@ from consensus.votes import PeerPayload
 from ledger.block import ExecutedBlock
 from ledger.crypto import SIMULATION, Height, Membership, ReplicaId, Signer, Suite
 from node.peer_events import as_event
-from node.peers import wrap
+from node.peer_messages import read_message, write_message
 from tests.sim.checks import Checks
 from tests.sim.clients import Clients
 from tests.sim.consortium import PARAMETERS, Request, consortium_of
@@ -137,10 +137,10 @@ class Cluster:
 
     def send(self, sender: Machine, send: Send) -> None:
         """Carries a message to its targets: a status to all, anything else to members only."""
-        message = wrap(send.payload)
-        self.note("sent", sender.place, send.to or 0, message.SerializeToString())
+        raw = write_message(send.payload)
+        self.note("sent", sender.place, send.to or 0, raw)
         self.checks.witnesses.on_sent(sender.id, send.payload)
-        event = as_event(sender.id, message)
+        event = as_event(sender.id, read_message(raw))
         is_status = isinstance(send.payload, consensus_pb2.ReplicaStatus)
         for target in self.machines:
             is_meant = send.to is None and (is_status or sender.core.membership.member(target.id) is not None)

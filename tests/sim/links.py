@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from huzheng.v1 import replica_service_pb2
-
 from ledger.crypto import Membership, ReplicaId
+from node.peer_messages import read_message
 from node.peers import Peers
 
 if TYPE_CHECKING:
@@ -22,14 +21,14 @@ class Links(Peers):
         self._cluster = cluster
         self._machine = machine
 
-    def send(self, to: ReplicaId, message: replica_service_pb2.PeerMessage) -> None:
-        transactions = tuple(message.forwarded.transactions)
+    def send(self, to: ReplicaId, message: bytes) -> None:
+        transactions = tuple(read_message(message).forwarded.transactions)
         self._cluster.note("forwarded", self._machine.place, to, *transactions)
         for target in self._cluster.machines:
             if target.id == to:
                 self._cluster.carry(self._machine, target, partial(target.receive_forwarded, transactions))
 
-    def broadcast(self, message: replica_service_pb2.PeerMessage, among: Membership | None = None) -> None:
+    def broadcast(self, message: bytes, among: Membership | None = None) -> None:
         for member in () if among is None else among.members:
             if member.replica != self._machine.id:
                 self.send(member.replica, message)

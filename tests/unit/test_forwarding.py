@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-from huzheng.v1 import replica_service_pb2, transaction_pb2
+from huzheng.v1 import transaction_pb2
 
 from ledger.crypto import Membership, ReplicaId
 from ledger.transaction import WellFormedTransaction
 from node.forwarding import MAX_SPREAD, MAX_SPREAD_BYTES, SPREAD_AFTER_MS, SPREAD_AGAIN_MS, Forwarding
 from node.mempool import Mempool
+from node.peer_messages import read_message
 from node.peers import Peers
 from node.seat import Core
 
@@ -33,11 +34,11 @@ class Heard(Peers):
     def __init__(self) -> None:
         self.spread: list[list[bytes]] = []
 
-    def send(self, to: ReplicaId, message: replica_service_pb2.PeerMessage) -> None:
+    def send(self, to: ReplicaId, message: bytes) -> None:
         """Not of interest."""
 
-    def broadcast(self, message: replica_service_pb2.PeerMessage, among: Membership | None = None) -> None:
-        self.spread.append(list(message.forwarded.transactions))
+    def broadcast(self, message: bytes, among: Membership | None = None) -> None:
+        self.spread.append(list(read_message(message).forwarded.transactions))
 
 
 def transaction(department: str, number: int, size: int = 100) -> WellFormedTransaction:

@@ -22,7 +22,8 @@ MEBIBYTE = 1 << 20
 
 
 def group(*messages: replica_service_pb2.PeerMessage) -> bytes:
-    return replica_service_pb2.ConnectRequest(messages=messages).SerializeToString()
+    raws = [message.SerializeToString() for message in messages]
+    return replica_service_pb2.ConnectRequest(messages=raws).SerializeToString()
 
 
 def status(slots: int) -> replica_service_pb2.PeerMessage:
@@ -125,7 +126,7 @@ def test_a_greeting_may_be_large_but_has_few_parts() -> None:
 def test_a_greeting_says_of_which_epoch_it_is(epoch: int, count: int) -> None:
     greeting = consensus_pb2.Greeting(seen=[consensus_pb2.Envelope(replica=2)] * count, epoch=epoch)
     sent = replica_service_pb2.PeerMessage(greeting=greeting)
-    assert read_group(replica_service_pb2.ConnectRequest(messages=[sent]).SerializeToString()) == [sent]
+    assert read_group(group(sent)) == [sent]
 
 
 @pytest.mark.parametrize(

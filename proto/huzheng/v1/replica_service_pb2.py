@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from huzheng.v1 import consensus_pb2 as huzheng_dot_v1_dot_consensus__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n huzheng/v1/replica_service.proto\x12\nhuzheng.v1\x1a\x1ahuzheng/v1/consensus.proto\";\n\x0e\x43onnectRequest\x12)\n\x08messages\x18\x01 \x03(\x0b\x32\x17.huzheng.v1.PeerMessage\"<\n\x0f\x43onnectResponse\x12)\n\x08messages\x18\x01 \x03(\x0b\x32\x17.huzheng.v1.PeerMessage\"\xd2\x02\n\x0bPeerMessage\x12(\n\x08proposal\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.ProposalH\x00\x12(\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12+\n\x06status\x18\x03 \x01(\x0b\x32\x19.huzheng.v1.ReplicaStatusH\x00\x12\x36\n\tforwarded\x18\x04 \x01(\x0b\x32!.huzheng.v1.ForwardedTransactionsH\x00\x12&\n\x05\x63lock\x18\x05 \x01(\x0b\x32\x15.huzheng.v1.PeerClockH\x00\x12(\n\x08greeting\x18\x06 \x01(\x0b\x32\x14.huzheng.v1.GreetingH\x00\x12-\n\x0b\x62\x61tch_found\x18\x07 \x01(\x0b\x32\x16.huzheng.v1.BatchFoundH\x00\x42\t\n\x07message\"-\n\x15\x46orwardedTransactions\x12\x14\n\x0ctransactions\x18\x01 \x03(\x0c\"\x1d\n\tPeerClock\x12\x10\n\x08\x63lock_ms\x18\x01 \x01(\x04\"8\n\x12\x46\x65tchBlocksRequest\x12\x13\n\x0b\x66rom_height\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"$\n\x13\x46\x65tchBlocksResponse\x12\r\n\x05\x62lock\x18\x01 \x01(\x0c\x32\xaa\x01\n\x0eReplicaService\x12\x46\n\x07\x43onnect\x12\x1a.huzheng.v1.ConnectRequest\x1a\x1b.huzheng.v1.ConnectResponse(\x01\x30\x01\x12P\n\x0b\x46\x65tchBlocks\x12\x1e.huzheng.v1.FetchBlocksRequest\x1a\x1f.huzheng.v1.FetchBlocksResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n huzheng/v1/replica_service.proto\x12\nhuzheng.v1\x1a\x1ahuzheng/v1/consensus.proto\"\"\n\x0e\x43onnectRequest\x12\x10\n\x08messages\x18\x01 \x03(\x0c\"#\n\x0f\x43onnectResponse\x12\x10\n\x08messages\x18\x01 \x03(\x0c\"\xd2\x02\n\x0bPeerMessage\x12(\n\x08proposal\x18\x01 \x01(\x0b\x32\x14.huzheng.v1.ProposalH\x00\x12(\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32\x14.huzheng.v1.EnvelopeH\x00\x12+\n\x06status\x18\x03 \x01(\x0b\x32\x19.huzheng.v1.ReplicaStatusH\x00\x12\x36\n\tforwarded\x18\x04 \x01(\x0b\x32!.huzheng.v1.ForwardedTransactionsH\x00\x12&\n\x05\x63lock\x18\x05 \x01(\x0b\x32\x15.huzheng.v1.PeerClockH\x00\x12(\n\x08greeting\x18\x06 \x01(\x0b\x32\x14.huzheng.v1.GreetingH\x00\x12-\n\x0b\x62\x61tch_found\x18\x07 \x01(\x0b\x32\x16.huzheng.v1.BatchFoundH\x00\x42\t\n\x07message\"-\n\x15\x46orwardedTransactions\x12\x14\n\x0ctransactions\x18\x01 \x03(\x0c\"\x1d\n\tPeerClock\x12\x10\n\x08\x63lock_ms\x18\x01 \x01(\x04\"8\n\x12\x46\x65tchBlocksRequest\x12\x13\n\x0b\x66rom_height\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"$\n\x13\x46\x65tchBlocksResponse\x12\r\n\x05\x62lock\x18\x01 \x01(\x0c\x32\xaa\x01\n\x0eReplicaService\x12\x46\n\x07\x43onnect\x12\x1a.huzheng.v1.ConnectRequest\x1a\x1b.huzheng.v1.ConnectResponse(\x01\x30\x01\x12P\n\x0b\x46\x65tchBlocks\x12\x1e.huzheng.v1.FetchBlocksRequest\x1a\x1f.huzheng.v1.FetchBlocksResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,19 +33,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'huzheng.v1.replica_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CONNECTREQUEST']._serialized_start=76
-  _globals['_CONNECTREQUEST']._serialized_end=135
-  _globals['_CONNECTRESPONSE']._serialized_start=137
-  _globals['_CONNECTRESPONSE']._serialized_end=197
-  _globals['_PEERMESSAGE']._serialized_start=200
-  _globals['_PEERMESSAGE']._serialized_end=538
-  _globals['_FORWARDEDTRANSACTIONS']._serialized_start=540
-  _globals['_FORWARDEDTRANSACTIONS']._serialized_end=585
-  _globals['_PEERCLOCK']._serialized_start=587
-  _globals['_PEERCLOCK']._serialized_end=616
-  _globals['_FETCHBLOCKSREQUEST']._serialized_start=618
-  _globals['_FETCHBLOCKSREQUEST']._serialized_end=674
-  _globals['_FETCHBLOCKSRESPONSE']._serialized_start=676
-  _globals['_FETCHBLOCKSRESPONSE']._serialized_end=712
-  _globals['_REPLICASERVICE']._serialized_start=715
-  _globals['_REPLICASERVICE']._serialized_end=885
+  _globals['_CONNECTREQUEST']._serialized_end=110
+  _globals['_CONNECTRESPONSE']._serialized_start=112
+  _globals['_CONNECTRESPONSE']._serialized_end=147
+  _globals['_PEERMESSAGE']._serialized_start=150
+  _globals['_PEERMESSAGE']._serialized_end=488
+  _globals['_FORWARDEDTRANSACTIONS']._serialized_start=490
+  _globals['_FORWARDEDTRANSACTIONS']._serialized_end=535
+  _globals['_PEERCLOCK']._serialized_start=537
+  _globals['_PEERCLOCK']._serialized_end=566
+  _globals['_FETCHBLOCKSREQUEST']._serialized_start=568
+  _globals['_FETCHBLOCKSREQUEST']._serialized_end=624
+  _globals['_FETCHBLOCKSRESPONSE']._serialized_start=626
+  _globals['_FETCHBLOCKSRESPONSE']._serialized_end=662
+  _globals['_REPLICASERVICE']._serialized_start=665
+  _globals['_REPLICASERVICE']._serialized_end=835
 # @@protoc_insertion_point(module_scope)

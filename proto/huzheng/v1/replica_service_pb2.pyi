@@ -27,11 +27,13 @@ class ConnectRequest(_message.Message):
 
     MESSAGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerMessage]: ...
+    def messages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Each a PeerMessage: written once for all peers, and looked at before it is parsed."""
+
     def __init__(
         self,
         *,
-        messages: _abc.Iterable[Global___PeerMessage] | None = ...,
+        messages: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -49,11 +51,13 @@ class ConnectResponse(_message.Message):
 
     MESSAGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerMessage]: ...
+    def messages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Each a PeerMessage."""
+
     def __init__(
         self,
         *,
-        messages: _abc.Iterable[Global___PeerMessage] | None = ...,
+        messages: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
