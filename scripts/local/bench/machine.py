@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "memory": _first("/proc/meminfo", "MemTotal"),
         "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} of {sys.base_prefix}",
         "system": platform.platform(),
     }
 
