@@ -24,6 +24,8 @@ from node.sharing.keeper import VaultKeeper
 log = structlog.get_logger("vault")
 
 LOOK_S = 1.0
+PAUSE_S = 0.1
+"""Between looks at new blocks: one look serves all that came meanwhile, and each costs a hand-over between threads."""
 RETRY_S = 10.0
 """After a failure: of the vault's disk, of an acknowledgement that was not taken."""
 
@@ -76,6 +78,7 @@ class VaultLoop:
             timeout_s = RETRY_S if self._owed and self._signer else None
             reached = await feed.next_after(reached, timeout_s)
             self._owed |= set(await self._in_thread(self._keeper.follow))
+            await asyncio.sleep(PAUSE_S)
 
     async def _in_thread(self, work: Callable[[], list[Erased]]) -> list[Erased]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

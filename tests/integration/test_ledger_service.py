@@ -33,6 +33,7 @@ from node.peers import Peers
 from node.pki import issue, new_authority
 from node.queries import Queries
 from node.server import Services, build_server, listen, max_message_bytes
+from node.services import gate as gate_module
 from node.services.gate import Gate, current_caller
 from node.services.ledger_service import OTHER_READS, READERS, LedgerService
 from node.services.operator_service import MakeBackup, OperatorService
@@ -800,6 +801,33 @@ def test_a_department_with_too_many_calls_is_told_so_and_others_are_served(tmp_p
             await stub.GetStatus(pb.GetStatusRequest())
 
     play(tmp_path, scenario, LimitsSection(concurrent_calls=8))
+
+
+def test_a_department_has_few_streams_that_send_and_its_other_calls_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "MAX_INCOMING_STREAMS", 2)
+    method = "/huzheng.v1.LedgerService/SubmitStream"
+
+    async def endless(tag: int) -> AsyncIterator[pb.SubmitStreamRequest]:
+        yield tagged((tag, one(tag)))
+        await asyncio.sleep(100)
+
+    async def scenario(server: Server) -> None:
+        async with server.client() as stub:
+            streams = [stub.SubmitStream(endless(tag)) for tag in (1, 2)]
+            await until(lambda: server.node.mempool.pending_count == len(streams))
+            with server.blocking_channel(SYSTEM) as channel:
+                status, error = await outcome(channel, method, b"")
+                assert (status, error and error.code) == (grpc.StatusCode.RESOURCE_EXHAUSTED, Code.OVERLOADED)
+                await stub.GetStatus(pb.GetStatusRequest())
+                streams[0].cancel()
+                # A message without transactions is what it is refused for once there is room.
+                while error is None or error.code is not Code.INVALID_REQUEST:
+                    _, error = await outcome(channel, method, b"")
+            streams[1].cancel()
+
+    play(tmp_path, scenario)
 
 
 def test_a_server_that_stops_ends_its_calls_with_a_reason(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ledger.crypto import ED25519_SHA256, Domain
 from node.peer_messages import read_group, write_message
 from node.peers import END, Outbox
 from node.pki import server_name
+from scripts.local.bench.load import Measured
 
 HOST = "127.0.0.1"
 REPLICAS = 4
@@ -306,11 +307,8 @@ async def run(number: int, base: int, files: Files, variant: str) -> None:
     await asyncio.Event().wait()
 
 
-async def submit(files: Files, base: int, outstanding: int, seconds: float) -> tuple[list[float], float]:
-    """Keeps so many records under way for so long, through all replicas or, if there is but one, through a backup.
-
-    How long each took, and all together; in s.
-    """
+async def submit(files: Files, base: int, outstanding: int, seconds: float) -> Measured:
+    """Keeps so many records under way for so long, through all replicas or, if there is but one, through a backup."""
     records = map(_signed, itertools.count(time.time_ns()))
     prepared = iter([next(records) for _ in range(int(seconds * _MOST_PER_S) + outstanding)])
     through = range(REPLICAS) if outstanding >= REPLICAS else range(1, 2)
@@ -343,7 +341,7 @@ async def submit(files: Files, base: int, outstanding: int, seconds: float) -> t
         await channel.close(None)
 
     await asyncio.gather(*(stream(base + replica, outstanding // len(through)) for replica in through))
-    return latencies_s, time.monotonic() - begun_s
+    return Measured(len(latencies_s), time.monotonic() - begun_s, latencies_s)
 
 
 def _signed(number: int) -> bytes:
