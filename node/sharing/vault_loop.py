@@ -75,10 +75,10 @@ class VaultLoop:
         reached = feed.height
         while True:
             await self._acknowledge(intake)
+            await asyncio.sleep(PAUSE_S)
             timeout_s = RETRY_S if self._owed and self._signer else None
             reached = await feed.next_after(reached, timeout_s)
             self._owed |= set(await self._in_thread(self._keeper.follow))
-            await asyncio.sleep(PAUSE_S)
 
     async def _in_thread(self, work: Callable[[], list[Erased]]) -> list[Erased]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
