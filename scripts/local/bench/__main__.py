@@ -81,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
             "  audit     What an audit of reads costs.",
             "  sharing   Reads of confidential fields from end to end.",
             "  steps     What a record costs a node, step by step.",
+            "  skeleton  What ordering alone costs, in turns with this ledger.",
         )
     )
     made = argparse.ArgumentParser(

@@ -1,4 +1,4 @@
-"""What the measurements have in common that are commands of their own: `scripts/bench proofs`, `audit`, `sharing` and `steps`."""
+"""What the measurements have in common that are commands of their own: `scripts/bench proofs`, `audit`, `sharing`, `steps` and `skeleton`."""
 
 from __future__ import annotations
 
