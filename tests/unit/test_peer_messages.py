@@ -16,6 +16,8 @@ from node.peer_messages import (
     MAX_STATUS_SLOTS,
     read_block,
     read_group,
+    read_message,
+    write_message,
 )
 
 MEBIBYTE = 1 << 20
@@ -77,6 +79,17 @@ def test_what_correct_replicas_send_is_read() -> None:
     assert len(read_group(group(*[small] * MAX_GROUP_MESSAGES))) == MAX_GROUP_MESSAGES
     bare = replica_service_pb2.PeerMessage(greeting=consensus_pb2.Greeting())
     assert read_group(group(bare)) == [bare]
+
+
+@pytest.mark.parametrize(
+    "field_name", sorted(field.name for field in replica_service_pb2.PeerMessage.DESCRIPTOR.fields)
+)
+def test_each_kind_of_message_is_written_as_itself(field_name: str) -> None:
+    sent = replica_service_pb2.PeerMessage()
+    getattr(sent, field_name).SetInParent()
+    if field_name == "forwarded":
+        sent.forwarded.transactions.append(b"t")
+    assert read_message(write_message(getattr(sent, field_name))) == sent
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x22\x00"], ids=["of no kind", "without transactions"])

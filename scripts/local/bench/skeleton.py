@@ -60,6 +60,8 @@ def _nodes(directory: Path, base: int, variant: str) -> Iterator[None]:
             if process.stdout is None or process.stdout.readline() != "ready\n":
                 raise NetworkFailure(f"a replica of the skeleton did not start: exit {process.poll()}")
         yield
+        if any(process.poll() is not None for process in started):
+            raise NetworkFailure("a replica of the skeleton gave up")
     finally:
         for process in started:
             process.kill()
