@@ -50,14 +50,13 @@ def master_key(config: NodeConfig) -> MasterKey:
     """The master key, which asks for a passphrase where it is to be typed in.
 
     Raises:
-        HuzhengError: CONFIG_INVALID if the node has no vault; KEY_PASSPHRASE_NEEDED, FILE_ACCESS, KEY_FILE_MISSING, KEY_FILE_MODE.
+        HuzhengError: CONFIG_INVALID if the node has no vault; KEY_PASSPHRASE_NEEDED, FILE_ACCESS, KEY_FILE_MISSING, KEY_FILE_MODE, KEY_FILE_INVALID.
     """
     vault = vault_section(config)
     if vault.key_file is not None:
         return KeyFile(vault.key_file)
     if vault.token is not None:
-        pin = read_private_file(vault.token.pin_file, Code.KEY_FILE_MISSING, Code.KEY_FILE_MODE)
-        return TokenKey(vault.token.library, vault.token.label, _text(pin, vault.token.pin_file))
+        return TokenKey(vault.token.library, vault.token.label, _pin(vault.token.pin_file))
     if vault.passphrase_file is not None:
         return Passphrase(
             _line(
@@ -99,8 +98,13 @@ def _line(data: bytes, what: str) -> bytes:
     return line
 
 
-def _text(data: bytes, path: Path) -> str:
+def _pin(path: Path) -> str:
+    data = read_private_file(path, Code.KEY_FILE_MISSING, Code.KEY_FILE_MODE)
     try:
-        return data.rstrip(b"\r\n").decode()
+        pin = data.rstrip(b"\r\n").decode()
     except UnicodeDecodeError:
         raise HuzhengError(Code.KEY_FILE_INVALID, f"{path}: not a text in UTF-8") from None
+    if not pin:
+        # A file that is just being written: the token would count this as a wrong one, and lock itself after a few.
+        raise HuzhengError(Code.KEY_FILE_INVALID, f"{path}: empty")
+    return pin

@@ -113,3 +113,16 @@ def test_a_token_is_named_by_its_library_and_label(node: Path) -> None:
         node, 'key_file = "keys/vault.key"', 'token = { library = "pin", label = "vault", pin_file = "pin" }'
     )
     assert master_key(config) == TokenKey(node / "pin", "vault", "1234")
+
+
+@pytest.mark.parametrize("written", [b"", b"\n", b"\xff\n"])
+def test_what_is_no_pin_is_not_given_to_a_token(node: Path, written: bytes) -> None:
+    """A token counts wrong ones, and a file is empty for a moment while another PIN is written to it."""
+    (node / "pin").write_bytes(written)
+    (node / "pin").chmod(0o600)
+    config = changed(
+        node, 'key_file = "keys/vault.key"', 'token = { library = "pin", label = "vault", pin_file = "pin" }'
+    )
+    with pytest.raises(HuzhengError) as caught:
+        master_key(config)
+    assert code_of(caught) is Code.KEY_FILE_INVALID
