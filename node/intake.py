@@ -28,6 +28,7 @@ from node.clock import monotonic_ms
 from node.entry import judge, knows_signer, refuse_personal_data
 from node.feed import BlockFeed
 from node.grouping import MAX_GROUP_ITEMS, GroupedWork
+from node.hand_over import SMALL_BYTES, OrderedThread
 from node.held import HeldTransactions
 from node.identity import Caller, Role
 from node.mempool import Mempool
@@ -38,6 +39,8 @@ from node.waiters import Final, Group, Waiters, fail, resolve
 
 GROUPS_AT_ONCE = 4
 """Groups of signature checks in the worker threads or queued for them; the rest waits its turn here."""
+FEW_RECEIPTS = 4
+"""So many take no longer to make than handing them over."""
 MAX_WAITERS_PER_DEPARTMENT = 20_000
 NOT_WELL_FORMED = frozenset(
     {Code.TOO_LARGE, Code.NOT_STRICT, Code.MALFORMED_TRANSACTION, Code.WRONG_CHAIN, Code.BAD_SIGNATURE}
@@ -102,8 +105,8 @@ class Intake:
         self._now_ms = now_ms
         self._feed = feed
         self._metrics = metrics
-        self._checks: GroupedWork[bytes, _Examined] = GroupedWork(workers, GROUPS_AT_ONCE, len)
-        self._receipts = ThreadPoolExecutor(1, thread_name_prefix="receipts")
+        self._checks: GroupedWork[bytes, _Examined] = GroupedWork(workers, GROUPS_AT_ONCE, len, small_bytes=SMALL_BYTES)
+        self._receipts = OrderedThread("receipts")
         self._rate = RateLimit(max_submissions_per_second)
         self._waiters = Waiters(MAX_WAITERS_PER_DEPARTMENT)
         self._held = HeldTransactions()
@@ -266,8 +269,7 @@ class Intake:
         return submission
 
     def _already_final(self, transaction_id: bytes, place: Place) -> Submission:
-        loop = asyncio.get_running_loop()
-        return Submission(transaction_id, loop.run_in_executor(self._receipts, self._prove, transaction_id, place))
+        return Submission(transaction_id, self._receipts.run(False, self._prove, transaction_id, place))
 
     def _prove(self, transaction_id: bytes, place: Place) -> FinalTransaction:
         return FinalTransaction(transaction_id, place, transaction_receipt(self._genesis, self._store, place))
@@ -339,7 +341,7 @@ class Intake:
         self._mempool.ordered(ids)
         claimed = self._waiters.claim(ids)
         if claimed:
-            proving = asyncio.get_running_loop().run_in_executor(self._receipts, self._prove_all, block, claimed)
+            proving = self._receipts.run(len(claimed) <= FEW_RECEIPTS, self._prove_all, block, claimed)
             proving.add_done_callback(partial(self._answer, claimed))
         self._mempool.drop_expired(block.time_ms)
         self._waiters.expire(block.time_ms, HuzhengError(Code.EXPIRED, "not ordered in time"))
@@ -348,7 +350,6 @@ class Intake:
         self._feed.publish(block.height)
 
     def _prove_all(self, block: ExecutedBlock, ids: Container[bytes]) -> list[FinalTransaction]:
-        """In the receipts' thread."""
         return list(block_receipts(self._genesis, self._store, block, ids))
 
     def _answer(self, claimed: Mapping[bytes, Group], proving: asyncio.Future[list[FinalTransaction]]) -> None:
@@ -404,7 +405,7 @@ class Intake:
         self._ended = True
         self.refuse("the node is stopping")
         # Waits for one proof at most; the database must not be closed under it.
-        self._receipts.shutdown(wait=True, cancel_futures=True)
+        self._receipts.shutdown()
 
 
 def _require_department(transaction: WellFormedTransaction, caller: Caller) -> None:

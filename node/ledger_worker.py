@@ -1,6 +1,6 @@
-"""The ledger's side of a replica: executes, stores and fetches blocks, strictly one after the other, in one thread of its own.
+"""The ledger's side of a replica: executes, stores and fetches blocks, strictly one after the other.
 
-All methods but the constructor run in that thread; the event loop only hands work over and gets `ExecutedBlock`s back.
+One method is called at a time, in a thread of its own or, to store a small block, on the event loop; `is_small` at any time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ledger.genesis import Genesis
 from ledger.state import PendingState
 from ledger.store import ChainStore
 from ledger.transaction import Known, WellFormedBatch, check_batch
+from node.hand_over import SMALL_BYTES
 
 
 class LedgerWorker:
@@ -40,6 +41,11 @@ class LedgerWorker:
         self._executed[block.height] = block
         self._tip = block.tip
         return block
+
+    def is_small(self, height: Height) -> bool:
+        """Whether storing an executed block takes no longer than handing it over to a thread."""
+        block = self._executed.get(height)
+        return block is not None and sum(len(transaction.raw) for transaction in block.transactions) <= SMALL_BYTES
 
     def store(self, height: Height, certificate: bytes) -> ExecutedBlock | None:
         """Makes an executed block durable with its certificate; None when it is already."""

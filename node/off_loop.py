@@ -32,6 +32,7 @@ from node.clock import NetworkClock
 from node.consortium import Consortium
 from node.evidence import EvidenceFile
 from node.fetch import BlockFetcher, FetchParts
+from node.hand_over import SMALL_BYTES, OrderedThread
 from node.ledger_worker import LedgerWorker
 from node.mempool import Mempool
 from node.peers import Peers
@@ -55,7 +56,8 @@ class Parts:
 
 
 class OffLoop:
-    """Belongs to one runtime. The ledger's work is done in one thread, in order, and told in that order; checks in several.
+    """Belongs to one runtime. The ledger's work is done in one thread, in order, and told in that order; checks in several. Small batches
+    are checked and small blocks stored without one (see node/hand_over.py).
 
     What a task does between the thread's answer and telling it must not wait for anything: the order is that of the loop's queue.
     """
@@ -75,7 +77,7 @@ class OffLoop:
         self._answer = answer
         self._on_stored = on_stored
         self._ledger = LedgerWorker(parts.genesis, parts.store, self._known)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._thread = OrderedThread("ledger")
         self._scrubber = ThreadPoolExecutor(1, thread_name_prefix="scrub")
         self._fetcher = BlockFetcher(
             FetchParts(parts.genesis, parts.store, parts.workers, self._known, self._apply_fetched)
@@ -94,13 +96,12 @@ class OffLoop:
 
     async def check(self, check: CheckBatch, core: Core) -> None:
         """Whether a batch is well formed and in time."""
-        loop = asyncio.get_running_loop()
         known = self._checked.get(check.sequence)
         try:
             if known is not None and known.raw == check.batch:
                 batch = known
             else:
-                batch = await loop.run_in_executor(self._workers, check_batch, check.batch, self._genesis, self._known)
+                batch = await self._check(check.batch)
         except HuzhengError as error:
             log.warning("invalid batch", primary=check.proposer, code=error.code, detail=error.detail)
             verdict = BatchVerdict.INVALID
@@ -108,6 +109,12 @@ class OffLoop:
             verdict = self._judge_fresh(batch, check.proposer)
             self._checked[check.sequence] = batch
         self._answer(core, BatchChecked(check.sequence, check.batch_digest, check.proposer, verdict))
+
+    async def _check(self, batch: bytes) -> WellFormedBatch:
+        if len(batch) <= SMALL_BYTES:
+            return check_batch(batch, self._genesis, self._known)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._workers, check_batch, batch, self._genesis, self._known)
 
     def _judge_fresh(self, batch: WellFormedBatch, proposer: ReplicaId) -> BatchVerdict:
         """T5."""
@@ -121,15 +128,14 @@ class OffLoop:
         checked = self._checked.pop(decided.height, None)
         if checked is not None and checked.raw != decided.batch:
             checked = None
-        loop = asyncio.get_running_loop()
-        block = await loop.run_in_executor(self._thread, self._ledger.execute, decided.height, decided.batch, checked)
+        block = await self._thread.run(False, self._ledger.execute, decided.height, decided.batch, checked)
         if block is not None:
             self._answer(core, BlockExecuted(block.height, block.block_hash))
 
     async def store(self, certified: Certified) -> None:
         """A block that is certified becomes durable."""
-        loop = asyncio.get_running_loop()
-        block = await loop.run_in_executor(self._thread, self._ledger.store, certified.height, certified.certificate)
+        is_small = self._ledger.is_small(certified.height)
+        block = await self._thread.run(is_small, self._ledger.store, certified.height, certified.certificate)
         if block is not None:
             self._tell_stored(block, certified.certificate)
         await self._flush_tree()
@@ -150,8 +156,7 @@ class OffLoop:
 
     async def _apply_fetched(self, fetched: Sequence[CheckedBlock]) -> None:
         """Stores fetched blocks, see `LedgerWorker.apply`."""
-        loop = asyncio.get_running_loop()
-        for applied in await loop.run_in_executor(self._thread, self._ledger.apply, fetched):
+        for applied in await self._thread.run(False, self._ledger.apply, fetched):
             self._tell_stored(*applied)
         await self._flush_tree()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from huzheng.v1 import consensus_pb2, replica_service_pb2
@@ -33,6 +32,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.transaction import WellFormedTransaction, encode_batch
 from node.clock import monotonic_ms
 from node.forwarding import Forwarding
+from node.hand_over import OrderedThread
 from node.intake import NOT_WELL_FORMED, Intake
 from node.off_loop import OffLoop, Parts
 from node.peer_events import FromPeer, as_event, weight
@@ -46,6 +46,8 @@ log = structlog.get_logger("replica")
 STOPPED_WAIT_MS = 1_000
 FORWARDS_AT_ONCE = 2
 """Groups of a peer's forwarded transactions being checked; more are not read from it."""
+SMALL_VOTES_BYTES = 64 * 1024
+"""Votes of so many bytes together, batches included, take a disk no longer than few."""
 BATCH_FRAME_BYTES = 64
 """More than a batch's proposer and time take."""
 
@@ -77,7 +79,7 @@ class Runtime:
         self._halted = False
         self.counts: Counter[str] = Counter()
         self._off_loop = OffLoop(parts, self._answer, self._stored)
-        self._votes_thread = ThreadPoolExecutor(1, thread_name_prefix="votes")
+        self._votes_thread = OrderedThread("votes")
         self._wake = asyncio.Event()
         self._backlog: Counter[ReplicaId] = Counter()
         self._drained = asyncio.Event()
@@ -280,9 +282,9 @@ class Runtime:
         self._wake.set()
 
     async def _write_votes(self, ready: Ready) -> None:
-        loop = asyncio.get_running_loop()
+        size = sum(len(value) for _, value in ready.votes)
         try:
-            await loop.run_in_executor(self._votes_thread, self._store.write_votes, ready.votes)
+            await self._votes_thread.run(size <= SMALL_VOTES_BYTES, self._store.write_votes, ready.votes)
             self.counts["vote_log_writes"] += 1
         except HuzhengError as error:
             self._give_up(error)

@@ -22,6 +22,7 @@ from ledger.genesis import Parameters
 from ledger.store import Entry
 from ledger.transaction import check_transaction
 from node import consortium
+from node import runtime as runtime_module
 from node.clock import NetworkClock
 from node.evidence import EvidenceFile
 from node.off_loop import Parts
@@ -59,6 +60,8 @@ def test_a_node_that_is_stopped_amid_a_write_of_votes_reports_no_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing, go_on = threading.Event(), threading.Event()
+    # As with large batches, which are written in a thread.
+    monkeypatch.setattr(runtime_module, "SMALL_VOTES_BYTES", 0)
 
     async def scenario() -> None:
         node = OneReplica(tmp_path / "data", Consortium(n=1, parameters=Parameters(heartbeat_ms=100)))
