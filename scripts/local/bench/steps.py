@@ -1,7 +1,8 @@
 """What one record costs one node, step by step: CPU time of each thing that is done for it, apart from the network and from waiting.
 
 Blocks go through the functions that a node calls, with real signatures and a real database, in one thread: so nothing waits for anything, and the sum
-is what a node can't do without as it is written now. Beside it stand the signature check alone, measured between the same blocks, and a message by gRPC.
+is what a node can't do without as it is written now. Beside it stand the signature check alone, measured between the same blocks, and a message and a
+call by gRPC; and what rate all that would allow if consensus, network and clients took nothing.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from ledger.transaction import WellFormedBatch, WellFormedTransaction, check_bat
 from node.entry import judge, knows_signer, refuse_personal_data
 from node.receipts import block_receipts
 from scripts.local.bench.machine import machine
-from scripts.local.bench.messages import message_us
+from scripts.local.bench.messages import call_us, message_us
 from scripts.local.bench.standalone import parser, tell
 from tests.builders import Consortium
 
 T = TypeVar("T")
 REPLICAS = 4
-SIZES = ((1, 64), (1, 512), (100, 10))
+SIZES = ((1, 64), (1, 512), (1_000, 1))
 """Records a transaction, transactions a block."""
 FULL_BLOCKS, QUICK_BLOCKS = 60, 12
 
@@ -67,6 +68,13 @@ class StepCosts:
     def node_us(self) -> float:
         """What a node does for a record on average."""
         return sum(STEPS[name] * cost for name, cost in self.steps_us.items())
+
+    def of_v(self, check_us: float, per_call_us: float = 0.0) -> float:
+        """The part of V that these steps allow on any number of cores, if each transaction of one record also takes a call of so many µs.
+
+        V has one check of so many µs for a record and replica.
+        """
+        return REPLICAS * check_us / (REPLICAS * self.node_us + per_call_us)
 
 
 class _Clock:
@@ -170,7 +178,7 @@ def measure(records: int, transactions: int, blocks: int, on_block: Callable[[],
     return StepCosts(records, transactions, clock.median_us(CHECK), steps)
 
 
-def show(costs: list[StepCosts], per_message_us: float) -> None:
+def show(costs: list[StepCosts], per_message_us: float, per_call_us: float) -> None:
     """A table for people."""
     table = Table(title="CPU time of one node, µs a record")
     table.add_column("step")
@@ -181,9 +189,17 @@ def show(costs: list[StepCosts], per_message_us: float) -> None:
         table.add_row(step, f"{share:.0%}", *(f"{cost.steps_us[step]:.1f}" for cost in costs))
     table.add_row("[bold]a node, on average", "", *(f"[bold]{cost.node_us:.1f}" for cost in costs))
     table.add_row(CHECK + ", a transaction", "", *(f"{cost.check_us:.1f}" for cost in costs))
+    check_us = costs[0].check_us
+    table.add_row("[bold]these steps alone allow, of V", "", *(f"[bold]{cost.of_v(check_us):.2f}" for cost in costs))
+    with_calls = [
+        f"{cost.of_v(check_us, per_call_us):.2f}" if cost.records_a_transaction == 1 else "" for cost in costs
+    ]
+    table.add_row("with a unary call for each", "", *with_calls)
     Console().print(table)
     Console().print(f"Columns: records a transaction × transactions a block. {machine()}")
-    Console().print(f"A vote's way by gRPC takes {per_message_us:.0f} µs, sender and receiver together.")
+    Console().print(
+        f"A vote's way by gRPC takes {per_message_us:.0f} µs, sender and receiver together; a unary call {per_call_us:.0f} µs."
+    )
 
 
 def main() -> int:
@@ -193,13 +209,14 @@ def main() -> int:
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("blocks", total=blocks * len(SIZES))
         costs = [measure(*size, blocks, lambda: progress.advance(task)) for size in SIZES]
-    per_message_us = message_us()
+    per_message_us, per_call_us = message_us(), call_us()
     report = {
         "machine": machine(),
-        "costs": [asdict(cost) | {"node_us": cost.node_us} for cost in costs],
+        "costs": [asdict(cost) | {"node_us": cost.node_us, "of_v": cost.of_v(costs[0].check_us)} for cost in costs],
         "message_us": per_message_us,
+        "call_us": per_call_us,
     }
-    tell(report, arguments.output, lambda _report: show(costs, per_message_us))
+    tell(report, arguments.output, lambda _report: show(costs, per_message_us, per_call_us))
     return 0
 
 
