@@ -1,8 +1,7 @@
 """Hands small jobs to worker threads in groups: a hand-over between threads costs about as much as a signature check.
 
-A job that comes alone goes at once, and is not even handed over where that takes longer than the job; jobs that come while the threads
-are busy go together. Each source (a department, a peer) has its turn, so that one that sends too much, or nothing but bad signatures,
-delays itself more than the others.
+A job that comes alone goes at once; jobs that come while the threads are busy go together. Each source (a department, a
+peer) has its turn, so that one that sends too much, or nothing but bad signatures, delays itself more than the others.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from ledger.errors import Code, HuzhengError
-from node.hand_over import AtOnce
 
 MAX_GROUP_ITEMS = 32
 """Some milliseconds of work: batches' checks share the threads and must not wait long."""
@@ -48,23 +46,13 @@ class GroupedWork(Generic[T, R]):
     """Belongs to one event loop."""
 
     def __init__(
-        self,
-        executor: Executor,
-        groups_at_once: int,
-        size: Callable[[T], int],
-        max_items: int = MAX_GROUP_ITEMS,
-        small_bytes: int = 0,
+        self, executor: Executor, groups_at_once: int, size: Callable[[T], int], max_items: int = MAX_GROUP_ITEMS
     ) -> None:
-        """`size`: an item's, in bytes. `max_items`: of a group; a job's stay together even if it has more.
-
-        `small_bytes`: a group of up to so many is small, and done without a thread; 0: none is.
-        """
+        """`size`: an item's, in bytes. `max_items`: of a group; a job's stay together even if it has more."""
         self._executor = executor
         self._idle_groups = groups_at_once
         self._size = size
         self._max_items = max_items
-        self._small_bytes = small_bytes
-        self._at_once = AtOnce()
         # In the order of whose turn it is.
         self._sources: OrderedDict[str, _Source[T, R]] = OrderedDict()
         self._scheduled = False
@@ -96,15 +84,9 @@ class GroupedWork(Generic[T, R]):
             group = self._next_group()
             if not group:
                 continue
-            work = partial(_work_through, group)
-            if self._is_small(group):
-                work = partial(self._at_once.do, work)
-                if self._at_once.is_allowed:
-                    _tell(group, work())
-                    continue
             self._idle_groups -= 1
             try:
-                running = loop.run_in_executor(self._executor, work)
+                running = loop.run_in_executor(self._executor, _work_through, group)
             except RuntimeError:
                 # The threads are gone: the node is stopping.
                 running = loop.create_future()
@@ -131,22 +113,14 @@ class GroupedWork(Generic[T, R]):
     def _finish(self, group: list[_Job[T, R]], running: asyncio.Future[list[list[R | Exception]]]) -> None:
         self._idle_groups += 1
         failure = HuzhengError(Code.NOT_READY) if running.cancelled() else running.exception()
-        if failure is None:
-            _tell(group, running.result())
-        else:
-            for job in group:
-                if not job.done.done():
-                    job.done.set_exception(failure)
+        for position, job in enumerate(group):
+            if job.done.done():
+                continue
+            if failure is not None:
+                job.done.set_exception(failure)
+            else:
+                job.done.set_result(running.result()[position])
         self._start_groups()
-
-    def _is_small(self, group: Sequence[_Job[T, R]]) -> bool:
-        return 0 < sum(job.size_bytes for job in group) <= self._small_bytes
-
-
-def _tell(group: Sequence[_Job[T, R]], outcomes: Sequence[list[R | Exception]]) -> None:
-    for job, outcome in zip(group, outcomes, strict=True):
-        if not job.done.done():
-            job.done.set_result(outcome)
 
 
 def _work_through(group: Sequence[_Job[T, R]]) -> list[list[R | Exception]]:

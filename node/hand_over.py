@@ -7,6 +7,7 @@ lock. But what is done at once holds up all else, so it is only done where the d
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,22 +15,38 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar, TypeVarTuple
 
+from huzheng.v1 import transaction_pb2
+
+from ledger.block import ExecutedBlock
+
 SMALL_BYTES: Final = 1_024
 """Transactions of so many bytes together are small: two or three of one record each."""
-QUICK_S: Final = 0.001
+FEW_CHANGES: Final = 32
+"""To the state: more than small transactions make, unless a block drops what has expired or operations reach further."""
+QUICK_S: Final = 0.0015
 LAST_JOBS: Final = 8
-"""The quickest of so many tells how quick the disk is: others may have waited for a core."""
+"""How long half of so many took tells how quick the disk is; the others may have waited for a core."""
 LONG_S: Final = 0.005
 REST: Final = 20
-"""Nothing is done at once for so many times as long as a job took that was long: even a disk that is slow now and then holds up the loop
-for a twentieth of its time at most."""
+"""Nothing is done at once for so many times as long as a job took that was long: one that is slow now and then, as some disks are, holds up
+the loop for a twentieth of its time at most."""
 
 R = TypeVar("R")
 A = TypeVarTuple("A")
 
 
+def is_small(block: ExecutedBlock) -> bool:
+    """Whether what has to be done for a block takes no longer than handing it over: a few bytes can ask for much more, so this is strict."""
+    return (
+        len(block.changes) <= FEW_CHANGES
+        and sum(len(transaction.raw) for transaction in block.transactions) <= SMALL_BYTES
+        and not any(transaction.body.operations for transaction in block.transactions)
+        and all(code == transaction_pb2.RESULT_CODE_ACCEPTED for code in block.codes)
+    )
+
+
 class AtOnce:
-    """Whether small jobs may be done at once, by how long they took."""
+    """Whether small jobs may be done at once, by how long they took. Threads that share one are bounded together."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
@@ -39,7 +56,7 @@ class AtOnce:
     @property
     def is_allowed(self) -> bool:
         """Whether one may be now."""
-        return min(self._took_s) <= QUICK_S and self._clock_s() >= self._resting_until_s
+        return statistics.median_low(self._took_s) <= QUICK_S and self._clock_s() >= self._resting_until_s
 
     def do(self, work: Callable[[], R]) -> R:
         """Does a small job and looks at how long it takes, on the loop or in a thread."""
@@ -51,7 +68,7 @@ class AtOnce:
             took_s = ended_s - started_s
             self._took_s.append(took_s)
             if took_s > LONG_S:
-                self._resting_until_s = ended_s + REST * took_s
+                self._resting_until_s = max(self._resting_until_s, ended_s + REST * took_s)
 
 
 class OrderedThread:
@@ -61,32 +78,41 @@ class OrderedThread:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._at_once = at_once or AtOnce()
         self._untold = 0
-        self._last: Future[Any] | None = None
+        self._jobs: deque[Future[Any]] = deque()
+        self._is_shut = False
 
     def run(self, is_small: bool, work: Callable[[*A], R], *arguments: *A) -> asyncio.Future[R]:
-        """What the work returns or raises. A small job is done before this returns, if nothing is before it."""
+        """What the work returns or raises. A small job is done before this returns, if nothing is before it.
+
+        Raises:
+            RuntimeError: after `shutdown`.
+        """
         job = partial(work, *arguments)
         if is_small:
             job = partial(self._at_once.do, job)
-            if self._is_idle and self._at_once.is_allowed:
+            if self.is_idle and self._at_once.is_allowed:
                 return _run(job)
-        self._last = self._executor.submit(job)
+        submitted = self._executor.submit(job)
+        self._jobs.append(submitted)
         self._untold += 1
-        told = asyncio.wrap_future(self._last)
+        told = asyncio.wrap_future(submitted)
         # The first to hear of it: who waits for the job hears before any other is done at once.
         told.add_done_callback(self._tell)
         return told
 
     @property
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Nothing waits, is being done or has not been told. Who gave up waiting was told, though the job may go on."""
-        return self._untold == 0 and (self._last is None or self._last.done())
+        while self._jobs and self._jobs[0].done():
+            self._jobs.popleft()
+        return not (self._jobs or self._untold or self._is_shut)
 
     def _tell(self, _told: asyncio.Future[R]) -> None:
         self._untold -= 1
 
     def shutdown(self) -> None:
         """Waits for the job in hand, and does no other; to be called in another thread if that may take long."""
+        self._is_shut = True
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 

@@ -1,6 +1,6 @@
 """How transactions come in, from clients and from peers, and how those who wait hear that they are final.
 
-Signatures are checked in worker threads, in groups; the rest happens on the event loop. Whoever asks again gets the answer
+Signatures are checked in worker threads, in groups, and the receipts of large blocks are made in one; the rest happens on the event loop. Whoever asks again gets the answer
 that was given first: from the store if the transaction is final, together with the others who wait if it is pending.
 """
 
@@ -28,7 +28,7 @@ from node.clock import monotonic_ms
 from node.entry import judge, knows_signer, refuse_personal_data
 from node.feed import BlockFeed
 from node.grouping import MAX_GROUP_ITEMS, GroupedWork
-from node.hand_over import SMALL_BYTES, OrderedThread
+from node.hand_over import OrderedThread, is_small
 from node.held import HeldTransactions
 from node.identity import Caller, Role
 from node.mempool import Mempool
@@ -39,8 +39,6 @@ from node.waiters import Final, Group, Waiters, fail, resolve
 
 GROUPS_AT_ONCE = 4
 """Groups of signature checks in the worker threads or queued for them; the rest waits its turn here."""
-FEW_RECEIPTS = 4
-"""So many take no longer to make than handing them over."""
 MAX_WAITERS_PER_DEPARTMENT = 20_000
 NOT_WELL_FORMED = frozenset(
     {Code.TOO_LARGE, Code.NOT_STRICT, Code.MALFORMED_TRANSACTION, Code.WRONG_CHAIN, Code.BAD_SIGNATURE}
@@ -105,7 +103,7 @@ class Intake:
         self._now_ms = now_ms
         self._feed = feed
         self._metrics = metrics
-        self._checks: GroupedWork[bytes, _Examined] = GroupedWork(workers, GROUPS_AT_ONCE, len, small_bytes=SMALL_BYTES)
+        self._checks: GroupedWork[bytes, _Examined] = GroupedWork(workers, GROUPS_AT_ONCE, len)
         self._receipts = OrderedThread("receipts")
         self._rate = RateLimit(max_submissions_per_second)
         self._waiters = Waiters(MAX_WAITERS_PER_DEPARTMENT)
@@ -341,7 +339,7 @@ class Intake:
         self._mempool.ordered(ids)
         claimed = self._waiters.claim(ids)
         if claimed:
-            proving = self._receipts.run(len(claimed) <= FEW_RECEIPTS, self._prove_all, block, claimed)
+            proving = self._receipts.run(is_small(block), self._prove_all, block, claimed)
             proving.add_done_callback(partial(self._answer, claimed))
         self._mempool.drop_expired(block.time_ms)
         self._waiters.expire(block.time_ms, HuzhengError(Code.EXPIRED, "not ordered in time"))

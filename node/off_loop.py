@@ -32,7 +32,7 @@ from node.clock import NetworkClock
 from node.consortium import Consortium
 from node.evidence import EvidenceFile
 from node.fetch import BlockFetcher, FetchParts
-from node.hand_over import SMALL_BYTES, OrderedThread
+from node.hand_over import SMALL_BYTES, AtOnce, OrderedThread
 from node.ledger_worker import LedgerWorker
 from node.mempool import Mempool
 from node.peers import Peers
@@ -67,8 +67,12 @@ class OffLoop:
         parts: Parts,
         answer: Callable[[Core, Event], None],
         on_stored: Callable[[ExecutedBlock, bytes], None],
+        at_once: AtOnce,
     ) -> None:
-        """`answer` gets what a core asked for, `on_stored` each block that became durable, with its certificate."""
+        """`answer` gets what a core asked for, `on_stored` each block that became durable, with its certificate.
+
+        `at_once`: what is shared by all that writes to this disk.
+        """
         self._genesis = parts.genesis
         self._clock = parts.clock
         self._workers = parts.workers
@@ -77,7 +81,7 @@ class OffLoop:
         self._answer = answer
         self._on_stored = on_stored
         self._ledger = LedgerWorker(parts.genesis, parts.store, self._known)
-        self._thread = OrderedThread("ledger")
+        self._thread = OrderedThread("ledger", at_once)
         self._scrubber = ThreadPoolExecutor(1, thread_name_prefix="scrub")
         self._fetcher = BlockFetcher(
             FetchParts(parts.genesis, parts.store, parts.workers, self._known, self._apply_fetched)
@@ -87,6 +91,11 @@ class OffLoop:
         self._is_flushing = False
         self._is_scrubbing = False
         self._checked: dict[int, WellFormedBatch] = {}
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the ledger's thread has work: who writes to the database now may have to wait for it."""
+        return not self._thread.is_idle
 
     def shutdown(self) -> None:
         """Waits for the ledger's work in hand; to be called in another thread."""

@@ -1,4 +1,4 @@
-"""Receipts of what is stored. They read the database: call them in a worker thread."""
+"""Receipts of what is stored. They read the database and build trees: a large block's are for a worker thread."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Drives the consensus core: many steps, one `ready()`, one synchronous write, then act.
 
 Everything here runs on the event loop, except the ledger's work (one thread, in order), the vote log's writes (one thread) and signature
-checks (several threads).
+checks (several threads). Of these the small ones run on the loop as well, see node/hand_over.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ledger.errors import Code, HuzhengError
 from ledger.transaction import WellFormedTransaction, encode_batch
 from node.clock import monotonic_ms
 from node.forwarding import Forwarding
-from node.hand_over import OrderedThread
+from node.hand_over import AtOnce, OrderedThread
 from node.intake import NOT_WELL_FORMED, Intake
 from node.off_loop import OffLoop, Parts
 from node.peer_events import FromPeer, as_event, weight
@@ -78,8 +78,9 @@ class Runtime:
         self.problem: HuzhengError | None = None
         self._halted = False
         self.counts: Counter[str] = Counter()
-        self._off_loop = OffLoop(parts, self._answer, self._stored)
-        self._votes_thread = OrderedThread("votes")
+        at_once = AtOnce()
+        self._off_loop = OffLoop(parts, self._answer, self._stored, at_once)
+        self._votes_thread = OrderedThread("votes", at_once)
         self._wake = asyncio.Event()
         self._backlog: Counter[ReplicaId] = Counter()
         self._drained = asyncio.Event()
@@ -283,8 +284,9 @@ class Runtime:
 
     async def _write_votes(self, ready: Ready) -> None:
         size = sum(len(value) for _, value in ready.votes)
+        is_small = size <= SMALL_VOTES_BYTES and not self._off_loop.is_writing
         try:
-            await self._votes_thread.run(size <= SMALL_VOTES_BYTES, self._store.write_votes, ready.votes)
+            await self._votes_thread.run(is_small, self._store.write_votes, ready.votes)
             self.counts["vote_log_writes"] += 1
         except HuzhengError as error:
             self._give_up(error)

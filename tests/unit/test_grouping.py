@@ -62,43 +62,6 @@ def test_what_comes_in_one_tick_goes_in_one_group() -> None:
         play(scenario)
 
 
-def test_a_small_group_is_done_without_a_thread_while_one_is_idle() -> None:
-    go, here = threading.Event(), threading.get_ident()
-
-    def work(item: bytes) -> bytes:
-        if len(item) > 4:
-            go.wait(5)
-        return b"here" if threading.get_ident() == here else b"there"
-
-    async def scenario() -> None:
-        with ThreadPoolExecutor(2) as threads:
-            grouped = GroupedWork[bytes, bytes](threads, 1, len, small_bytes=4)
-            assert await grouped.run("tax", [b"1234"], work) == [b"here"]
-            # Together they are large, and so is one of five bytes.
-            both = await asyncio.gather(grouped.run("tax", [b"123"], work), grouped.run("housing", [b"456"], work))
-            assert list(both) == [[b"there"], [b"there"]]
-            large = asyncio.ensure_future(grouped.run("tax", [b"12345"], work))
-            await asyncio.sleep(0)
-            small = asyncio.ensure_future(grouped.run("housing", [b"1"], work))
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert not small.done()
-            go.set()
-            assert await large == [b"there"]
-            assert await small == [b"here"]
-
-    asyncio.run(scenario())
-
-
-def test_without_a_limit_nothing_is_small() -> None:
-    here = threading.get_ident()
-
-    async def scenario(grouped: GroupedWork[bytes, bytes]) -> None:
-        assert await grouped.run("tax", [b""], lambda _: b"%d" % (threading.get_ident() == here)) == [b"0"]
-
-    play(scenario)
-
-
 def test_sources_take_turns_whatever_one_of_them_sends() -> None:
     order: list[bytes] = []
     first = threading.Event()

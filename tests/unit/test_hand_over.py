@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from huzheng.v1 import genesis_pb2
+from huzheng.v1 import transaction_pb2 as pb
 
-from node.hand_over import LAST_JOBS, LONG_S, QUICK_S, REST, AtOnce, OrderedThread
+from node.hand_over import FEW_CHANGES, LAST_JOBS, LONG_S, QUICK_S, REST, AtOnce, OrderedThread, is_small
+from tests.builders import Consortium
+from tests.sequencer import OneReplica
 
 
 class Clock:
@@ -89,8 +95,7 @@ def test_what_was_done_first_is_told_first() -> None:
         await asyncio.sleep(0)
         go.set()
         # The loop does not turn while it waits here, so the thread's answer is not heard.
-        assert thread._last is not None
-        thread._last.result(10)
+        thread._jobs[-1].result(10)
         second = asyncio.ensure_future(tell("second", thread.run(True, lambda: None)))
         await asyncio.gather(first, second)
         assert told == ["first", "second"]
@@ -98,7 +103,7 @@ def test_what_was_done_first_is_told_first() -> None:
     play(scenario)
 
 
-def test_a_job_that_nobody_waits_for_any_more_is_still_before_the_next() -> None:
+def test_jobs_that_nobody_waits_for_any_more_are_still_before_the_next() -> None:
     async def scenario(thread: OrderedThread, _clock: Clock) -> None:
         started, go, here = threading.Event(), threading.Event(), threading.get_ident()
 
@@ -106,14 +111,25 @@ def test_a_job_that_nobody_waits_for_any_more_is_still_before_the_next() -> None
             started.set()
             go.wait(10)
 
-        left = thread.run(False, large)
+        running, waiting = thread.run(False, large), thread.run(False, large)
         assert await asyncio.to_thread(started.wait, 10)
-        left.cancel()
+        running.cancel()
+        waiting.cancel()
         await asyncio.sleep(0)
-        second = thread.run(True, is_here, here)
-        assert not second.done()
+        small = thread.run(True, is_here, here)
+        assert not small.done()
         go.set()
-        assert not await second
+        assert not await small
+
+    play(scenario)
+
+
+def test_after_the_end_nothing_is_done() -> None:
+    async def scenario(thread: OrderedThread, _clock: Clock) -> None:
+        thread.shutdown()
+        for is_small_job in (True, False):
+            with pytest.raises(RuntimeError):
+                thread.run(is_small_job, pytest.fail, "was done")
 
     play(scenario)
 
@@ -135,7 +151,24 @@ def test_after_a_long_job_all_go_to_the_thread_for_a_while() -> None:
     play(scenario)
 
 
-def test_on_a_slow_disk_all_go_to_the_thread_until_one_was_quick_again() -> None:
+def test_a_rest_is_not_shortened_by_a_shorter_one() -> None:
+    clock = Clock()
+    at_once = AtOnce(clock)
+
+    def takes(seconds: float) -> None:
+        clock.now_s += seconds
+
+    at_once.do(lambda: takes(1.0))
+    at_once.do(lambda: takes(2 * LONG_S))
+    for _ in range(LAST_JOBS):
+        at_once.do(lambda: takes(0.0))
+    clock.now_s = REST
+    assert not at_once.is_allowed
+    clock.now_s = REST + 1.001
+    assert at_once.is_allowed
+
+
+def test_on_a_slow_disk_all_go_to_the_thread_until_half_of_the_jobs_were_quick_again() -> None:
     async def scenario(thread: OrderedThread, clock: Clock) -> None:
         here = threading.get_ident()
 
@@ -143,13 +176,18 @@ def test_on_a_slow_disk_all_go_to_the_thread_until_one_was_quick_again() -> None
             clock.now_s += 2 * QUICK_S
             return is_here(here)
 
-        # As many as others may have held up.
-        assert [await thread.run(True, slow) for _ in range(LAST_JOBS)] == [True] * LAST_JOBS
-        assert [await thread.run(True, slow) for _ in range(3)] == [False] * 3
+        def quick() -> bool:
+            return is_here(here)
+
+        for _ in range(LAST_JOBS):
+            await thread.run(True, slow)
+        assert not await thread.run(True, slow)
         # How long large ones take says nothing.
-        assert not await thread.run(False, is_here, here)
-        assert not await thread.run(True, is_here, here)
-        assert await thread.run(True, is_here, here)
+        for _ in range(LAST_JOBS):
+            assert not await thread.run(False, quick)
+        for _ in range(LAST_JOBS // 2):
+            assert not await thread.run(True, quick)
+        assert await thread.run(True, quick)
 
     play(scenario)
 
@@ -178,3 +216,50 @@ def test_what_a_job_raises_is_raised_where_it_is_awaited(is_small: bool) -> None
             await job
 
     play(scenario)
+
+
+# --- which blocks are small ---
+
+
+CONSORTIUM = Consortium()
+
+
+def one(number: int) -> bytes:
+    return CONSORTIUM.transaction([CONSORTIUM.record(number)], nonce=number)
+
+
+def add_key() -> pb.Operation:
+    key = genesis_pb2.SigningKey(public_key=CONSORTIUM.signer("another").public_key, role=genesis_pb2.KEY_ROLE_SYSTEM)
+    return pb.Operation(add_key=pb.AddKey(key=key))
+
+
+def test_a_block_of_little_that_is_as_usual_is_small(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", CONSORTIUM)
+        try:
+            assert is_small(node.store_block(one(1)))
+            assert is_small(node.store_block(one(2), one(3)))
+            assert not is_small(node.store_block(*map(one, range(10, 20))))
+            # Refused ones may need what lies far back, and operations what is large.
+            assert not is_small(node.store_block(one(1)))
+        finally:
+            node.close()
+
+    asyncio.run(scenario())
+
+
+def test_few_bytes_that_ask_for_much_are_not_small(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", CONSORTIUM)
+        try:
+            block = node.store_block(one(1))
+            assert is_small(block)
+            many = {b"key %d" % number: None for number in range(FEW_CHANGES + 1)}
+            assert not is_small(replace(block, changes=many))
+            adding = node.store_block(CONSORTIUM.transaction(operations=[add_key()]))
+            assert adding.codes == (pb.RESULT_CODE_ACCEPTED,)
+            assert not is_small(adding)
+        finally:
+            node.close()
+
+    asyncio.run(scenario())

@@ -14,7 +14,7 @@ from ledger.building import build_record
 from ledger.errors import Code, HuzhengError
 from ledger.fields.codes import citizen_id_check
 from ledger.receipt import Verdict, verify_receipt
-from node import grouping, intake
+from node import grouping
 from node.clock import monotonic_ms
 from node.identity import Caller, Role
 from node.intake import NOT_WELL_FORMED, Submission
@@ -134,10 +134,7 @@ def test_one_that_was_ordered_twice_is_answered_with_its_first_result(tmp_path: 
     play(tmp_path, scenario)
 
 
-def test_a_block_that_comes_during_the_check_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As with a large transaction, which is checked in a thread.
-    monkeypatch.setattr(intake, "SMALL_BYTES", 0)
-
+def test_a_block_that_comes_during_the_check_is_noticed(tmp_path: Path) -> None:
     async def scenario(node: OneReplica) -> None:
         submitting = asyncio.ensure_future(node.intake.submit(one(), PLANNING))
         while not node.intake._checks._idle_groups < 4:

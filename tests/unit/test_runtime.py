@@ -25,7 +25,7 @@ from node import consortium
 from node import runtime as runtime_module
 from node.clock import NetworkClock
 from node.evidence import EvidenceFile
-from node.off_loop import Parts
+from node.off_loop import OffLoop, Parts
 from node.peers import Peers
 from node.runtime import Runtime
 from node.seat import Core, Seat
@@ -85,6 +85,25 @@ def test_a_node_that_is_stopped_amid_a_write_of_votes_reports_no_fault(
         node.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ledger_is_writing", [False, True])
+def test_few_votes_are_written_without_a_thread_unless_they_would_wait_for_a_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger_is_writing: bool
+) -> None:
+    monkeypatch.setattr(OffLoop, "is_writing", ledger_is_writing)
+    threads: list[int] = []
+
+    async def scenario() -> None:
+        node = OneReplica(tmp_path / "data", Consortium(n=1, parameters=Parameters(heartbeat_ms=100)))
+        monkeypatch.setattr(node.store, "write_votes", lambda _: threads.append(threading.get_ident()))
+        runtime = runtime_of(node)
+        await runtime._write_votes(Ready(votes=(ended_entry(bytes(32)),)))
+        await runtime.stop()
+        node.close()
+
+    asyncio.run(scenario())
+    assert [thread != threading.get_ident() for thread in threads] == [ledger_is_writing]
 
 
 def test_only_alarms_of_the_trace_are_logged_where_operators_see_them(tmp_path: Path) -> None:
