@@ -1,7 +1,7 @@
 """How transactions come in, from clients and from peers, and how those who wait hear that they are final.
 
-Signatures are checked in worker threads, in groups, and the receipts of large blocks are made in one; the rest happens on the event loop. Whoever asks again gets the answer
-that was given first: from the store if the transaction is final, together with the others who wait if it is pending.
+Signatures are checked in worker threads, in groups, and receipts of large blocks are made in one; the rest happens on the event loop. Whoever
+asks again gets the answer that was given first: from the store if the transaction is final, together with the others who wait if it is pending.
 """
 
 from __future__ import annotations
