@@ -93,6 +93,7 @@ class OrderedThread:
             if self.is_idle and self._at_once.is_allowed:
                 return _run(job)
         submitted = self._executor.submit(job)
+        self._forget_done()
         self._jobs.append(submitted)
         self._untold += 1
         told = asyncio.wrap_future(submitted)
@@ -103,9 +104,12 @@ class OrderedThread:
     @property
     def is_idle(self) -> bool:
         """Nothing waits, is being done or has not been told. Who gave up waiting was told, though the job may go on."""
+        self._forget_done()
+        return not (self._jobs or self._untold or self._is_shut)
+
+    def _forget_done(self) -> None:
         while self._jobs and self._jobs[0].done():
             self._jobs.popleft()
-        return not (self._jobs or self._untold or self._is_shut)
 
     def _tell(self, _told: asyncio.Future[R]) -> None:
         self._untold -= 1

@@ -124,6 +124,15 @@ def test_jobs_that_nobody_waits_for_any_more_are_still_before_the_next() -> None
     play(scenario)
 
 
+def test_what_large_jobs_came_to_is_not_kept() -> None:
+    async def scenario(thread: OrderedThread, _clock: Clock) -> None:
+        for _ in range(20):
+            await thread.run(False, bytes, 1_000)
+        assert len(thread._jobs) == 1
+
+    play(scenario)
+
+
 def test_after_the_end_nothing_is_done() -> None:
     async def scenario(thread: OrderedThread, _clock: Clock) -> None:
         thread.shutdown()
