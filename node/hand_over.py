@@ -35,7 +35,7 @@ R = TypeVar("R")
 A = TypeVarTuple("A")
 
 
-def is_small(block: ExecutedBlock) -> bool:
+def is_small_block(block: ExecutedBlock) -> bool:
     """Whether what has to be done for a block takes no longer than handing it over: a few bytes can ask for much more, so this is strict."""
     return (
         len(block.changes) <= FEW_CHANGES
@@ -103,7 +103,7 @@ class OrderedThread:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits, is being done or has not been told. Who gave up waiting was told, though the job may go on."""
+        """Nothing waits, is being done or has not been told, nor has it ended. Who gave up waiting was told, though the job may go on."""
         self._forget_done()
         return not (self._jobs or self._untold or self._is_shut)
 

@@ -28,7 +28,7 @@ from node.clock import monotonic_ms
 from node.entry import judge, knows_signer, refuse_personal_data
 from node.feed import BlockFeed
 from node.grouping import MAX_GROUP_ITEMS, GroupedWork
-from node.hand_over import OrderedThread, is_small
+from node.hand_over import OrderedThread, is_small_block
 from node.held import HeldTransactions
 from node.identity import Caller, Role
 from node.mempool import Mempool
@@ -339,7 +339,7 @@ class Intake:
         self._mempool.ordered(ids)
         claimed = self._waiters.claim(ids)
         if claimed:
-            proving = self._receipts.run(is_small(block), self._prove_all, block, claimed)
+            proving = self._receipts.run(is_small_block(block), self._prove_all, block, claimed)
             proving.add_done_callback(partial(self._answer, claimed))
         self._mempool.drop_expired(block.time_ms)
         self._waiters.expire(block.time_ms, HuzhengError(Code.EXPIRED, "not ordered in time"))

@@ -16,7 +16,7 @@ from ledger.genesis import Genesis
 from ledger.state import PendingState
 from ledger.store import ChainStore
 from ledger.transaction import Known, WellFormedBatch, check_batch
-from node.hand_over import is_small
+from node.hand_over import is_small_block
 
 
 class LedgerWorker:
@@ -45,7 +45,7 @@ class LedgerWorker:
     def is_small(self, height: Height) -> bool:
         """Whether storing an executed block takes no longer than handing it over to a thread."""
         block = self._executed.get(height)
-        return block is not None and is_small(block)
+        return block is not None and is_small_block(block)
 
     def store(self, height: Height, certificate: bytes) -> ExecutedBlock | None:
         """Makes an executed block durable with its certificate; None when it is already."""

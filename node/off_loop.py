@@ -121,6 +121,7 @@ class OffLoop:
 
     async def _check(self, batch: bytes) -> WellFormedBatch:
         if len(batch) <= SMALL_BYTES:
+            # A few signatures at most, and nothing of the database.
             return check_batch(batch, self._genesis, self._known)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, check_batch, batch, self._genesis, self._known)

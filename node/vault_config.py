@@ -50,7 +50,7 @@ def master_key(config: NodeConfig) -> MasterKey:
     """The master key, which asks for a passphrase where it is to be typed in.
 
     Raises:
-        HuzhengError: CONFIG_INVALID if the node has no vault; KEY_PASSPHRASE_NEEDED, FILE_ACCESS, KEY_FILE_MISSING, KEY_FILE_MODE, KEY_FILE_INVALID.
+        HuzhengError: CONFIG_INVALID if the node has no vault; KEY_PASSPHRASE_NEEDED, FILE_ACCESS, KEY_FILE_MISSING, KEY_FILE_MODE, VAULT_TOKEN.
     """
     vault = vault_section(config)
     if vault.key_file is not None:
@@ -103,8 +103,8 @@ def _pin(path: Path) -> str:
     try:
         pin = data.rstrip(b"\r\n").decode()
     except UnicodeDecodeError:
-        raise HuzhengError(Code.KEY_FILE_INVALID, f"{path}: not a text in UTF-8") from None
+        raise HuzhengError(Code.VAULT_TOKEN, f"{path}: not a text in UTF-8") from None
     if not pin:
         # A file that is just being written: the token would count this as a wrong one, and lock itself after a few.
-        raise HuzhengError(Code.KEY_FILE_INVALID, f"{path}: empty")
+        raise HuzhengError(Code.VAULT_TOKEN, f"{path}: empty")
     return pin

@@ -22,6 +22,7 @@ from scripts.local.bench.open_loop import Arrivals, submit
 from scripts.local.bench.peers.postgresql import measured_by
 from scripts.local.bench.plot import plot
 from scripts.local.bench.report import figure
+from scripts.local.bench.steps import STEPS, StepCosts
 from scripts.local.network import LocalNetwork, Node
 from scripts.local.wires import Wires
 
@@ -83,6 +84,14 @@ def test_nothing_is_sent_before_it_is_due() -> None:
     asyncio.run(submit(cast("LedgerServiceAsyncStub", HangingNode(hangs_s=0.0)), arrivals, begun_s))
     assert time.monotonic() - begun_s >= 0.3
     assert min(arrivals.latencies_s) >= 0
+
+
+def test_what_the_steps_alone_allow_is_their_part_of_a_check_and_of_the_call_that_four_share() -> None:
+    steps = dict.fromkeys(STEPS, 0.0) | {"check of a transaction": 60.0, "receipt": 80.0}
+    cost = StepCosts(1, 64, 50.0, steps)
+    assert cost.node_us == 60 + 80 / 4
+    assert cost.of_v(50.0) == 50 / 80
+    assert cost.of_v(50.0, 80.0) == 50 / (80 + 80 / 4)
 
 
 def test_pgbench_took_from_its_first_transaction_to_the_end_of_its_last() -> None:

@@ -12,7 +12,7 @@ import pytest
 from huzheng.v1 import genesis_pb2
 from huzheng.v1 import transaction_pb2 as pb
 
-from node.hand_over import FEW_CHANGES, LAST_JOBS, LONG_S, QUICK_S, REST, AtOnce, OrderedThread, is_small
+from node.hand_over import FEW_CHANGES, LAST_JOBS, LONG_S, QUICK_S, REST, AtOnce, OrderedThread, is_small_block
 from tests.builders import Consortium
 from tests.sequencer import OneReplica
 
@@ -246,11 +246,11 @@ def test_a_block_of_little_that_is_as_usual_is_small(tmp_path: Path) -> None:
     async def scenario() -> None:
         node = OneReplica(tmp_path / "data", CONSORTIUM)
         try:
-            assert is_small(node.store_block(one(1)))
-            assert is_small(node.store_block(one(2), one(3)))
-            assert not is_small(node.store_block(*map(one, range(10, 20))))
+            assert is_small_block(node.store_block(one(1)))
+            assert is_small_block(node.store_block(one(2), one(3)))
+            assert not is_small_block(node.store_block(*map(one, range(10, 20))))
             # Refused ones may need what lies far back, and operations what is large.
-            assert not is_small(node.store_block(one(1)))
+            assert not is_small_block(node.store_block(one(1)))
         finally:
             node.close()
 
@@ -262,12 +262,12 @@ def test_few_bytes_that_ask_for_much_are_not_small(tmp_path: Path) -> None:
         node = OneReplica(tmp_path / "data", CONSORTIUM)
         try:
             block = node.store_block(one(1))
-            assert is_small(block)
+            assert is_small_block(block)
             many = {b"key %d" % number: None for number in range(FEW_CHANGES + 1)}
-            assert not is_small(replace(block, changes=many))
+            assert not is_small_block(replace(block, changes=many))
             adding = node.store_block(CONSORTIUM.transaction(operations=[add_key()]))
             assert adding.codes == (pb.RESULT_CODE_ACCEPTED,)
-            assert not is_small(adding)
+            assert not is_small_block(adding)
         finally:
             node.close()
 

@@ -125,4 +125,4 @@ def test_what_is_no_pin_is_not_given_to_a_token(node: Path, written: bytes) -> N
     )
     with pytest.raises(HuzhengError) as caught:
         master_key(config)
-    assert code_of(caught) is Code.KEY_FILE_INVALID
+    assert code_of(caught) is Code.VAULT_TOKEN
